@@ -1,0 +1,20 @@
+"""Emotiwave: robust, interpretable multimodal emotion recognition.
+
+The functions below are those of the command line; nothing heavy is imported until one is used.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emotiwave.api import demo, evaluate, report, train
+
+__version__ = version("emotiwave")
+__all__ = ["demo", "evaluate", "report", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module("emotiwave.api"), name)
+    raise AttributeError(f"module 'emotiwave' has no attribute {name!r}")

@@ -1,0 +1,173 @@
+"""The command line: translates words into calls of `emotiwave.api` and answers into tables; it decides nothing."""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from emotiwave.errors import EmotiwaveError
+
+if TYPE_CHECKING:
+    from emotiwave.types import Score
+
+INTERRUPTED = 130
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Robust, interpretable multimodal emotion recognition: one model for every combination of modalities.",
+)
+stdout, stderr = Console(), Console(stderr=True)
+Runs = Annotated[list[Path], typer.Argument(help="Run folders that `emotiwave train` made.")]
+
+
+@app.callback(invoke_without_command=True)
+def _options(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if version:
+        from emotiwave import __version__
+
+        stdout.print(f"emotiwave {__version__}", highlight=False)
+        raise typer.Exit()
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped recipe (`emotiwave list recipes`).")],
+    out: Annotated[Path, typer.Option("--out", help="The run folder to make.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key: --set training.seed=3.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished epoch in OUT.")] = False,
+) -> None:
+    """Train a recipe into a run folder."""
+    from emotiwave import api
+
+    try:
+        run = api.train(recipe, out=out, overrides=overrides or (), resume=resume, console=stderr)
+    except KeyboardInterrupt:
+        words = [recipe, *(f"--set {override}" for override in overrides or ())]
+        stderr.print(f"\nStopped. Finished epochs are kept in {out}; go on with:", highlight=False)
+        stderr.print(f"  emotiwave train {' '.join(words)} --out {out} --resume", highlight=False, soft_wrap=True)
+        raise typer.Exit(INTERRUPTED) from None
+    summary = run.summary
+    chosen = f"weights of epoch {summary.best_epoch}"
+    if summary.best_score is not None:
+        chosen += f", validation macro-F1 over all configurations {summary.best_score:.3f}"
+    stdout.print(f"{run.folder}: {summary.n_epochs} epochs, {summary.n_parameters:,} parameters, {chosen}", highlight=False)
+    for modality, count in summary.n_non_finite.items():
+        stderr.print(f"warning: {count} {modality} frames held NaN or infinity and were treated as unobserved")
+    stdout.print(f"next: emotiwave evaluate {run.folder}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def evaluate(
+    runs: Runs,
+    split: Annotated[str | None, typer.Option(help="Score another split than the recipe's.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print score rows as a JSON array.")] = False,
+) -> None:
+    """Score runs in every modality configuration; several seeds give mean and standard deviation."""
+    from emotiwave import api
+
+    scores = api.evaluate(runs, split=split)
+    if as_json:
+        print(json.dumps([asdict(row) for row in scores], indent=1))
+        return
+    _print_scores(scores)
+    stdout.print(f"next: emotiwave report {' '.join(map(str, runs))}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def report(
+    runs: Runs,
+    out: Annotated[Path | None, typer.Option("--out", help="The page; report.html in the first run by default.")] = None,
+) -> None:
+    """Write one self-contained HTML page about evaluated runs."""
+    from emotiwave import api
+
+    stdout.print(f"report: {api.report(runs, out=out)}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the demo's files.")] = Path("emotiwave-demo"),
+) -> None:
+    """Go the whole way in about a minute, offline: made corpus, two models, seven configurations, report."""
+    from emotiwave import api
+
+    stderr.print("A made corpus of six emotions; bottleneck learns with modality dropout, lstm_concat without.")
+    scores, page = api.demo(out, console=stderr)
+    _print_scores(scores)
+    stdout.print(f"report: {page}\n\nTry next:", highlight=False, soft_wrap=True)
+    stdout.print(f"  emotiwave train synthetic --set dataset.task=multilabel --out runs/multilabel", highlight=False)
+    stdout.print("  emotiwave train mosi --out runs/mosi          (needs EMOTIWAVE_DATA)", highlight=False)
+
+
+@app.command(name="list")
+def list_names(
+    kind: Annotated[str, typer.Argument(metavar="models|datasets|metrics|recipes", help="What to list.")],
+) -> None:
+    """List what can be named in a recipe or on the command line."""
+    from emotiwave import api
+
+    for name, described in api.list_names(kind).items():
+        stdout.print(f"[bold]{name}[/bold]  {described}", highlight=False)
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 an error that the message explains, 2 wrong usage, 130 interrupted."""
+    try:
+        app()
+    except EmotiwaveError as error:
+        stderr.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        stderr.print("\nStopped.")
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        if os.environ.get("EMOTIWAVE_DEBUG"):
+            raise
+        stderr.print(
+            f"internal error: {type(error).__name__}: {error}\nThis is a fault in emotiwave. Set EMOTIWAVE_DEBUG=1 and run "
+            "again for the details to report.",
+            style="red",
+            highlight=False,
+            markup=False,
+        )
+        sys.exit(1)
+
+
+def _print_scores(scores: "list[Score]") -> None:
+    """One table per metric: configurations down, models across."""
+    models = list(dict.fromkeys(row.model for row in scores))
+    summarised = {row.model for row in scores if row.sd is not None}
+    for metric in ("macro_f1", "accuracy"):
+        table = Table(title=f"{metric} on {scores[0].dataset} {scores[0].split}, n = {scores[0].n}", title_justify="left")
+        table.add_column("available")
+        for model in models:
+            table.add_column(model, justify="right")
+        cells: dict[str, dict[str, str]] = {}
+        for row in scores:
+            if row.metric != metric or row.label is not None or (row.model in summarised and row.sd is None):
+                continue
+            place = "+".join(row.available) if row.available else row.condition.replace("_", " ")
+            cells.setdefault(place, {})[row.model] = _cell(row)
+        cells.setdefault("constant", {})
+        for place, by_model in cells.items():
+            if any(by_model.values()):
+                table.add_row(place, *(by_model.get(model, "") for model in models))
+        stdout.print(table)
+
+
+def _cell(row: "Score") -> str:
+    if row.sd is not None:
+        return f"{row.value:.3f} ± {row.sd:.3f}"
+    if row.ci_low is not None and row.ci_high is not None:
+        return f"{row.value:.3f} [{row.ci_low:.3f}, {row.ci_high:.3f}]"
+    return f"{row.value:.3f}"

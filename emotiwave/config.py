@@ -1,0 +1,166 @@
+"""Recipes: TOML tables checked against the settings of each stage; unknown keys are refused, the nearest is named."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tomli_w
+from pydantic import BaseModel, ValidationError
+
+from emotiwave.datasets import DATASETS
+from emotiwave.errors import ConfigError, unknown_name
+from emotiwave.evaluation.settings import EvaluationSettings
+from emotiwave.features.store import open_store
+from emotiwave.models import MODELS
+from emotiwave.models.fusion import ModelSettings
+from emotiwave.settings import Settings
+from emotiwave.training.settings import TrainingSettings
+from emotiwave.types import Corpus
+
+SHIPPED = Path(__file__).parent / "recipes"
+TABLES = ("dataset", "model", "training", "evaluation")
+Table = TypeVar("Table", bound=Settings)
+
+
+class StoreSettings(Settings):
+    """Keys of ``[dataset]`` for a corpus that was prepared into a feature store."""
+
+    store: Path
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One experiment. ``dataset_name`` is None where ``dataset`` names a feature store."""
+
+    dataset_name: str | None
+    dataset: Settings
+    model: ModelSettings
+    training: TrainingSettings
+    evaluation: EvaluationSettings
+
+    def load_corpus(self) -> Corpus:
+        """Read the corpus."""
+        if isinstance(self.dataset, StoreSettings):
+            return open_store(self.dataset.store)
+        return DATASETS[str(self.dataset_name)].load(self.dataset)
+
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """Every table with every key, as a recipe would write them."""
+        name = {"name": self.dataset_name} if self.dataset_name else {}
+        return {
+            "dataset": name | _plain(self.dataset),
+            "model": _plain(self.model),
+            "training": _plain(self.training),
+            "evaluation": _plain(self.evaluation),
+        }
+
+    def to_toml(self) -> str:
+        """Write the complete recipe."""
+        return tomli_w.dumps(self.tables())
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that come with Emotiwave, by name."""
+    return {path.stem: path for path in sorted(SHIPPED.glob("*.toml"))}
+
+
+def read_recipe(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Read a recipe file, or a shipped recipe by its name, and apply ``KEY=VALUE`` overrides.
+
+    Raises:
+        ConfigError: If the file, a key or a value is wrong; file and key are named.
+    """
+    path = Path(source)
+    if not path.exists():
+        if str(source) not in shipped_recipes():
+            raise ConfigError(
+                f"{source}: no such recipe file; {unknown_name('recipe', str(source), shipped_recipes())}"
+            )
+        path = shipped_recipes()[str(source)]
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    for override in overrides:
+        _override(tables, override)
+    return parse_recipe(tables, source=str(path))
+
+
+def parse_recipe(tables: Mapping[str, Any], *, source: str) -> Recipe:
+    """Check the tables of a recipe.
+
+    Raises:
+        ConfigError: If a table or key is unknown, missing or of the wrong type; ``source`` is named.
+    """
+    for name, table in tables.items():
+        if name not in TABLES:
+            raise ConfigError(f"{source}: {unknown_name('table', name, TABLES)}")
+        if not isinstance(table, Mapping):
+            raise ConfigError(f"{source}: {name} must be a table; got {table!r}")
+    dataset_name, dataset = _parse_dataset(dict(tables.get("dataset", {})), source)
+    model = _parse(ModelSettings, tables.get("model", {}), f"{source}: [model]")
+    if model.name not in MODELS:
+        raise ConfigError(f"{source}: [model] {unknown_name('model', model.name, MODELS)}")
+    return Recipe(
+        dataset_name=dataset_name,
+        dataset=dataset,
+        model=model,
+        training=_parse(TrainingSettings, tables.get("training", {}), f"{source}: [training]"),
+        evaluation=_parse(EvaluationSettings, tables.get("evaluation", {}), f"{source}: [evaluation]"),
+    )
+
+
+def _parse_dataset(table: dict[str, Any], source: str) -> tuple[str | None, Settings]:
+    where = f"{source}: [dataset]"
+    name = table.pop("name", None)
+    if "store" in table:
+        if name is not None:
+            raise ConfigError(f"{where} has both name and store; a feature store already holds its corpus")
+        return None, _parse(StoreSettings, table, where)
+    if name is None:
+        raise ConfigError(f"{where} needs a name, one of {', '.join(DATASETS)}, or a store")
+    if name not in DATASETS:
+        raise ConfigError(f"{where} {unknown_name('dataset', str(name), DATASETS)}")
+    return name, _parse(DATASETS[name].settings, table, where)
+
+
+def _parse(settings: type[Table], table: Mapping[str, Any], where: str) -> Table:
+    try:
+        return settings.model_validate(table)
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{where} {_explain(settings, problem)}" for problem in error.errors())) from None
+
+
+def _explain(settings: type[BaseModel], problem: Any) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = settings.model_fields if len(problem["loc"]) == 1 else ()
+        return unknown_name("key", key, known) if known else f"unknown key {key!r}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}; got {problem['input']!r}" if key else message
+
+
+def _override(tables: dict[str, Any], override: str) -> None:
+    key, sign, text = override.partition("=")
+    table, dot, name = key.strip().partition(".")
+    if not sign or not dot or not name:
+        raise ConfigError(f"--set takes TABLE.KEY=VALUE, such as training.seed=3; got {override!r}")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()  # a bare word is a string
+    here = tables.setdefault(table, {})
+    *path, last = name.split(".")
+    for part in path:
+        here = here.setdefault(part, {})
+        if not isinstance(here, dict):
+            raise ConfigError(f"--set {override}: {part} is not a table")
+    here[last] = value
+
+
+def _plain(settings: Settings) -> dict[str, Any]:
+    return settings.model_dump(mode="json", exclude_none=True)

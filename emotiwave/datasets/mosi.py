@@ -1,0 +1,131 @@
+"""CMU-MOSI at utterance level: the declare-lab features, 1447 train and 752 test utterances of 62 and 31 videos.
+
+The text and video vectors were trained on the labels of the train videos, so a validation split cut from train
+overrates them (Poria et al., ACL 2017, describe the features). Train for a number of epochs fixed beforehand.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+
+from emotiwave.datasets.splits import check_leakage, split_off
+from emotiwave.errors import DatasetError
+from emotiwave.settings import Settings
+from emotiwave.types import ComputationalSequence, Corpus, LabelSet, Utterance
+
+FOLDER = "mosi_trimodal"
+LICENCE = "features: MIT (declare-lab); corpus: CMU MultiComp Lab, research use"
+ARRAYS = {"text": "text", "audio": "audio", "vision": "video"}  # our modality -> the file's array
+COLUMNS = ("utt_id", "video_id", "utt_index", "split", "polarity", "sentiment", "text")
+POLARITIES = {0: "negative", 1: "positive"}
+
+
+class MosiSettings(Settings):
+    """Keys of ``[dataset]`` for ``name = "mosi"``."""
+
+    root: Path | None = None
+    """The folder ``mosi_trimodal``; by default in the folder that EMOTIWAVE_DATA names."""
+    task: Literal["polarity"] = "polarity"
+    validation_share: float = Field(0.0, ge=0.0, lt=1.0)
+    """Share of the train videos to hold out as ``validation``; misleading with these features."""
+    split_seed: int = 0
+
+
+def load(settings: MosiSettings) -> Corpus:
+    """Read the corpus, in the order of the videos and of the utterances in them.
+
+    Raises:
+        DatasetError: If a file is missing or its rows, columns or labels are not as published.
+    """
+    root = settings.root or _default_root()
+    table = _read_table(root / "utterances.csv")
+    arrays = _read_arrays(root / "features.npz", n_rows=len(table))
+    table = table.sort_values(["video_id", "utt_index"], kind="stable")
+    utterances = tuple(_utterance(row, root / "utterances.csv") for _, row in table.iterrows())
+    check_leakage(utterances, corpus="mosi")
+    if settings.validation_share:
+        utterances = split_off(
+            utterances, source="train", target="validation", share=settings.validation_share, seed=settings.split_seed
+        )
+    order = table.index.to_numpy()
+    ids = tuple(utterance.id for utterance in utterances)
+    return Corpus(
+        name="mosi",
+        task=settings.task,
+        licence=LICENCE,
+        label_set=LabelSet("categorical", tuple(POLARITIES.values())),
+        utterances=utterances,
+        sequences={name: _one_frame_each(ids, array[order]) for name, array in arrays.items()},
+    )
+
+
+def _default_root() -> Path:
+    data = os.environ.get("EMOTIWAVE_DATA")
+    if not data:
+        raise DatasetError(
+            f"mosi: no folder given; set [dataset] root = \".../{FOLDER}\" or the environment variable EMOTIWAVE_DATA "
+            f"to the folder that holds {FOLDER}"
+        )
+    return Path(data) / FOLDER
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    if not path.exists():
+        raise DatasetError(f"mosi: {path} does not exist; expected utterances.csv and features.npz in {path.parent}")
+    try:
+        table = pd.read_csv(path, dtype={"utt_id": str, "video_id": str, "text": str}, keep_default_na=False)
+    except (ValueError, OSError) as error:
+        raise DatasetError(f"mosi: {path} cannot be read as a table ({error})") from None
+    missing = [column for column in COLUMNS if column not in table]
+    if missing:
+        raise DatasetError(f"mosi: {path} lacks column {missing[0]!r}; expected {', '.join(COLUMNS)}")
+    return table
+
+
+def _read_arrays(path: Path, *, n_rows: int) -> Mapping[str, NDArray[np.float32]]:
+    arrays = {}
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            for modality, name in ARRAYS.items():
+                arrays[modality] = archive[name].astype(np.float32)
+    except KeyError as error:
+        raise DatasetError(f"mosi: {path} lacks an array ({error}); expected {', '.join(ARRAYS.values())}") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise DatasetError(f"mosi: {path} cannot be read as an .npz archive ({error})") from None
+    for modality, array in arrays.items():
+        if array.ndim != 2 or len(array) != n_rows:
+            raise DatasetError(
+                f"mosi: {path}: array {ARRAYS[modality]!r} has shape {array.shape}; expected ({n_rows}, features), "
+                "one row per row of utterances.csv"
+            )
+    return arrays
+
+
+def _utterance(row: "pd.Series", path: Path) -> Utterance:
+    if row["polarity"] not in POLARITIES:
+        raise DatasetError(f"mosi: {path}: {row['utt_id']}: polarity {row['polarity']!r}; expected 0 or 1")
+    return Utterance(
+        id=row["utt_id"],
+        split=row["split"],
+        label=POLARITIES[row["polarity"]],
+        dialogue=row["video_id"],
+        language="en",
+        transcript=row["text"],
+        intensity=float(row["sentiment"]),
+    )
+
+
+def _one_frame_each(ids: tuple[str, ...], rows: NDArray[np.float32]) -> ComputationalSequence:
+    """Make sequences of one frame; the source has no times, so the intervals are unknown."""
+    return ComputationalSequence(
+        ids=ids,
+        values=rows,
+        intervals=np.full((len(rows), 2), np.nan),
+        offsets=np.arange(len(rows) + 1, dtype=np.int64),
+    )

@@ -1,0 +1,36 @@
+"""Errors that a user can cause: each says what was got, what was expected and what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class EmotiwaveError(Exception):
+    """Anything a user can put right; the command line prints it without a traceback."""
+
+
+class ConfigError(EmotiwaveError):
+    """A recipe, an option or a name that cannot be used."""
+
+
+class DatasetError(EmotiwaveError):
+    """A corpus whose files, labels or splits are not as they must be."""
+
+
+class FeatureError(EmotiwaveError):
+    """Feature sequences, or a feature store, that cannot be read."""
+
+
+class CheckpointError(EmotiwaveError):
+    """A saved model or training state that is missing, damaged or of another model."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """Say that a name is unknown, which names are known, and which one is nearest.
+
+    >>> unknown_name("model", "botleneck", ["late", "bottleneck"])
+    "unknown model 'botleneck'; did you mean 'bottleneck'? Known: bottleneck, late"
+    """
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1)
+    hint = f" did you mean {near[0]!r}?" if near else ""
+    return f"unknown {kind} {name!r};{hint} Known: {', '.join(names)}"

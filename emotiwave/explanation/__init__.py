@@ -1,0 +1,1 @@
+"""Who contributed to an answer, and how much."""

@@ -1,0 +1,1 @@
+"""Feature sequences on disk, and what is computed from signals."""

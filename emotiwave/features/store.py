@@ -1,0 +1,173 @@
+"""The feature store: a corpus on disk as flat arrays that are memory-mapped, never loaded.
+
+A folder holds ``corpus.json``, ``utterances.parquet``, perhaps ``posteriors.npz``, and per modality a folder
+``sequences/NAME`` with ``values.npy`` (float32, raw: standardisation lives in the model), ``intervals.npy`` (seconds),
+``offsets.npy`` and ``metadata.json``. Reading an utterance is one slice of a mapped file.
+"""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from emotiwave.errors import DatasetError, FeatureError
+from emotiwave.types import ComputationalSequence, Corpus, LabelSet, Segment, Utterance
+
+FORMAT = 1
+ARRAYS = ("values", "intervals", "offsets")
+
+
+def write_store(corpus: Corpus, folder: Path) -> Path:
+    """Write a corpus; the folder appears whole or not at all, and replaces an older store of the same place.
+
+    Raises:
+        FeatureError: If the place is taken by something that is no store, or a modality's name cannot be a folder.
+    """
+    if folder.exists() and not (folder / "corpus.json").exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FeatureError(f"{folder} exists and is no feature store; choose another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        _write_files(corpus, scratch)
+        _swap(scratch, folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return folder
+
+
+def _write_files(corpus: Corpus, folder: Path) -> None:
+    for name, sequence in corpus.sequences.items():
+        if not re.fullmatch(r"[A-Za-z0-9_]+", name):
+            raise FeatureError(f"modality {name!r} cannot name a folder; use letters, digits and _")
+        place = folder / "sequences" / name
+        place.mkdir(parents=True)
+        for array in ARRAYS:
+            with (place / f"{array}.npy").open("wb") as file:
+                np.save(file, getattr(sequence, array), allow_pickle=False)
+                file.flush()
+                os.fsync(file.fileno())
+        described = {"ids": sequence.ids, "digest": sequence.digest, "metadata": dict(sequence.metadata)}
+        (place / "metadata.json").write_text(json.dumps(described), encoding="utf-8")
+    pq.write_table(pa.Table.from_pylist([asdict(u) for u in corpus.utterances]), folder / "utterances.parquet")
+    if corpus.posteriors is not None:
+        np.savez(folder / "posteriors.npz", **dict(corpus.posteriors))  # pyright: ignore[reportArgumentType]
+    described = {
+        "format": FORMAT,
+        "name": corpus.name,
+        "task": corpus.task,
+        "licence": corpus.licence,
+        "label_set": asdict(corpus.label_set),
+        "modalities": corpus.modalities,
+        "digest": corpus.digest,
+    }
+    (folder / "corpus.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
+
+
+def _swap(scratch: Path, folder: Path) -> None:
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(scratch, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def open_store(folder: Path, *, verify: bool = False) -> Corpus:
+    """Open a store; arrays are memory-mapped and nothing is read until it is used.
+
+    Args:
+        folder: What `write_store` wrote.
+        verify: Read everything once and compare the content hashes.
+
+    Raises:
+        FeatureError: If the store is missing, truncated, of another format, or fails verification.
+    """
+    described = _read_json(folder / "corpus.json")
+    if described.get("format") != FORMAT:
+        raise FeatureError(f"{folder}: store format {described.get('format')!r}; this version reads {FORMAT}")
+    try:
+        kind, names = described["label_set"]["kind"], tuple(described["label_set"]["names"])
+        utterances = tuple(_utterance(row) for row in pq.read_table(folder / "utterances.parquet").to_pylist())
+        posteriors = folder / "posteriors.npz"
+        corpus = Corpus(
+            name=described["name"],
+            task=described["task"],
+            licence=described["licence"],
+            label_set=LabelSet(kind, names),
+            utterances=utterances,
+            sequences={name: _open_sequence(folder / "sequences" / name) for name in described["modalities"]},
+            posteriors=_read_arrays(posteriors) if posteriors.exists() else None,
+        )
+    except (KeyError, TypeError, OSError, pa.ArrowException) as error:
+        raise FeatureError(f"{folder}: damaged feature store ({error}); prepare it again") from None
+    except DatasetError as error:
+        raise FeatureError(f"{folder}: {error}") from None
+    if verify:
+        _verify(folder, corpus, described["digest"])
+    return corpus
+
+
+def _verify(folder: Path, corpus: Corpus, digest: str) -> None:
+    for name, sequence in corpus.sequences.items():
+        fresh = ComputationalSequence(sequence.ids, sequence.values, sequence.intervals, sequence.offsets)
+        if fresh.digest != sequence.digest:
+            raise FeatureError(f"{folder}: {name} does not match its content hash; the file was changed or damaged")
+    if corpus.digest != digest:
+        raise FeatureError(f"{folder}: utterances or labels do not match the content hash of the store")
+
+
+def _open_sequence(folder: Path) -> ComputationalSequence:
+    described = _read_json(folder / "metadata.json")
+    arrays: dict[str, NDArray[Any]] = {}
+    for name in ARRAYS:
+        path = folder / f"{name}.npy"
+        try:
+            # a plain view: slicing np.memmap costs several times more than slicing np.ndarray
+            arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
+        except (OSError, ValueError, EOFError) as error:
+            raise FeatureError(f"{path}: truncated or damaged ({error}); prepare the store again") from None
+    try:
+        return ComputationalSequence(
+            tuple(described["ids"]), **arrays, metadata=described["metadata"], known_digest=described["digest"]
+        )
+    except FeatureError as error:
+        raise FeatureError(f"{folder}: {error}") from None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        described = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FeatureError(f"{path.parent}: no feature store here ({path.name} is missing)") from None
+    except ValueError as error:
+        raise FeatureError(f"{path}: not valid JSON ({error}); prepare the store again") from None
+    if not isinstance(described, dict):
+        raise FeatureError(f"{path}: expected a JSON object; got {type(described).__name__}")
+    return described
+
+
+def _read_arrays(path: Path) -> Mapping[str, NDArray[np.float64]]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError) as error:
+        raise FeatureError(f"{path}: truncated or damaged ({error})") from None
+
+
+def _utterance(row: dict[str, Any]) -> Utterance:
+    label = row.pop("label")
+    segment = row.pop("segment", None)
+    return Utterance(
+        **row,
+        label=label if isinstance(label, str) else tuple(label),
+        segment=Segment(**segment) if segment else None,
+    )

@@ -1,0 +1,74 @@
+"""A model over a split, in every configuration: encode once, fuse many. The same utterances in each."""
+
+from collections.abc import Collection
+
+import numpy as np
+import torch
+
+from emotiwave.batch import collate
+from emotiwave.errors import DatasetError
+from emotiwave.models.fusion import FusionModel
+from emotiwave.types import Configuration, Corpus, Predictions, all_configurations
+
+BATCH_SIZE = 64
+
+
+def check_fit(model: FusionModel, corpus: Corpus) -> None:
+    """Refuse data that the model was not built for.
+
+    Raises:
+        DatasetError: If classes or modalities differ.
+    """
+    if model.spec.label_set != corpus.label_set:
+        raise DatasetError(
+            f"the model answers {', '.join(model.spec.label_set.names)} ({model.spec.label_set.kind}); {corpus.name} has "
+            f"{', '.join(corpus.label_set.names)} ({corpus.label_set.kind})"
+        )
+    for name in model.modalities:
+        if corpus.sizes.get(name) != model.spec.sizes[name]:
+            raise DatasetError(
+                f"the model needs {name} with {model.spec.sizes[name]} features; {corpus.name} has "
+                + ", ".join(f"{m} ({size})" for m, size in corpus.sizes.items())
+            )
+
+
+@torch.inference_mode()
+def predict(
+    model: FusionModel,
+    corpus: Corpus,
+    split: str,
+    configurations: Collection[Configuration] | None = None,
+    *,
+    device: torch.device | str = "cpu",
+) -> Predictions:
+    """Logits of every utterance of a split in each configuration (by default all of the corpus's modalities).
+
+    Raises:
+        DatasetError: If the split is empty or the model does not fit the corpus.
+    """
+    check_fit(model, corpus)
+    indices = corpus.indices(split)
+    wanted = tuple(configurations or all_configurations(corpus.modalities))
+    logits = {c: np.empty((len(indices), model.n_classes), dtype=np.float32) for c in wanted}
+    n_non_finite = dict.fromkeys(corpus.modalities, 0)
+    longest = [max(sequence.n_frames(corpus.utterances[i].id) for sequence in corpus.sequences.values()) for i in indices]
+    by_length = np.argsort(longest, kind="stable")
+    was_training = model.training
+    model.eval()
+    for start in range(0, len(indices), BATCH_SIZE):
+        rows = by_length[start : start + BATCH_SIZE]
+        batch = collate(corpus, indices[rows])
+        for configuration, answer in model.each_configuration(batch.to(device), wanted):
+            logits[configuration][rows] = answer.float().cpu().numpy()
+        for name, count in batch.n_non_finite.items():
+            n_non_finite[name] += count
+    model.train(was_training)
+    return Predictions(
+        ids=tuple(corpus.utterances[i].id for i in indices),
+        groups=tuple(corpus.utterances[i].group for i in indices),
+        split=split,
+        label_set=corpus.label_set,
+        targets=corpus.targets[indices],
+        logits=logits,
+        n_non_finite=n_non_finite,
+    )

@@ -1,0 +1,120 @@
+"""What every model is: encode each modality once, then fuse any set of modalities that are present."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from emotiwave.batch import Batch
+from emotiwave.errors import FeatureError
+from emotiwave.models.layers import Standardize
+from emotiwave.settings import Settings
+from emotiwave.types import Configuration, LabelSet
+
+Size = Literal["small", "base", "large"]
+WIDTHS: dict[Size, int] = {"small": 64, "base": 128, "large": 256}
+
+
+class ModelSettings(Settings):
+    """Keys of ``[model]``."""
+
+    name: str = "bottleneck"
+    size: Size = "small"
+    """The one dial; every width and depth follows from it."""
+    modality: str | None = None
+    """The only modality that ``unimodal`` uses."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """All it takes to build a model anew: settings, feature sizes per modality, and the classes."""
+
+    settings: ModelSettings
+    sizes: Mapping[str, int]
+    label_set: LabelSet
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Encoded modalities: ``values[m] (batch, …)`` and ``present[m] (batch,)``."""
+
+    values: dict[str, Float[Tensor, "batch *_"]]
+    present: dict[str, Bool[Tensor, " batch"]]
+
+    def keep(self, kept: Mapping[str, Bool[Tensor, " batch"]]) -> "Encoded":
+        """Hide a modality in the utterances where ``kept`` is False."""
+        return replace(self, present={name: present & kept[name] for name, present in self.present.items()})
+
+    def keep_only(self, modalities: Collection[str] | Configuration) -> "Encoded":
+        """Hide every modality but these."""
+        return replace(self, present={name: present & (name in modalities) for name, present in self.present.items()})
+
+
+class FusionModel(nn.Module, ABC):
+    """Base of all models.
+
+    ``encode`` runs each modality's encoder, ``fuse`` turns what is present into logits, and ``forward`` does both.
+    Where nothing at all is present the answer is the class prior of the training data, ``prior_logits``.
+    """
+
+    prior_logits: Tensor
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.modalities = tuple(sorted(spec.sizes))
+        self.standardize = nn.ModuleDict({name: Standardize(spec.sizes[name]) for name in self.modalities})
+        self.register_buffer("prior_logits", torch.zeros(len(spec.label_set.names)))
+
+    @property
+    def n_classes(self) -> int:
+        """The number of logits."""
+        return len(self.spec.label_set.names)
+
+    def encode(self, batch: Batch) -> Encoded:
+        """Encode every modality once.
+
+        Raises:
+            FeatureError: If a modality is not in the batch or has another feature size.
+        """
+        values = {}
+        for name in self.modalities:
+            if name not in batch.inputs:
+                raise FeatureError(f"the model needs modality {name!r}; the data has {', '.join(batch.inputs)}")
+            got, expected = batch.inputs[name].shape[-1], self.spec.sizes[name]
+            if got != expected:
+                raise FeatureError(f"{name}: the model was built for {expected} features per frame; the data has {got}")
+            frames = self.standardize[name](batch.inputs[name], batch.mask[name])
+            values[name] = self.encode_modality(name, frames, batch.mask[name])
+        present = batch.present
+        return Encoded(values, {name: present[name] for name in self.modalities})
+
+    @abstractmethod
+    def encode_modality(
+        self, name: str, frames: Float[Tensor, "batch time _"], mask: Bool[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch *_"]:
+        """Encode standardised frames of one modality; rows with nothing observed may hold anything finite."""
+
+    @abstractmethod
+    def combine(self, encoded: Encoded) -> Float[Tensor, "batch classes"]:
+        """Turn what is present into logits; rows where nothing is present may hold anything finite."""
+
+    def fuse(self, encoded: Encoded) -> Float[Tensor, "batch classes"]:
+        """Logits of what is present, or of the prior where nothing is."""
+        anything = torch.stack(list(encoded.present.values())).any(dim=0)
+        return torch.where(anything[:, None], self.combine(encoded), self.prior_logits)
+
+    def forward(self, batch: Batch) -> Float[Tensor, "batch classes"]:
+        return self.fuse(self.encode(batch))
+
+    def each_configuration(
+        self, batch: Batch, configurations: Iterable[Configuration]
+    ) -> Iterator[tuple[Configuration, Float[Tensor, "batch classes"]]]:
+        """Encode once and fuse once per configuration."""
+        encoded = self.encode(batch)
+        for configuration in configurations:
+            yield configuration, self.fuse(encoded.keep_only(configuration))

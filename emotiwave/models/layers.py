@@ -1,0 +1,123 @@
+"""Layers that know the mask: standardisation, attention, and the encoder of frames."""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+CLIP = 5.0
+"""Standardised values are cut at this many standard deviations: raw features hold wild outliers."""
+
+
+class Standardize(nn.Module):
+    """Centre and scale each feature by statistics of observed training frames, which are part of the model.
+
+    Unobserved frames come out as zeros, whatever they held.
+    """
+
+    center: Tensor
+    scale: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("center", torch.zeros(size))
+        self.register_buffer("scale", torch.ones(size))
+
+    def forward(
+        self, values: Float[Tensor, "batch time size"], mask: Bool[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch time size"]:
+        values = torch.where(mask[..., None], values, self.center)  # a new tensor, so in place from here
+        return values.sub_(self.center).mul_(self.scale.reciprocal()).clamp_(-CLIP, CLIP)
+
+
+class Attention(nn.Module):
+    """Multi-head attention over the observed keys; no dropout inside, which would turn the fast kernels off."""
+
+    def __init__(self, width: int, n_heads: int) -> None:
+        super().__init__()
+        self.n_heads = n_heads
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(
+        self,
+        queries: Float[Tensor, "batch targets width"],
+        keys: Float[Tensor, "batch time width"],
+        mask: Bool[Tensor, "batch time"],
+    ) -> Float[Tensor, "batch targets width"]:
+        key, value = self.key_value(keys).chunk(2, dim=-1)
+        visible = mask | ~mask.any(dim=1, keepdim=True)  # softmax over nothing is NaN; the caller ignores such rows
+        mixed = F.scaled_dot_product_attention(
+            self._split(self.query(queries)), self._split(key), self._split(value), attn_mask=visible[:, None, None, :]
+        )
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+    def _split(self, values: Tensor) -> Tensor:
+        return values.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)  # (batch, heads, time, width / heads)
+
+
+class AttentionBlock(nn.Module):
+    """Attention, then a feed-forward net, each on normalised input and added to it (pre-norm transformer)."""
+
+    def __init__(self, width: int, n_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.norm_queries = nn.LayerNorm(width)
+        self.attention = Attention(width, n_heads)
+        self.feed_forward = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        queries: Float[Tensor, "batch targets width"],
+        mask: Bool[Tensor, "batch time"],
+        keys: Float[Tensor, "batch time width"] | None = None,
+    ) -> Float[Tensor, "batch targets width"]:
+        """Attend to ``keys``, or to the queries themselves; ``mask`` is of what is attended to."""
+        normed = self.norm_queries(queries)
+        queries = queries + self.dropout(self.attention(normed, normed if keys is None else keys, mask))
+        return queries + self.dropout(self.feed_forward(queries))
+
+
+class FrameEncoder(nn.Module):
+    """Standardised frames -> frames of the model's width that know their neighbours and their place in time."""
+
+    def __init__(self, size: int, width: int, kernel: int = 5) -> None:
+        super().__init__()
+        self.project = nn.Linear(size, width)
+        self.norm = nn.LayerNorm(width)
+        self.neighbours = nn.Conv1d(width, width, kernel, padding=kernel // 2)
+        self.norm_out = nn.LayerNorm(width)
+
+    def forward(
+        self, values: Float[Tensor, "batch time size"], mask: Bool[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch time width"]:
+        frames = self.project(values)
+        frames = frames + sinusoids(frames.shape[1], frames.shape[2]).to(frames)
+        normed = self.norm(frames) * mask[..., None]  # what the convolution sees of an unobserved frame is zero
+        return self.norm_out(frames + F.relu(self.neighbours(normed.mT).mT))
+
+
+class QueryPooling(nn.Module):
+    """Learned queries read a sequence of any length into a few tokens by cross-attention."""
+
+    def __init__(self, width: int, n_queries: int, n_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(n_queries, width) / math.sqrt(width))
+        self.block = AttentionBlock(width, n_heads, dropout)
+
+    def forward(
+        self, frames: Float[Tensor, "batch time width"], mask: Bool[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch queries width"]:
+        return self.block(self.queries.expand(len(frames), -1, -1), mask, keys=frames)
+
+
+def sinusoids(n_frames: int, width: int) -> Float[Tensor, "time width"]:
+    """Give each frame index its sines and cosines (Vaswani et al., 2017, section 3.5)."""
+    frequency = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
+    angle = torch.arange(n_frames)[:, None] * frequency
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :width]

@@ -1,0 +1,1 @@
+"""Draws evaluated runs; computes nothing."""

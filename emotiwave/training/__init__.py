@@ -1,0 +1,1 @@
+"""Training under missing modalities: one loop, for every model."""

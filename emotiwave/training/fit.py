@@ -1,0 +1,139 @@
+"""Train a model on a corpus into a run folder: the one place where a Trainer is built."""
+
+import logging
+import signal
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Callback, EarlyStopping
+from rich.console import Console
+
+from emotiwave.errors import CheckpointError, ConfigError
+from emotiwave.models import create_model
+from emotiwave.models.fusion import ModelSettings, ModelSpec
+from emotiwave.training.callbacks import SCORE, ProgressBar, RunFiles, ValidationScore
+from emotiwave.training.module import TrainingModule
+from emotiwave.training.randomness import derived_seed
+from emotiwave.training.settings import TrainingSettings
+from emotiwave.training.statistics import fit_statistics
+from emotiwave.types import Corpus
+
+
+@dataclass(frozen=True)
+class TrainingSummary:
+    """How a training went. Epochs count from 1; ``best_score`` is None without a validation split."""
+
+    n_epochs: int
+    best_epoch: int
+    best_score: float | None
+    n_parameters: int
+    n_non_finite: Mapping[str, int]
+
+
+def fit(
+    corpus: Corpus,
+    model_settings: ModelSettings,
+    settings: TrainingSettings,
+    folder: Path,
+    *,
+    resume: bool = False,
+    console: Console | None = None,
+) -> TrainingSummary:
+    """Train, and leave model, history and resumable state in a folder.
+
+    Args:
+        corpus: With a split ``train``, and the selection split if ``patience`` is above 0.
+        model_settings: Which model.
+        settings: How to train.
+        folder: The run folder.
+        resume: Go on after the last finished epoch that the folder holds, if it holds one.
+        console: Where progress is shown; standard error by default.
+
+    Raises:
+        ConfigError: If there is nothing to choose weights by.
+        CheckpointError: If the state to resume from is damaged or of another model.
+        KeyboardInterrupt: If the user stops it; the state of the last finished epoch is kept.
+    """
+    can_score = corpus.has_split(settings.selection_split)
+    if settings.patience and not can_score:
+        raise ConfigError(
+            f"training.patience = {settings.patience} needs the split {settings.selection_split!r}, which {corpus.name} "
+            "does not have; set patience = 0 for a fixed number of epochs, or hold out a validation split"
+        )
+    with torch.random.fork_rng():
+        torch.manual_seed(derived_seed(settings.seed))
+        model = create_model(ModelSpec(model_settings, corpus.sizes, corpus.label_set))
+        fit_statistics(model, corpus, corpus.indices("train"))
+        files = RunFiles(folder, selects=bool(settings.patience))
+        state = _read_state(folder / "last.ckpt", model.state_dict()) if resume else None
+        if state is not None:
+            files.load_state_dict(state)
+        if not files.finished:
+            callbacks: list[Callback] = [ProgressBar(model_settings.name, console)]
+            if can_score:
+                callbacks.insert(0, ValidationScore(settings.selection_split))
+            if settings.patience:
+                # patience counts epochs without a better score, as in Lightning; the score is in 0-1
+                callbacks.append(EarlyStopping(SCORE, mode="max", patience=settings.patience, check_on_train_epoch_end=True))
+            callbacks.append(files)
+            _run(TrainingModule(model, corpus, settings), settings, folder, callbacks, resume=state is not None)
+    return TrainingSummary(
+        n_epochs=len(files.history),
+        best_epoch=files.best_epoch,
+        best_score=files.best_score if files.best_score >= 0 else None,
+        n_parameters=sum(parameter.numel() for parameter in model.parameters()),
+        n_non_finite=files.n_non_finite,
+    )
+
+
+def _run(
+    module: TrainingModule, settings: TrainingSettings, folder: Path, callbacks: list[Callback], *, resume: bool
+) -> None:
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning|torch\.utils\.data")  # advice on workers and loggers
+        try:
+            trainer = Trainer(
+                accelerator=settings.accelerator,
+                devices=settings.devices,
+                num_nodes=settings.nodes,
+                precision=settings.precision,  # pyright: ignore[reportArgumentType]
+                max_epochs=settings.epochs,
+                gradient_clip_val=settings.gradient_clip,
+                callbacks=callbacks,
+                default_root_dir=folder,
+                logger=False,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                use_distributed_sampler=False,
+            )
+        except (ValueError, RuntimeError) as error:  # Lightning's MisconfigurationException is a RuntimeError
+            raise ConfigError(f"training cannot run on accelerator {settings.accelerator!r}: {error}") from None
+        try:
+            trainer.fit(module, ckpt_path=folder / "last.ckpt" if resume else None, weights_only=True)
+        except SystemExit:
+            raise KeyboardInterrupt from None  # Lightning turns Ctrl-C into an exit and ignores further ones
+        finally:
+            signal.signal(signal.SIGINT, on_interrupt)
+
+
+def _read_state(path: Path, expected: Mapping[str, torch.Tensor]) -> dict[str, Any] | None:
+    """Read what `RunFiles` kept, None if no epoch was finished; tensors and primitives only, no code is run."""
+    if not path.exists():
+        return None
+    try:
+        checkpoint = torch.load(path, weights_only=True, map_location="cpu")
+        weights = {name.removeprefix("model."): tensor for name, tensor in checkpoint["state_dict"].items()}
+        state = checkpoint["callbacks"]["RunFiles"]
+    except Exception as error:  # a damaged archive raises anything from KeyError to UnpicklingError
+        raise CheckpointError(f"{path}: cannot resume from this file ({error}); train into a new folder") from None
+    if {n: t.shape for n, t in weights.items()} != {n: t.shape for n, t in expected.items()}:
+        raise CheckpointError(f"{path}: holds another model than the recipe; train into a new folder")
+    return state

@@ -1,0 +1,90 @@
+"""The one training step, for every model."""
+
+from collections import Counter
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from emotiwave.batch import Batch, collate
+from emotiwave.models.fusion import FusionModel
+from emotiwave.training.randomness import EpochBatches, derived_seed, draw_kept
+from emotiwave.training.settings import TrainingSettings
+from emotiwave.training.statistics import balanced_weights, class_shares
+from emotiwave.types import Corpus, LabelSet
+
+
+class BatchesOf(Dataset[Batch]):
+    """Makes a batch of the indices that the sampler gives."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self.corpus = corpus
+
+    def __getitem__(self, indices: np.ndarray) -> Batch:
+        return collate(self.corpus, indices)
+
+
+class TrainingModule(LightningModule):
+    """A model with its data, loss and optimiser."""
+
+    class_weights: Tensor
+
+    def __init__(self, model: FusionModel, corpus: Corpus, settings: TrainingSettings) -> None:
+        super().__init__()
+        self.model, self.corpus, self.settings = model, corpus, settings
+        self.indices = corpus.indices("train")
+        shares = class_shares(corpus, self.indices)
+        weights = balanced_weights(shares, corpus.label_set) if settings.class_weights else torch.ones(len(shares))
+        self.register_buffer("class_weights", weights, persistent=False)
+        self.losses: list[Tensor] = []
+        self.n_non_finite: Counter[str] = Counter()
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        lengths = np.array(
+            [
+                max(sequence.n_frames(self.corpus.utterances[i].id) for sequence in self.corpus.sequences.values())
+                for i in self.indices
+            ]
+        )
+        batches = EpochBatches(
+            self.indices,
+            lengths,
+            self.settings.batch_size,
+            seed=self.settings.seed,
+            rank=self.trainer.global_rank,
+            world=self.trainer.world_size,
+        )
+        return DataLoader(BatchesOf(self.corpus), batch_size=None, sampler=batches)
+
+    def on_train_epoch_start(self) -> None:
+        self.losses = []
+
+    def training_step(self, batch: Batch, step: int) -> Tensor:
+        seed = derived_seed(self.settings.seed, self.current_epoch, step, self.global_rank)
+        torch.manual_seed(seed)  # dropout inside the model; `fit` restores the caller's state
+        encoded = self.model.encode(batch)
+        if self.settings.modality_dropout:
+            generator = torch.Generator().manual_seed(seed)
+            encoded = encoded.keep(draw_kept(encoded.present, self.settings.modality_dropout, generator))
+        loss = task_loss(self.model.fuse(encoded), batch.targets, self.corpus.label_set, self.class_weights)
+        self.losses.append(loss.detach())
+        if self.current_epoch == 0:
+            self.n_non_finite.update(batch.n_non_finite)
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(
+            self.parameters(), lr=self.settings.learning_rate, weight_decay=self.settings.weight_decay
+        )
+
+
+def task_loss(logits: Tensor, targets: Tensor, label_set: LabelSet, class_weights: Tensor) -> Tensor:
+    """Weighted cross-entropy against one-hot targets, or binary cross-entropy with the weight on presence."""
+    if label_set.kind == "multilabel":
+        return F.binary_cross_entropy_with_logits(logits, targets, pos_weight=class_weights)
+    weights = targets @ class_weights
+    per_utterance = -(targets * F.log_softmax(logits, dim=1)).sum(dim=1)
+    return (weights * per_utterance).sum() / weights.sum()

@@ -1,0 +1,78 @@
+"""What a model keeps of its training data: scale of each feature, frequency of each class."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from emotiwave.errors import DatasetError, FeatureError
+from emotiwave.models.fusion import FusionModel
+from emotiwave.types import Corpus, LabelSet
+
+MAX_FRAMES = 200_000
+"""Quantiles are taken over at most about this many frames per modality, evenly spaced."""
+IQR_OF_NORMAL = 1.3489795
+"""Interquartile range of a normal distribution with standard deviation 1."""
+
+
+def fit_statistics(model: FusionModel, corpus: Corpus, indices: NDArray[np.int64]) -> None:
+    """Set the model's standardisation and prior from its training utterances.
+
+    Raises:
+        DatasetError: If a class never occurs, or (multilabel) always does.
+        FeatureError: If a modality has no finite frame in training.
+    """
+    for name in model.modalities:
+        center, scale = robust_scale(_observed_frames(corpus, name, indices))
+        model.get_submodule(f"standardize.{name}").load_state_dict(
+            {"center": torch.from_numpy(center), "scale": torch.from_numpy(scale)}
+        )
+    share = class_shares(corpus, indices)
+    prior = np.log(share) if corpus.label_set.kind == "categorical" else np.log(share / (1 - share))
+    model.prior_logits.copy_(torch.from_numpy(prior))
+
+
+def robust_scale(frames: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Median and interquartile range (in standard deviations) per feature of ``frames (n, features)``.
+
+    Where half of the values are equal, the standard deviation stands in; a constant feature gets scale 1.
+    """
+    low, center, high = np.quantile(frames, [0.25, 0.5, 0.75], axis=0)
+    scale = (high - low) / IQR_OF_NORMAL
+    scale = np.where(scale > 1e-6 * np.abs(center), scale, frames.std(axis=0, dtype=np.float64))
+    scale = np.where(scale > 1e-6 * np.abs(center), scale, 1.0)
+    return center.astype(np.float32), scale.astype(np.float32)
+
+
+def _observed_frames(corpus: Corpus, modality: str, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+    sequence = corpus.sequences[modality]
+    ids = [corpus.utterances[i].id for i in indices if corpus.utterances[i].id in sequence]
+    stride = max(1, sum(sequence.n_frames(name) for name in ids) // MAX_FRAMES)
+    frames = [sequence[name].values[::stride] for name in ids]
+    joined = np.concatenate(frames) if frames else np.empty((0, sequence.size), dtype=np.float32)
+    joined = joined[np.isfinite(joined).all(axis=1)]
+    if not len(joined):
+        raise FeatureError(f"{corpus.name}: {modality} has no finite frame in training; leave it out of the corpus")
+    return joined
+
+
+def class_shares(corpus: Corpus, indices: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Share of the utterances in which each class holds ``(n_classes,)``, all above 0."""
+    counts = corpus.targets[indices].sum(axis=0)
+    for name, count in zip(corpus.label_set.names, counts, strict=True):
+        always = corpus.label_set.kind == "multilabel" and count == len(indices)
+        if count == 0 or always:
+            raise DatasetError(
+                f"{corpus.name}: class {name!r} holds in {'every' if always else 'no'} training utterance, so nothing "
+                "can be learned about it; take it out of the label set or change the split"
+            )
+    return counts.astype(np.float64) / len(indices)
+
+
+def balanced_weights(shares: NDArray[np.float64], label_set: LabelSet) -> Tensor:
+    """Weights that make classes count alike.
+
+    Categorical: 1 / (n_classes x share), as scikit-learn's ``balanced``. Multilabel: absences per presence.
+    """
+    weights = 1 / (len(shares) * shares) if label_set.kind == "categorical" else (1 - shares) / shares
+    return torch.from_numpy(weights.astype(np.float32))
