@@ -158,10 +158,8 @@ def _print_scores(scores: "list[Score]") -> None:
                 continue
             place = "+".join(row.available) if row.available else row.condition.replace("_", " ")
             cells.setdefault(place, {})[row.model] = _cell(row)
-        cells.setdefault("constant", {})
         for place, by_model in cells.items():
-            if any(by_model.values()):
-                table.add_row(place, *(by_model.get(model, "") for model in models))
+            table.add_row(place, *(by_model.get(model, "") for model in models))
         stdout.print(table)
 
 

@@ -55,7 +55,7 @@ def constant_scores(predictions: Predictions, settings: EvaluationSettings, *, d
         counts = count(truth, np.broadcast_to(answer, truth.shape), groups, kind=kind)
         tried.append(_rows({complete: counts}, kind, names, settings, subject))
     best = [max(rows, key=lambda row: row.value) for rows in zip(*tried, strict=True)]
-    return [replace(row, available=None) for row in best if row.condition == "configuration" and row.label is None]
+    return [row for row in best if row.condition == "mean"]  # the same in every configuration
 
 
 def optimal_predictions(corpus: Corpus, predictions: Predictions) -> Predictions | None:
