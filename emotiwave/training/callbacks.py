@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -45,10 +46,11 @@ class ValidationScore(Callback):
         pl_module.log(SCORE, mean_macro_f1(predictions))
 
 
-class RunFiles(Callback):
+class RunFiles(Checkpoint):
     """Keeps the best model, the history and what a resume needs; each file is replaced in one step.
 
     The best model is written before ``last.ckpt``: if the process dies in between, the resumed epoch writes it again.
+    A `Checkpoint`, because Lightning runs those after early stopping has decided, and that decision is kept.
     """
 
     def __init__(self, folder: Path, *, selects: bool) -> None:

@@ -109,7 +109,6 @@ def _run(
                 callbacks=callbacks,
                 default_root_dir=folder,
                 logger=False,
-                enable_checkpointing=False,
                 enable_progress_bar=False,
                 enable_model_summary=False,
                 use_distributed_sampler=False,

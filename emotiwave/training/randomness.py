@@ -14,7 +14,8 @@ BATCHES_PER_BUCKET = 20
 
 def derived_seed(*path: int) -> int:
     """One 63-bit seed for a path such as (seed, epoch, step)."""
-    return int(np.random.SeedSequence(path).generate_state(1, dtype=np.uint64)[0] >> 1)
+    # with its length, for a seed sequence takes (0,) and (0, 0) for the same
+    return int(np.random.SeedSequence((len(path), *path)).generate_state(1, dtype=np.uint64)[0] >> 1)
 
 
 class EpochBatches(Sampler[NDArray[np.int64]]):
@@ -45,6 +46,7 @@ class EpochBatches(Sampler[NDArray[np.int64]]):
         return max(1, -(-len(self.indices) // self.batch_size) // self.world)
 
     def __iter__(self) -> Iterator[NDArray[np.int64]]:
+        # a generator: on resume Lightning asks for the iterator first and sets the epoch afterwards
         rng = np.random.default_rng(derived_seed(self.seed, self.epoch))
         order = rng.permutation(len(self.indices))
         bucket = self.batch_size * BATCHES_PER_BUCKET
@@ -56,8 +58,8 @@ class EpochBatches(Sampler[NDArray[np.int64]]):
         )
         batches = np.split(order, range(self.batch_size, len(order), self.batch_size))
         shuffled = [self.indices[batches[i]] for i in rng.permutation(len(batches))]
-        own = [shuffled[i % len(shuffled)] for i in range(self.rank, len(self) * self.world, self.world)]
-        return iter(own)
+        for i in range(self.rank, len(self) * self.world, self.world):
+            yield shuffled[i % len(shuffled)]
 
 
 def draw_kept(

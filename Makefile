@@ -1,0 +1,35 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+all: lint test ## Run every check, as CI does.
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+install: .venv/installed ## Make .venv with everything the checks need.
+
+demo: install ## The whole way from files to report in about a minute, offline.
+	$(BIN)/emotiwave demo
+
+test: install ## Run the tests; those on real data need EMOTIWAVE_DATA.
+	$(BIN)/python -m pytest
+
+lint: install ## Format, lint, types, import contracts.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+reproduce: install ## Rewrite results/; needs EMOTIWAVE_DATA.
+	$(BIN)/python benchmarks/store_read.py --out results/store_read.json
+	$(BIN)/python benchmarks/training_step.py --out results/training_step.json
+	$(BIN)/python benchmarks/mosi_settings.py --out results/mosi_settings.json
+	$(BIN)/python benchmarks/mosi.py --runs runs/mosi --out results/mosi.json
+	$(BIN)/python benchmarks/tables.py results
+
+help: ## List the targets.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/  /'
+
+.PHONY: all install demo test lint reproduce help

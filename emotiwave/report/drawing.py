@@ -1,0 +1,121 @@
+"""Turns a drawing into an SVG for light pages and one for dark pages, both inside the page."""
+
+import base64
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib.style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+WIDTH = 4.6
+"""Inches: a figure of this width is readable on a phone, where it shrinks by a fifth."""
+FONT_SIZE = 10.5
+CSS_PIXELS = 96
+"""Per inch."""
+
+
+@dataclass(frozen=True)
+class Theme:
+    """The colours of one variant; they repeat those of ``page.html``."""
+
+    surface: str
+    ink: str
+    muted: str
+    line: str
+    accent: str
+    others: tuple[str, ...]
+
+    def style(self) -> dict[str, Any]:
+        """Settings for matplotlib; SVG text stays text, and the same drawing gives the same bytes."""
+        return {
+            "svg.fonttype": "none",
+            "svg.hashsalt": "emotiwave",
+            "text.parse_math": False,
+            "font.size": FONT_SIZE,
+            "axes.titlesize": FONT_SIZE,
+            "axes.titlelocation": "left",
+            "axes.facecolor": "none",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.edgecolor": self.muted,
+            "axes.axisbelow": True,
+            "axes.labelcolor": self.ink,
+            "text.color": self.ink,
+            "xtick.color": self.muted,
+            "ytick.color": self.muted,
+            "xtick.labelcolor": self.ink,
+            "ytick.labelcolor": self.ink,
+            "grid.color": self.line,
+            "legend.frameon": False,
+            "savefig.facecolor": "none",
+        }
+
+
+LIGHT = Theme(
+    surface="#ffffff",
+    ink="#1c2530",
+    muted="#566270",
+    line="#d9dee4",
+    accent="#0b6e7f",
+    others=("#d08a1d", "#8a78c9", "#7f8b97", "#b8577a", "#6a994e"),
+)
+DARK = Theme(
+    surface="#171e26",
+    ink="#e4eaf0",
+    muted="#9aa7b4",
+    line="#2f3a46",
+    accent="#5cc3d2",
+    others=("#d9a14a", "#a597dd", "#8793a0", "#d283a1", "#8dbb72"),
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One figure as two data addresses, with what it tells in words; ``width`` in CSS pixels."""
+
+    light: str
+    dark: str
+    alt: str
+    caption: str
+    width: int
+
+
+def picture(draw: Callable[[Theme], Figure], *, alt: str, caption: str) -> Picture:
+    """Draw a figure in both themes."""
+    light, dark = (_render(draw, theme) for theme in (LIGHT, DARK))
+    return Picture(light[0], dark[0], alt, caption, round(CSS_PIXELS * light[1]))
+
+
+def readable(background: tuple[float, float, float], theme: Theme) -> str:
+    """Choose the ink or the surface colour, whichever stands out more (WCAG 2 contrast)."""
+
+    def contrast(colour: str) -> float:
+        dark, bright = sorted((_luminance(matplotlib.colors.to_rgb(colour)), _luminance(background)))
+        return (bright + 0.05) / (dark + 0.05)
+
+    return max((theme.ink, theme.surface), key=contrast)
+
+
+def hide_frame(axes: Axes) -> None:
+    """Leave the labels of an axis, not its lines."""
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+
+
+def _luminance(rgb: tuple[float, float, float]) -> float:
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _render(draw: Callable[[Theme], Figure], theme: Theme) -> tuple[str, float]:
+    with matplotlib.style.context(["default", theme.style()]), warnings.catch_warnings():
+        # the reader's browser has the letters that matplotlib's own font lacks
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure, file = draw(theme), io.BytesIO()
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(file, format="svg", metadata=nothing)
+    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}", figure.get_figwidth()

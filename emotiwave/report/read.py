@@ -1,0 +1,288 @@
+"""Reads evaluated run folders; everything that the page shows is in their files."""
+
+import csv
+import math
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from emotiwave.errors import CheckpointError, EmotiwaveError
+from emotiwave.metrics import AVERAGES, PER_LABEL, Counts, count
+from emotiwave.types import Configuration, Label, LabelSet, Score
+
+CONSTANT, BAYES_OPTIMAL = "constant", "bayes_optimal"
+BASELINES = (CONSTANT, BAYES_OPTIMAL)
+Place = Configuration | str
+"""Where a score stands: a configuration, or ``mean``, ``mean_incomplete`` or ``retention``."""
+
+T = TypeVar("T")
+_SCORE = TypeAdapter(Score)
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, pa.ArrowException, EmotiwaveError)
+
+
+class SplitSize(BaseModel):
+    """How much one split holds."""
+
+    utterances: int
+    groups: int
+
+
+class ModalitySize(BaseModel):
+    """How much of one modality a corpus holds."""
+
+    features: int
+    utterances: int
+    frames: int
+
+
+class Data(BaseModel):
+    """The corpus that a run trained on."""
+
+    name: str
+    task: str
+    licence: str
+    digest: str
+    label_set: LabelSet
+    splits: dict[str, SplitSize]
+    modalities: dict[str, ModalitySize]
+
+
+class Training(BaseModel):
+    """How training went."""
+
+    n_epochs: int
+    best_epoch: int
+    best_score: float | None = None
+    n_parameters: int
+    n_non_finite: dict[str, int] = {}
+
+
+class Environment(BaseModel):
+    """What ``environment.json`` records; ``training`` is there once training has finished."""
+
+    corpus: Data
+    seed: int
+    python: str
+    platform: str
+    threads: int
+    packages: dict[str, str]
+    training: Training | None = None
+
+
+@dataclass(frozen=True)
+class EvaluationFacts:
+    """How the run was scored."""
+
+    bootstrap: int
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One line of ``history.csv``."""
+
+    number: int
+    train_loss: float
+    validation_score: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The rows of ``scores.jsonl``, found by what they score."""
+
+    model: str
+    configurations: tuple[Configuration, ...]
+    rows: Mapping[tuple[str, Place, str, str | None], Score]
+
+    @property
+    def complete(self) -> Configuration:
+        """The configuration with every modality."""
+        return max(self.configurations, key=lambda c: len(c.modalities))
+
+    @property
+    def singles(self) -> tuple[Configuration, ...]:
+        """The configurations of one modality, where that is not all there is."""
+        return tuple(c for c in self.configurations if len(c.modalities) == 1 and c != self.complete)
+
+    @property
+    def summaries(self) -> tuple[str, ...]:
+        """The places that stand for several configurations."""
+        return ("mean", "mean_incomplete", "retention") if self.singles else ("mean",)
+
+    @property
+    def headline(self) -> Score:
+        """Mean macro-F1 over all configurations: the one number that models are chosen by."""
+        return self.rows[self.model, "mean", "macro_f1", None]
+
+    def find(self, place: Place, metric: str, *, label: str | None = None, model: str | None = None) -> Score | None:
+        """Find a row of the run's model, or of a baseline; None where it was not scored."""
+        return self.rows.get((model or self.model, place, metric, label))
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluatedRun:
+    """One run folder: what was trained, how it went, and what it scored.
+
+    ``counts`` are those of `emotiwave.metrics.count` for the complete configuration; ``truth`` is what they were
+    counted against, by utterance id.
+    """
+
+    folder: Path
+    name: str
+    config: str
+    evaluation: EvaluationFacts
+    environment: Environment
+    history: tuple[Epoch, ...]
+    scores: Scores
+    counts: Counts = field(repr=False)
+    truth: Mapping[str, Label] = field(repr=False)
+
+    @property
+    def labels(self) -> LabelSet:
+        """The classes."""
+        return self.environment.corpus.label_set
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch whose weights were kept; None if training did not finish."""
+        return self.environment.training.best_epoch if self.environment.training else None
+
+
+def read_runs(runs: Mapping[Path, str]) -> list[EvaluatedRun]:
+    """Read run folders, each with its label.
+
+    Raises:
+        CheckpointError: If a file of a run is missing or damaged; it is named.
+    """
+    environments = {folder: _read_environment(folder) for folder in runs}
+    names = distinct_names([
+        (label, f"seed {environments[folder].seed}", folder.name, str(folder)) for folder, label in runs.items()
+    ])
+    return [_read_run(folder, name, environments[folder]) for folder, name in zip(runs, names, strict=True)]
+
+
+def distinct_names(described: Sequence[tuple[str, ...]]) -> list[str]:
+    """Name things by as many of their details as tell them apart.
+
+    >>> distinct_names([("late", "seed 0"), ("bottleneck", "seed 0"), ("bottleneck", "seed 1")])
+    ['late', 'bottleneck · seed 0', 'bottleneck · seed 1']
+    """
+    names = [details[0] for details in described]
+    for level in range(1, min(map(len, described))):
+        times = Counter(names)
+        names = [
+            f"{name} · {details[level]}" if times[name] > 1 else name
+            for name, details in zip(names, described, strict=True)
+        ]
+    return names
+
+
+def _read_run(folder: Path, name: str, environment: Environment) -> EvaluatedRun:
+    labels = environment.corpus.label_set
+    config = _read(folder / "config.toml", _parse_config)
+    history = _read(folder / "history.csv", _parse_history)
+    scores = _read(folder / "scores.jsonl", lambda path: _parse_scores(path, labels), by="evaluate")
+    counts, truth = _read(folder / "predictions.parquet", lambda path: _count(path, labels, scores), by="evaluate")
+    return EvaluatedRun(folder, name, *config, environment, history, scores, counts, truth)
+
+
+def _read(path: Path, parse: Callable[[Path], T], *, by: str = "train") -> T:
+    """Parse a file that a command wrote; say how to make it again where that fails."""
+    remedy = f"run `emotiwave evaluate {path.parent}` first" if by == "evaluate" else "train the run again"
+    try:
+        return parse(path)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing; {remedy}") from None
+    except _DAMAGE as error:
+        raise CheckpointError(f"{path} cannot be read ({_first_line(error)}); {remedy}") from None
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _read_environment(folder: Path) -> Environment:
+    return _read(folder / "environment.json", lambda path: Environment.model_validate_json(path.read_bytes()))
+
+
+def _parse_config(path: Path) -> tuple[str, EvaluationFacts]:
+    text = path.read_text(encoding="utf-8")
+    evaluation: dict[str, Any] = tomllib.loads(text)["evaluation"]
+    return text, EvaluationFacts(evaluation["bootstrap"], evaluation["confidence"])
+
+
+def _parse_history(path: Path) -> tuple[Epoch, ...]:
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        raise ValueError("it holds no epoch")
+    return tuple(
+        Epoch(
+            number=int(row["epoch"]),
+            train_loss=float(row["train_loss"]),
+            validation_score=float(row["validation_score"]) if row["validation_score"] else None,
+        )
+        for row in rows
+    )
+
+
+def _parse_scores(path: Path, labels: LabelSet) -> Scores:
+    rows = [_SCORE.validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    found: dict[tuple[str, Place, str, str | None], Score] = {}
+    for row in rows:
+        place = Configuration(row.available) if row.available else row.condition
+        found[row.model, place, row.metric, row.label] = row
+    own = [row for row in rows if row.model not in BASELINES]
+    configurations = dict.fromkeys(Configuration(row.available) for row in own if row.available)
+    if not configurations:
+        raise ValueError("it holds no score of the model")
+    scores = Scores(own[0].model, tuple(configurations), found)
+    _check_complete(scores, labels)
+    return scores
+
+
+def _check_complete(scores: Scores, labels: LabelSet) -> None:
+    expected = 2 ** len(scores.complete.modalities) - 1
+    if len(scores.configurations) != expected:
+        raise ValueError(f"it holds {len(scores.configurations)} of {expected} configurations")
+    for place in (*scores.configurations, *scores.summaries):
+        wanted: Iterable[tuple[str, str | None]] = [(metric, None) for metric in AVERAGES]
+        if isinstance(place, Configuration):
+            wanted = [*wanted, *((metric, label) for metric in PER_LABEL for label in labels.names)]
+        for metric, label in wanted:
+            score = scores.find(place, metric, label=label)
+            if score is None or not math.isfinite(score.value):
+                raise ValueError(f"it lacks the {metric} of {label or 'all classes'} for {place}")
+
+
+def _count(path: Path, labels: LabelSet, scores: Scores) -> tuple[Counts, dict[str, Label]]:
+    """Count truth against decision in the complete configuration."""
+    table = pq.read_table(path, columns=["id", "split", "configuration", "truth", "decision"])
+    complete, expected = str(scores.complete), scores.headline
+    rows = [row for row in table.to_pylist() if row["configuration"] == complete]
+    if len(rows) != expected.n or {row["split"] for row in rows} != {expected.split}:
+        raise ValueError(f"it does not hold the {expected.n} {expected.split} utterances of scores.jsonl")
+    truth, decision = (_holds((row[column] for row in rows), labels) for column in ("truth", "decision"))
+    one_group = np.zeros(len(rows), dtype=np.int64)
+    counts = count(truth, decision, one_group, kind=labels.kind)[0]
+    return counts, {row["id"]: _label(row["truth"]) for row in rows}
+
+
+def _holds(named: Iterable[Any], labels: LabelSet) -> NDArray[np.bool_]:
+    return np.stack([labels.encode(_label(value)) for value in named]) > 0
+
+
+def _label(value: Any) -> Label:
+    return value if isinstance(value, str) else tuple(value)

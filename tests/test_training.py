@@ -1,0 +1,318 @@
+"""Training: exact resume, randomness, modality dropout, statistics, losses, refusals."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+from sklearn.utils.class_weight import compute_class_weight
+
+from emotiwave.errors import CheckpointError, ConfigError, DatasetError, FeatureError
+from emotiwave.models.checkpoint import load_model
+from emotiwave.models.fusion import ModelSettings
+from emotiwave.training.fit import TrainingSummary, fit
+from emotiwave.training.module import task_loss
+from emotiwave.training.randomness import EpochBatches, derived_seed, draw_kept
+from emotiwave.training.settings import TrainingSettings
+from emotiwave.training.statistics import balanced_weights, class_shares, fit_statistics, robust_scale
+from emotiwave.types import ComputationalSequence, Corpus, LabelSet, Utterance
+from tests.made import made_model, small_corpus
+
+QUIET = Console(quiet=True)
+
+
+def trained(corpus: Corpus, folder: Path, *, resume: bool = False, name: str = "late", **settings: object) -> TrainingSummary:
+    folder.mkdir(exist_ok=True)
+    defaults = {"epochs": 3, "learning_rate": 1e-3, "accelerator": "cpu"}
+    return fit(
+        corpus,
+        ModelSettings(name=name),
+        TrainingSettings.model_validate(defaults | settings),
+        folder,
+        resume=resume,
+        console=QUIET,
+    )
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def assert_same_weights(one: Path, two: Path) -> None:
+    first, second = weights(one), weights(two)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: Path) -> None:
+    corpus = small_corpus()
+    torch.manual_seed(1)
+    trained(corpus, tmp_path / "a", epochs=2)
+    torch.manual_seed(2)  # the caller's random state must not matter, nor be changed
+    before = torch.get_rng_state()
+    trained(corpus, tmp_path / "b", epochs=2)
+    assert torch.equal(before, torch.get_rng_state())
+    trained(corpus, tmp_path / "c", epochs=2, seed=1)
+    assert_same_weights(tmp_path / "a", tmp_path / "b")
+    assert not torch.equal(weights(tmp_path / "a")["heads.text.1.weight"], weights(tmp_path / "c")["heads.text.1.weight"])
+
+
+KILLED_RUN = """
+import os, signal, sys
+from pathlib import Path
+from emotiwave.training.module import TrainingModule
+from tests.made import small_corpus
+from tests.test_training import trained
+
+step = TrainingModule.training_step
+def step_then_die(self, batch, index):
+    if self.current_epoch == 2 and index == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, batch, index)
+TrainingModule.training_step = step_then_die
+trained(small_corpus(), Path(sys.argv[1]), name="bottleneck", epochs=4)
+"""
+
+
+def test_a_run_killed_in_an_epoch_resumes_to_the_weights_of_one_never_interrupted(tmp_path: Path) -> None:
+    corpus = small_corpus()
+    root = Path(__file__).parents[1]
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_RUN, str(tmp_path / "killed")], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert (tmp_path / "killed" / "history.csv").read_text().count("\n") == 1 + 2  # header and two finished epochs
+    resumed = trained(corpus, tmp_path / "killed", name="bottleneck", epochs=4, resume=True)
+    straight = trained(corpus, tmp_path / "straight", name="bottleneck", epochs=4)
+    assert_same_weights(tmp_path / "killed", tmp_path / "straight")
+    assert resumed == straight
+    ends = [torch.load(tmp_path / run / "last.ckpt", weights_only=True) for run in ("killed", "straight")]
+    for name, value in ends[0]["state_dict"].items():
+        assert torch.equal(value, ends[1]["state_dict"][name]), name
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
+    corpus = small_corpus()
+    first = trained(corpus, tmp_path, epochs=8, patience=1, learning_rate=1e-1)
+    assert first.n_epochs < 8  # stopped early
+    stamp = (tmp_path / "model.safetensors").stat().st_mtime_ns
+    assert trained(corpus, tmp_path, epochs=8, patience=1, learning_rate=1e-1, resume=True) == first
+    assert (tmp_path / "model.safetensors").stat().st_mtime_ns == stamp
+
+
+def test_early_stopping_keeps_the_weights_of_the_best_epoch(tmp_path: Path) -> None:
+    corpus = small_corpus()
+    summary = trained(corpus, tmp_path / "long", epochs=6, patience=2)
+    rows = [line.split(",") for line in (tmp_path / "long" / "history.csv").read_text().splitlines()[1:]]
+    scores = [float(row[2]) for row in rows]
+    assert summary.best_epoch == 1 + int(np.argmax(scores))
+    assert summary.best_score == max(scores)
+    trained(corpus, tmp_path / "short", epochs=summary.best_epoch, patience=0)
+    assert_same_weights(tmp_path / "long", tmp_path / "short")
+
+
+def test_without_patience_the_last_weights_are_kept_and_no_validation_is_needed(tmp_path: Path) -> None:
+    corpus = small_corpus(n_validation=0)
+    summary = trained(corpus, tmp_path, epochs=2, patience=0)
+    assert (summary.best_epoch, summary.best_score) == (2, None)
+    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)  # tensors and primitives only
+    for name, value in weights(tmp_path).items():
+        assert torch.equal(value, checkpoint["state_dict"][f"model.{name}"])
+
+
+def test_patience_without_a_validation_split_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"patience = 5 needs the split 'validation'.*patience = 0"):
+        trained(small_corpus(n_validation=0), tmp_path)
+
+
+def test_training_learns_what_is_planted(tmp_path: Path) -> None:
+    """With little noise the training classes are told apart; a loss that went the wrong way would not."""
+    loud = {
+        name: {"rate": 4.0, "features": 4, "noise": 0.1, "carries": carries, "span": 1.0}
+        for name, carries in {"text": ("happiness", "sadness", "anger"), "audio": ("surprise", "disgust", "fear")}.items()
+    }
+    corpus = small_corpus(modalities=loud, n_train=120, n_validation=60, missing=0.0)
+    summary = trained(corpus, tmp_path, name="bottleneck", epochs=12, learning_rate=3e-3, patience=0, modality_dropout=0.1)
+    history = (tmp_path / "history.csv").read_text().splitlines()
+    assert float(history[-1].split(",")[2]) > 0.6  # mean over three configurations; Bayes-optimal is about 0.75
+    assert summary.n_epochs == 12
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04" + b"\0" * 100])
+def test_a_damaged_state_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "last.ckpt").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"last\.ckpt: cannot resume"):
+        trained(small_corpus(), tmp_path, resume=True)
+
+
+def test_a_state_that_would_run_code_is_refused_and_runs_nothing(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple:
+            return (os.mkdir, (str(tmp_path / "was_here"),))
+
+    torch.save({"state_dict": {}, "callbacks": {"RunFiles": Evil()}}, tmp_path / "last.ckpt")
+    with pytest.raises(CheckpointError, match="cannot resume"):
+        trained(small_corpus(), tmp_path, resume=True)
+    assert not (tmp_path / "was_here").exists()
+
+
+def test_a_state_of_another_model_is_refused(tmp_path: Path) -> None:
+    corpus = small_corpus()
+    trained(corpus, tmp_path, epochs=1)
+    with pytest.raises(CheckpointError, match="holds another model"):
+        trained(corpus, tmp_path, epochs=2, name="bottleneck", resume=True)
+
+
+def test_a_class_absent_from_train_is_refused(tmp_path: Path) -> None:
+    corpus = small_corpus()
+    only = tuple(replace(u, label="anger") if u.split == "train" and u.label == "fear" else u for u in corpus.utterances)
+    with pytest.raises(DatasetError, match="class 'fear' holds in no training utterance"):
+        trained(replace(corpus, utterances=only), tmp_path)
+
+
+def test_a_class_that_always_holds_is_refused() -> None:
+    corpus = small_corpus(task="multilabel")
+    always = tuple(replace(u, label=tuple({*u.label, "fear"})) for u in corpus.utterances)
+    with pytest.raises(DatasetError, match="class 'fear' holds in every training utterance"):
+        class_shares(replace(corpus, utterances=always), corpus.indices("train"))
+
+
+def spoilt_corpus() -> Corpus:
+    """Two training utterances; one audio frame of three holds NaN, and one holds infinity."""
+    ids = ("a", "b")
+    audio = np.array([[1, 10], [np.nan, 20], [3, np.inf], [5, 30], [9, 30]], dtype=np.float32)
+    sequence = ComputationalSequence(ids, audio, np.zeros((5, 2)), np.array([0, 3, 5]))
+    utterances = tuple(Utterance(id=i, split="train", label=label) for i, label in zip(ids, ("x", "y"), strict=True))
+    return Corpus("spoilt", "t", "none", LabelSet("categorical", ("x", "y")), utterances, {"audio": sequence})
+
+
+def test_non_finite_frames_are_counted_once_and_kept_out_of_the_statistics(tmp_path: Path) -> None:
+    corpus = spoilt_corpus()
+    assert trained(corpus, tmp_path, patience=0, epochs=2).n_non_finite == {"audio": 2}
+    model = load_model(tmp_path)
+    standardize = model.standardize["audio"]
+    torch.testing.assert_close(standardize.center, torch.tensor([5.0, 30.0]))  # medians of 1, 5, 9 and 10, 30, 30
+    torch.testing.assert_close(standardize.scale[0], torch.tensor(4 / 1.3489795))  # quartiles 3 and 7
+
+
+def test_a_modality_without_a_finite_frame_is_refused(tmp_path: Path) -> None:
+    corpus = spoilt_corpus()
+    sequence = corpus.sequences["audio"]
+    nothing = replace(sequence, values=np.full_like(sequence.values, np.nan))
+    with pytest.raises(FeatureError, match="audio has no finite frame"):
+        trained(replace(corpus, sequences={"audio": nothing}), tmp_path, patience=0)
+
+
+def test_robust_scale_of_a_normal_feature_is_its_mean_and_sd_despite_outliers() -> None:
+    rng = np.random.default_rng(0)
+    frames = np.stack([rng.normal(7, 3, 20_000), np.full(20_000, 4.0), np.zeros(20_000)], axis=1).astype(np.float32)
+    frames[:100, 0] = 1e6
+    frames[:2_000, 2] = 5.0  # mostly zero: the interquartile range is 0, the standard deviation is 5 x 0.3
+    center, scale = robust_scale(frames)
+    np.testing.assert_allclose(center, [7, 4, 0], atol=0.1)
+    np.testing.assert_allclose(scale, [3, 1, 1.5], rtol=0.03)
+
+
+def test_prior_is_the_log_share_of_each_class() -> None:
+    corpus = small_corpus()
+    model = made_model("late", sizes=corpus.sizes)
+    model.prior_logits = torch.zeros(6)
+    fit_statistics(model, corpus, corpus.indices("train"))
+    labels = Counter(u.label for u in corpus.utterances if u.split == "train")
+    expected = torch.tensor([labels[name] / 40 for name in corpus.label_set.names]).log()
+    torch.testing.assert_close(model.prior_logits, expected)
+
+
+def test_class_weights_equal_scikit_learns() -> None:
+    labels = np.array([0] * 6 + [1] * 3 + [2])
+    shares = np.bincount(labels) / len(labels)
+    expected = compute_class_weight("balanced", classes=np.arange(3), y=labels)
+    np.testing.assert_allclose(balanced_weights(shares, LabelSet("categorical", ("a", "b", "c"))), expected, rtol=1e-6)
+
+
+def test_losses_equal_pytorchs() -> None:
+    rng = torch.Generator().manual_seed(0)
+    logits, weights = torch.randn(5, 3, generator=rng), torch.tensor([0.5, 1.0, 2.0])
+    labels = torch.tensor([0, 1, 2, 2, 1])
+    one_hot = torch.nn.functional.one_hot(labels, 3).float()
+    names = ("a", "b", "c")
+    torch.testing.assert_close(
+        task_loss(logits, one_hot, LabelSet("categorical", names), weights),
+        torch.nn.functional.cross_entropy(logits, labels, weight=weights),
+    )
+    by_hand = -(weights * one_hot * logits.sigmoid().log() + (1 - one_hot) * (1 - logits.sigmoid()).log()).mean()
+    torch.testing.assert_close(task_loss(logits, one_hot, LabelSet("multilabel", names), weights), by_hand)
+
+
+def test_epochs_visit_every_utterance_once_in_another_order() -> None:
+    indices, lengths = np.arange(100, 150), np.arange(50) % 7
+    batches = EpochBatches(indices, lengths, 8, seed=3)
+    seen = []
+    for epoch in range(2):
+        batches.set_epoch(epoch)
+        drawn = list(batches)
+        assert len(drawn) == len(batches) == 7
+        assert sorted(np.concatenate(drawn)) == list(indices)
+        seen.append(np.concatenate(drawn).tolist())
+    assert seen[0] != seen[1]
+    batches.set_epoch(0)
+    assert np.concatenate(list(batches)).tolist() == seen[0]
+
+
+def test_processes_share_an_epoch_without_overlap_and_in_equal_parts() -> None:
+    indices, lengths = np.arange(64), np.zeros(64, dtype=np.int64)
+    parts = [list(EpochBatches(indices, lengths, 8, seed=0, rank=rank, world=2)) for rank in (0, 1)]
+    assert [len(part) for part in parts] == [4, 4]
+    assert sorted(np.concatenate(parts[0] + parts[1])) == list(range(64))
+
+
+def test_derived_seeds_differ_along_the_path() -> None:
+    seeds = {derived_seed(*path) for path in [(0,), (0, 0), (0, 1), (1, 0), (0, 0, 0), (0, 0, 1)]}
+    assert len(seeds) == 6
+
+
+def test_modality_dropout_drops_at_its_rate_and_never_all() -> None:
+    n, p = 20_000, 0.3
+    always = torch.ones(n, dtype=torch.bool)
+    kept = draw_kept({"a": always, "b": always, "c": always}, p, torch.Generator().manual_seed(0))
+    stacked = torch.stack(list(kept.values()))
+    assert stacked.any(dim=0).all()
+    # a modality is dropped with p, less the third of the p^3 all-dropped cases in which it is the one that is saved
+    expected = p - p**3 / 3
+    np.testing.assert_allclose(1 - stacked.float().mean(dim=1), expected, atol=4 * (expected / n) ** 0.5)
+
+
+def test_modality_dropout_spares_the_only_modality_present() -> None:
+    n = 500
+    present = {"a": torch.zeros(n, dtype=torch.bool), "b": torch.ones(n, dtype=torch.bool)}
+    assert draw_kept(present, 0.9, torch.Generator().manual_seed(0))["b"].all()
+
+
+def test_ctrl_c_keeps_the_finished_epochs(tmp_path: Path) -> None:
+    """A real signal to the real command: exit code 130, how to resume is said, and resuming finishes the run."""
+    command = [sys.executable, "-m", "emotiwave", "train", "synthetic", "--out", str(tmp_path / "run")]
+    command += ["--set", "dataset.n_train=64", "--set", "dataset.n_validation=16", "--set", "training.epochs=400"]
+    command += ["--set", "training.patience=0", "--set", "model.name=late"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 90
+    while not (tmp_path / "run" / "last.ckpt").exists():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "--resume" in said
+    assert "Traceback" not in said
+    state = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["callbacks"]["RunFiles"]
+    assert 1 <= len(state["history"]) < 400
+    assert not state["finished"]
