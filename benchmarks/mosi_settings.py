@@ -22,7 +22,7 @@ from emotiwave.inference import predict
 from emotiwave.models.checkpoint import load_model
 from emotiwave.models.fusion import ModelSettings
 from emotiwave.training.callbacks import mean_macro_f1
-from emotiwave.training.fit import fit
+from emotiwave.training.fit import build, fit
 from emotiwave.training.settings import TrainingSettings
 from emotiwave.types import ComputationalSequence, Corpus, LabelSet, Utterance
 
@@ -70,7 +70,8 @@ def main() -> None:
         for seed, corpus in enumerate(corpora):
             settings = TrainingSettings(seed=seed, patience=0, **chosen)
             with tempfile.TemporaryDirectory() as folder:
-                fit(corpus, ModelSettings(name=options.model), settings, Path(folder), console=Console(quiet=True))
+                model = build(corpus, ModelSettings(name=options.model), settings)
+                fit(model, corpus, settings, Path(folder), console=Console(quiet=True))
                 scores.append(mean_macro_f1(predict(load_model(Path(folder)), corpus, "test")))
         rows.append(chosen | {"mean_macro_f1": float(np.mean(scores)), "scores": scores})
         print(json.dumps(rows[-1]), flush=True)

@@ -35,7 +35,7 @@ from emotiwave.models import MODELS
 from emotiwave.models.checkpoint import load_model, replace_file
 from emotiwave.models.fusion import ModelSettings
 from emotiwave.report.page import write_page
-from emotiwave.training.fit import TrainingSummary, fit
+from emotiwave.training.fit import TrainingSummary, build, fit
 from emotiwave.training.settings import TrainingSettings
 from emotiwave.types import Corpus, Predictions, Score
 
@@ -78,6 +78,7 @@ def train(
     folder = Path(out)
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(os.fspath(recipe), overrides)
     corpus = recipe.load_corpus()
+    model = build(corpus, recipe.model, recipe.training)
     if resume and (folder / "config.toml").exists():
         _check_same_run(folder, recipe, corpus)
     else:
@@ -87,7 +88,7 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / "environment.json", _json(_environment(recipe, corpus)))
         replace_file(folder / "config.toml", recipe.to_toml().encode())
-    summary = fit(corpus, recipe.model, recipe.training, folder, resume=resume, console=console)
+    summary = fit(model, corpus, recipe.training, folder, resume=resume, console=console)
     environment = _read_environment(folder) | {"training": asdict(summary)}
     replace_file(folder / "environment.json", _json(environment))
     return Run(folder, summary)
@@ -154,9 +155,7 @@ def demo(out: PathLike = "emotiwave-demo", *, console: Console | None = None) ->
     runs = []
     for name, dropout in (("bottleneck", 0.3), ("lstm_concat", 0.0)):
         training = TrainingSettings(epochs=20, learning_rate=5e-4, modality_dropout=dropout, batch_size=32)
-        recipe = replace(
-            parse_recipe(tables, source="demo"), model=ModelSettings(name=name), training=training
-        )
+        recipe = replace(parse_recipe(tables, source="demo"), model=ModelSettings(name=name), training=training)
         runs.append(train(recipe, out=folder / name, resume=True, console=console))
     scores = evaluate(runs)
     return scores, report(runs, out=folder / "report.html")

@@ -39,7 +39,9 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped recipe (`emotiwave list recipes`).")],
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe file, or the name of a shipped recipe (`emotiwave list recipes`).")
+    ],
     out: Annotated[Path, typer.Option("--out", help="The run folder to make.")],
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key: --set training.seed=3.")
@@ -60,7 +62,9 @@ def train(
     chosen = f"weights of epoch {summary.best_epoch}"
     if summary.best_score is not None:
         chosen += f", validation macro-F1 over all configurations {summary.best_score:.3f}"
-    stdout.print(f"{run.folder}: {summary.n_epochs} epochs, {summary.n_parameters:,} parameters, {chosen}", highlight=False)
+    stdout.print(
+        f"{run.folder}: {summary.n_epochs} epochs, {summary.n_parameters:,} parameters, {chosen}", highlight=False
+    )
     for modality, count in summary.n_non_finite.items():
         stderr.print(f"warning: {count} {modality} frames held NaN or infinity and were treated as unobserved")
     stdout.print(f"next: emotiwave evaluate {run.folder}", highlight=False, soft_wrap=True)
@@ -86,7 +90,9 @@ def evaluate(
 @app.command()
 def report(
     runs: Runs,
-    out: Annotated[Path | None, typer.Option("--out", help="The page; report.html in the first run by default.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The page; report.html in the first run by default.")
+    ] = None,
 ) -> None:
     """Write one self-contained HTML page about evaluated runs."""
     from emotiwave import api
@@ -105,7 +111,7 @@ def demo(
     scores, page = api.demo(out, console=stderr)
     _print_scores(scores)
     stdout.print(f"report: {page}\n\nTry next:", highlight=False, soft_wrap=True)
-    stdout.print(f"  emotiwave train synthetic --set dataset.task=multilabel --out runs/multilabel", highlight=False)
+    stdout.print("  emotiwave train synthetic --set dataset.task=multilabel --out runs/multilabel", highlight=False)
     stdout.print("  emotiwave train mosi --out runs/mosi          (needs EMOTIWAVE_DATA)", highlight=False)
 
 
@@ -121,7 +127,7 @@ def list_names(
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 done, 1 an error that the message explains, 2 wrong usage, 130 interrupted."""
+    """Run the command line; exits with 0 done, 1 an error that the message explains, 2 wrong usage, 130 interrupted."""
     try:
         app()
     except EmotiwaveError as error:
@@ -134,8 +140,8 @@ def main() -> None:
         if os.environ.get("EMOTIWAVE_DEBUG"):
             raise
         stderr.print(
-            f"internal error: {type(error).__name__}: {error}\nThis is a fault in emotiwave. Set EMOTIWAVE_DEBUG=1 and run "
-            "again for the details to report.",
+            f"internal error: {type(error).__name__}: {error}\nThis is a fault in emotiwave. Set EMOTIWAVE_DEBUG=1 "
+            "and run again for the details to report.",
             style="red",
             highlight=False,
             markup=False,
@@ -148,7 +154,9 @@ def _print_scores(scores: "list[Score]") -> None:
     models = list(dict.fromkeys(row.model for row in scores))
     summarised = {row.model for row in scores if row.sd is not None}
     for metric in ("macro_f1", "accuracy"):
-        table = Table(title=f"{metric} on {scores[0].dataset} {scores[0].split}, n = {scores[0].n}", title_justify="left")
+        table = Table(
+            title=f"{metric} on {scores[0].dataset} {scores[0].split}, n = {scores[0].n}", title_justify="left"
+        )
         table.add_column("available")
         for model in models:
             table.add_column(model, justify="right")

@@ -21,8 +21,8 @@ def check_fit(model: FusionModel, corpus: Corpus) -> None:
     """
     if model.spec.label_set != corpus.label_set:
         raise DatasetError(
-            f"the model answers {', '.join(model.spec.label_set.names)} ({model.spec.label_set.kind}); {corpus.name} has "
-            f"{', '.join(corpus.label_set.names)} ({corpus.label_set.kind})"
+            f"the model answers {', '.join(model.spec.label_set.names)} ({model.spec.label_set.kind}); "
+            f"{corpus.name} has {', '.join(corpus.label_set.names)} ({corpus.label_set.kind})"
         )
     for name in model.modalities:
         if corpus.sizes.get(name) != model.spec.sizes[name]:
@@ -51,8 +51,7 @@ def predict(
     wanted = tuple(configurations or all_configurations(corpus.modalities))
     logits = {c: np.empty((len(indices), model.n_classes), dtype=np.float32) for c in wanted}
     n_non_finite = dict.fromkeys(corpus.modalities, 0)
-    longest = [max(sequence.n_frames(corpus.utterances[i].id) for sequence in corpus.sequences.values()) for i in indices]
-    by_length = np.argsort(longest, kind="stable")
+    by_length = np.argsort(corpus.lengths(indices), kind="stable")
     was_training = model.training
     model.eval()
     for start in range(0, len(indices), BATCH_SIZE):

@@ -15,7 +15,7 @@ Counts = NDArray[np.float64]
 
 
 def decide(probabilities: NDArray[np.float64], kind: LabelKind) -> NDArray[np.bool_]:
-    """Turn probabilities ``(n, n_classes)`` into decisions: the largest (categorical), or all above 0.5 (multilabel)."""
+    """Turn probabilities ``(n, n_classes)`` into decisions: the largest (categorical), all above 0.5 (multilabel)."""
     if kind == "multilabel":
         return probabilities > 0.5
     return np.arange(probabilities.shape[1]) == probabilities.argmax(axis=1)[:, None]

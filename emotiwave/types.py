@@ -136,7 +136,9 @@ class ComputationalSequence:
         size = next(iter(sequences.values())).values.shape[-1]
         for name, sequence in sequences.items():
             if sequence.values.ndim != 2 or sequence.values.shape[1] != size:
-                raise FeatureError(f"utterance {name!r}: expected values of (frames, {size}); got {sequence.values.shape}")
+                raise FeatureError(
+                    f"utterance {name!r}: expected values of (frames, {size}); got {sequence.values.shape}"
+                )
             if sequence.intervals.shape != (len(sequence.values), 2):
                 raise FeatureError(f"utterance {name!r}: values and intervals differ in length")
         lengths = [len(sequence.values) for sequence in sequences.values()]
@@ -177,10 +179,10 @@ class ComputationalSequence:
         if self.known_digest is not None:
             return self.known_digest
         sha = hashlib.sha256(json.dumps([self.ids, self.size]).encode())
-        sha.update(np.ascontiguousarray(self.offsets))
+        sha.update(np.ascontiguousarray(self.offsets).data)
         for array in (self.values, self.intervals):
             for start in range(0, len(array), 65536):  # a memory-mapped array may be larger than memory
-                sha.update(np.ascontiguousarray(array[start : start + 65536]))
+                sha.update(np.ascontiguousarray(array[start : start + 65536]).data)
         return sha.hexdigest()
 
 
@@ -275,6 +277,11 @@ class Corpus:
             known = sorted({utterance.split for utterance in self.utterances})
             raise DatasetError(f"{self.name}: split {split!r} is empty; the splits are {', '.join(known)}")
         return found
+
+    def lengths(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many frames each utterance has in its longest modality."""
+        ids = [self.utterances[i].id for i in indices]
+        return np.array([max(sequence.n_frames(name) for sequence in self.sequences.values()) for name in ids])
 
     def has_split(self, split: str) -> bool:
         """Whether any utterance is in a split."""

@@ -88,9 +88,7 @@ def test_split_off_keeps_a_speaker_of_several_dialogues_together():
     """The module promises splits that keep a video and a speaker together."""
     utterances = [said(f"u{d}", "train", dialogue=f"d{d}", speaker=f"s{d // 2}") for d in range(8)]
     for seed in range(5):
-        check_leakage(
-            split_off(utterances, source="train", target="validation", share=0.5, seed=seed), corpus="made"
-        )
+        check_leakage(split_off(utterances, source="train", target="validation", share=0.5, seed=seed), corpus="made")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.04, 0.96, 1.0])

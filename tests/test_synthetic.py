@@ -26,7 +26,7 @@ TINY = {
     "voice": SyntheticModality(rate=5.0, features=2, noise=0.8, carries=("anger", "fear"), span=0.4),
     "face": SyntheticModality(rate=3.0, features=2, noise=0.7, carries=("fear", "happiness"), span=1.0),
 }
-# One-dimensional-looking questions need many utterances and few numbers each.
+# Questions about frequencies need many utterances and few numbers each.
 LIGHT = {
     "voice": SyntheticModality(rate=8.0, features=4, noise=0.9, carries=("anger", "fear", "sadness"), span=0.5),
     "face": SyntheticModality(rate=5.0, features=3, noise=0.6, carries=("fear", "happiness"), span=0.6),
@@ -73,7 +73,7 @@ def brute_force_posterior(corpus: Corpus, planted, configuration, utterance_id: 
             for size in range(len(CLASSES) + 1)
             for chosen in itertools.combinations(CLASSES, size)
         }
-    joint = {chosen: prior for chosen, prior in worlds.items()}
+    joint = dict(worlds)
     for name in configuration.modalities:
         if utterance_id not in corpus.sequences[name]:
             continue
@@ -120,9 +120,7 @@ def test_a_missing_modality_leaves_the_posterior_of_the_others(task):
     assert corpus.posteriors is not None
     unseen = [i for i, u in enumerate(corpus.utterances) if u.id not in corpus.sequences["face"]]
     assert unseen
-    np.testing.assert_array_equal(
-        corpus.posteriors["voice+face"][unseen], corpus.posteriors["voice"][unseen]
-    )
+    np.testing.assert_array_equal(corpus.posteriors["voice+face"][unseen], corpus.posteriors["voice"][unseen])
     np.testing.assert_allclose(
         corpus.posteriors["face"][unseen], np.tile(class_prior(task), (len(unseen), 1)), rtol=1e-12
     )
@@ -155,11 +153,10 @@ def test_the_posterior_is_calibrated(many):
 
 def test_more_modalities_give_a_sharper_posterior(many):
     corpus, _ = many
-    rows = np.arange(len(corpus.targets))
 
     def surprise(configuration: str) -> float:
         p = np.clip(corpus.posteriors[configuration], 1e-12, 1 - 1e-12)
-        return float(-np.where(corpus.targets > 0, np.log(p), np.log1p(-p))[rows].mean())
+        return float(-np.where(corpus.targets > 0, np.log(p), np.log1p(-p)).mean())
 
     assert surprise("voice+face") < min(surprise("voice"), surprise("face"))
     assert max(surprise("voice"), surprise("face")) < surprise("gait")
@@ -270,8 +267,8 @@ def test_every_utterance_keeps_a_modality_however_much_is_missing():
     assert len(corpus.utterances) == 200
 
 
-def test_a_modality_that_nobody_has_is_told_as_an_error_of_ours():
-    """One utterance keeps one of its modalities, so the others have no utterance at all: no reason to fall over."""
+def test_a_modality_that_nobody_has_is_no_reason_to_fail():
+    """One utterance keeps one of its modalities, so the other has no utterance at all."""
     corpus = load(settings(n_train=1, missing=0.99))
     assert sorted(len(sequence.ids) for sequence in corpus.sequences.values()) == [0, 1]
 

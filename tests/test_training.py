@@ -19,7 +19,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from emotiwave.errors import CheckpointError, ConfigError, DatasetError, FeatureError
 from emotiwave.models.checkpoint import load_model
 from emotiwave.models.fusion import ModelSettings
-from emotiwave.training.fit import TrainingSummary, fit
+from emotiwave.training.fit import TrainingSummary, build, fit
 from emotiwave.training.module import task_loss
 from emotiwave.training.randomness import EpochBatches, derived_seed, draw_kept
 from emotiwave.training.settings import TrainingSettings
@@ -30,17 +30,13 @@ from tests.made import made_model, small_corpus
 QUIET = Console(quiet=True)
 
 
-def trained(corpus: Corpus, folder: Path, *, resume: bool = False, name: str = "late", **settings: object) -> TrainingSummary:
+def trained(
+    corpus: Corpus, folder: Path, *, resume: bool = False, name: str = "late", **settings: object
+) -> TrainingSummary:
     folder.mkdir(exist_ok=True)
     defaults = {"epochs": 3, "learning_rate": 1e-3, "accelerator": "cpu"}
-    return fit(
-        corpus,
-        ModelSettings(name=name),
-        TrainingSettings.model_validate(defaults | settings),
-        folder,
-        resume=resume,
-        console=QUIET,
-    )
+    chosen = TrainingSettings.model_validate(defaults | settings)
+    return fit(build(corpus, ModelSettings(name=name), chosen), corpus, chosen, folder, resume=resume, console=QUIET)
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -63,7 +59,9 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: 
     assert torch.equal(before, torch.get_rng_state())
     trained(corpus, tmp_path / "c", epochs=2, seed=1)
     assert_same_weights(tmp_path / "a", tmp_path / "b")
-    assert not torch.equal(weights(tmp_path / "a")["heads.text.1.weight"], weights(tmp_path / "c")["heads.text.1.weight"])
+    assert not torch.equal(
+        weights(tmp_path / "a")["heads.text.1.weight"], weights(tmp_path / "c")["heads.text.1.weight"]
+    )
 
 
 KILLED_RUN = """
@@ -87,7 +85,9 @@ def test_a_run_killed_in_an_epoch_resumes_to_the_weights_of_one_never_interrupte
     corpus = small_corpus()
     root = Path(__file__).parents[1]
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED_RUN, str(tmp_path / "killed")], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}
+        [sys.executable, "-c", KILLED_RUN, str(tmp_path / "killed")],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
     )
     assert killed.returncode == -signal.SIGKILL
     assert (tmp_path / "killed" / "history.csv").read_text().count("\n") == 1 + 2  # header and two finished epochs
@@ -138,10 +138,15 @@ def test_training_learns_what_is_planted(tmp_path: Path) -> None:
     """With little noise the training classes are told apart; a loss that went the wrong way would not."""
     loud = {
         name: {"rate": 4.0, "features": 4, "noise": 0.1, "carries": carries, "span": 1.0}
-        for name, carries in {"text": ("happiness", "sadness", "anger"), "audio": ("surprise", "disgust", "fear")}.items()
+        for name, carries in {
+            "text": ("happiness", "sadness", "anger"),
+            "audio": ("surprise", "disgust", "fear"),
+        }.items()
     }
     corpus = small_corpus(modalities=loud, n_train=120, n_validation=60, missing=0.0)
-    summary = trained(corpus, tmp_path, name="bottleneck", epochs=12, learning_rate=3e-3, patience=0, modality_dropout=0.1)
+    summary = trained(
+        corpus, tmp_path, name="bottleneck", epochs=12, learning_rate=3e-3, patience=0, modality_dropout=0.1
+    )
     history = (tmp_path / "history.csv").read_text().splitlines()
     assert float(history[-1].split(",")[2]) > 0.6  # mean over three configurations; Bayes-optimal is about 0.75
     assert summary.n_epochs == 12
@@ -174,7 +179,9 @@ def test_a_state_of_another_model_is_refused(tmp_path: Path) -> None:
 
 def test_a_class_absent_from_train_is_refused(tmp_path: Path) -> None:
     corpus = small_corpus()
-    only = tuple(replace(u, label="anger") if u.split == "train" and u.label == "fear" else u for u in corpus.utterances)
+    only = tuple(
+        replace(u, label="anger") if u.split == "train" and u.label == "fear" else u for u in corpus.utterances
+    )
     with pytest.raises(DatasetError, match="class 'fear' holds in no training utterance"):
         trained(replace(corpus, utterances=only), tmp_path)
 

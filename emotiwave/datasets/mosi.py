@@ -7,7 +7,7 @@ overrates them (Poria et al., ACL 2017, describe the features). Train for a numb
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,7 @@ class MosiSettings(Settings):
     root: Path | None = None
     """The folder ``mosi_trimodal``; by default in the folder that EMOTIWAVE_DATA names."""
     task: Literal["polarity"] = "polarity"
-    validation_share: float = Field(0.0, ge=0.0, lt=1.0)
+    validation_share: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Share of the train videos to hold out as ``validation``; misleading with these features."""
     split_seed: int = 0
 
@@ -47,7 +47,7 @@ def load(settings: MosiSettings) -> Corpus:
     table = _read_table(root / "utterances.csv")
     arrays = _read_arrays(root / "features.npz", n_rows=len(table))
     table = table.sort_values(["video_id", "utt_index"], kind="stable")
-    utterances = tuple(_utterance(row, root / "utterances.csv") for _, row in table.iterrows())
+    utterances = tuple(_utterance(row, root / "utterances.csv") for row in table.to_dict("records"))
     check_leakage(utterances, corpus="mosi")
     if settings.validation_share:
         utterances = split_off(
@@ -69,7 +69,7 @@ def _default_root() -> Path:
     data = os.environ.get("EMOTIWAVE_DATA")
     if not data:
         raise DatasetError(
-            f"mosi: no folder given; set [dataset] root = \".../{FOLDER}\" or the environment variable EMOTIWAVE_DATA "
+            f'mosi: no folder given; set [dataset] root = ".../{FOLDER}" or the environment variable EMOTIWAVE_DATA '
             f"to the folder that holds {FOLDER}"
         )
     return Path(data) / FOLDER
@@ -107,7 +107,7 @@ def _read_arrays(path: Path, *, n_rows: int) -> Mapping[str, NDArray[np.float32]
     return arrays
 
 
-def _utterance(row: "pd.Series", path: Path) -> Utterance:
+def _utterance(row: Mapping[Any, Any], path: Path) -> Utterance:
     if row["polarity"] not in POLARITIES:
         raise DatasetError(f"mosi: {path}: {row['utt_id']}: polarity {row['polarity']!r}; expected 0 or 1")
     return Utterance(

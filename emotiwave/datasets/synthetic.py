@@ -64,14 +64,14 @@ class SyntheticSettings(Settings):
 
     task: Literal["categorical", "multilabel"] = "categorical"
     seed: int = 0
-    n_train: int = Field(600, gt=0)
-    n_validation: int = Field(200, ge=0)
-    n_test: int = Field(400, ge=0)
-    missing: float = Field(0.1, ge=0.0, lt=1.0)
+    n_train: int = Field(default=600, gt=0)
+    n_validation: int = Field(default=200, ge=0)
+    n_test: int = Field(default=400, ge=0)
+    missing: float = Field(default=0.1, ge=0.0, lt=1.0)
     """How often an utterance naturally lacks a modality; one modality is always kept."""
-    shortest: float = Field(2.0, gt=0)
+    shortest: float = Field(default=2.0, gt=0)
     """Seconds of the shortest utterance."""
-    longest: float = Field(5.0, gt=0)
+    longest: float = Field(default=5.0, gt=0)
     """Seconds of the longest utterance."""
     modalities: dict[str, SyntheticModality] = MODALITIES
 
@@ -84,7 +84,9 @@ class SyntheticSettings(Settings):
             if strangers:
                 raise ValueError(f"modality {name} carries {strangers[0]!r}; the classes are {', '.join(PREVALENCE)}")
             if len(made.carries) > made.features:
-                raise ValueError(f"modality {name} needs at least {len(made.carries)} features, one per class it carries")
+                raise ValueError(
+                    f"modality {name} needs at least {len(made.carries)} features, one per class it carries"
+                )
             if not 1 <= _span_frames(made) <= int(self.shortest * made.rate):
                 raise ValueError(f"modality {name}: a span of {made.span} s does not fit into {self.shortest} s")
         return self

@@ -48,7 +48,9 @@ def constant_scores(predictions: Predictions, settings: EvaluationSettings, *, d
     truth = predictions.targets > 0
     groups = np.unique(predictions.groups, return_inverse=True)[1].astype(np.int64)
     subject = _Subject(CONSTANT, dataset, predictions.split, len(predictions.ids), None)
-    answers = np.eye(len(names), dtype=bool) if kind == "categorical" else np.array([[True], [False]]).repeat(len(names), 1)
+    answers = (
+        np.eye(len(names), dtype=bool) if kind == "categorical" else np.array([[True], [False]]).repeat(len(names), 1)
+    )
     complete = max(predictions.logits, key=lambda c: len(c.modalities))
     tried = []
     for answer in answers:
@@ -82,9 +84,7 @@ def summarise_seeds(runs: Iterable[list[Score]]) -> list[Score]:
     for rows in together.values():
         values = [row.value for row in rows]
         spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        summary.append(
-            replace(rows[0], value=float(np.mean(values)), ci_low=None, ci_high=None, seed=None, sd=spread)
-        )
+        summary.append(replace(rows[0], value=float(np.mean(values)), ci_low=None, ci_high=None, seed=None, sd=spread))
     return summary
 
 

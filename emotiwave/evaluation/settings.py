@@ -9,8 +9,8 @@ class EvaluationSettings(Settings):
     """Keys of ``[evaluation]``."""
 
     split: str = "test"
-    bootstrap: int = Field(1000, ge=0)
+    bootstrap: int = Field(default=1000, ge=0)
     """Resamples of the groups (videos, speakers) for the intervals; 0 gives none."""
-    confidence: float = Field(0.95, gt=0, lt=1)
-    seed: int = Field(0, ge=0)
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+    seed: int = Field(default=0, ge=0)
     """Of the bootstrap, so that every model meets the same resamples."""

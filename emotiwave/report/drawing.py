@@ -9,11 +9,12 @@ from typing import Any
 
 import matplotlib.style
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 WIDTH = 4.6
 """Inches: a figure of this width is readable on a phone, where it shrinks by a fifth."""
-FONT_SIZE = 10.5
+FONT_SIZE = 11.5
 CSS_PIXELS = 96
 """Per inch."""
 
@@ -28,6 +29,8 @@ class Theme:
     line: str
     accent: str
     others: tuple[str, ...]
+    deepest: float
+    """The share of accent in a table cell of score 1, so that ink stays readable on it."""
 
     def style(self) -> dict[str, Any]:
         """Settings for matplotlib; SVG text stays text, and the same drawing gives the same bytes."""
@@ -62,6 +65,7 @@ LIGHT = Theme(
     line="#d9dee4",
     accent="#0b6e7f",
     others=("#d08a1d", "#8a78c9", "#7f8b97", "#b8577a", "#6a994e"),
+    deepest=0.6,
 )
 DARK = Theme(
     surface="#171e26",
@@ -70,6 +74,7 @@ DARK = Theme(
     line="#2f3a46",
     accent="#5cc3d2",
     others=("#d9a14a", "#a597dd", "#8793a0", "#d283a1", "#8dbb72"),
+    deepest=0.46,
 )
 
 
@@ -90,11 +95,11 @@ def picture(draw: Callable[[Theme], Figure], *, alt: str, caption: str) -> Pictu
     return Picture(light[0], dark[0], alt, caption, round(CSS_PIXELS * light[1]))
 
 
-def readable(background: tuple[float, float, float], theme: Theme) -> str:
+def readable(background: str, theme: Theme) -> str:
     """Choose the ink or the surface colour, whichever stands out more (WCAG 2 contrast)."""
 
     def contrast(colour: str) -> float:
-        dark, bright = sorted((_luminance(matplotlib.colors.to_rgb(colour)), _luminance(background)))
+        dark, bright = sorted((_luminance(to_rgb(colour)), _luminance(to_rgb(background))))
         return (bright + 0.05) / (dark + 0.05)
 
     return max((theme.ink, theme.surface), key=contrast)

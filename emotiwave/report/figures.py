@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from emotiwave.metrics import Counts
 from emotiwave.report.drawing import FONT_SIZE, WIDTH, Picture, Theme, hide_frame, picture, readable
 from emotiwave.report.read import EvaluatedRun
-from emotiwave.types import Configuration
+from emotiwave.types import Configuration, Score
 
-LONGEST_NAME = 20
+LONGEST_NAME, LONGEST_TITLE = 20, 13
 TABLES_PER_ROW = 3
+MOST_MARKERS, MOST_DIGITS = 50, 4
 BAR = 0.16
 """Inches: the thickness of a bar."""
 
@@ -39,7 +40,7 @@ def class_f1(run: EvaluatedRun) -> Picture:
     return picture(
         lambda theme: _draw_bars(run, shown, theme),
         alt=f"F1 per class of {run.name}. " + _say_bars(run, shown),
-        caption=f"F1 per class with {' and with '.join(map(str, shown[:1]))}"
+        caption=f"F1 per class with {run.scores.complete}"
         + (" and with one modality alone" if len(shown) > 1 else "")
         + ("; lines are intervals." if run.scores.headline.ci_low is not None else "."),
     )
@@ -61,7 +62,7 @@ def learning_curves(run: EvaluatedRun) -> Picture:
 
 
 def _draw_matrix(counts: Counts, names: Sequence[str], theme: Theme) -> Figure:
-    side = max(WIDTH, 1.6 + 0.48 * len(names))
+    side = max(3.0, 1.6 + 0.5 * len(names))
     figure = Figure(figsize=(side, 0.94 * side), layout="constrained")
     axes = figure.add_subplot()
     _fill(axes, counts, theme)
@@ -84,7 +85,7 @@ def _draw_tables(counts: Counts, names: Sequence[str], theme: Theme) -> Figure:
             axes.set_axis_off()
             continue
         _fill(axes, counts[index], theme)
-        axes.set_title(short_name(names[index]), loc="center")
+        axes.set_title(short_name(names[index], LONGEST_TITLE), loc="center")
         axes.set_xticks([0.5, 1.5], ["no", "yes"])
         axes.set_yticks([0.5, 1.5], ["no", "yes"])
     figure.supxlabel("decision", fontsize=FONT_SIZE)
@@ -101,9 +102,10 @@ def _fill(axes: Axes, counts: NDArray[np.float64], theme: Theme) -> None:
     axes.invert_yaxis()
     axes.set_aspect("equal")
     hide_frame(axes)
+    size = FONT_SIZE * min(1.0, MOST_DIGITS / len(f"{counts.max():.0f}"))
     for (row, column), n in np.ndenumerate(counts):
-        colour = readable(colours(share[row, column])[:3], theme)
-        axes.text(column + 0.5, row + 0.5, f"{n:.0f}", ha="center", va="center", color=colour)
+        colour = readable(to_hex(colours(float(share[row, column]))), theme)
+        axes.text(column + 0.5, row + 0.5, f"{n:.0f}", ha="center", va="center", color=colour, size=size)
 
 
 def _draw_bars(run: EvaluatedRun, shown: Sequence[Configuration], theme: Theme) -> Figure:
@@ -113,16 +115,12 @@ def _draw_bars(run: EvaluatedRun, shown: Sequence[Configuration], theme: Theme) 
     axes = figure.add_subplot()
     colours = (theme.accent, *theme.others)
     for index, configuration in enumerate(shown):
-        scores = [run.scores.find(configuration, "f1", label=name) for name in names]
-        found = [score for score in scores if score is not None]
+        scores = [run.scores.own(configuration, "f1", name) for name in names]
         at = np.arange(len(names)) * group + index * BAR
         colour = colours[index % len(colours)]
-        axes.barh(at, [score.value for score in found], height=0.84 * BAR, color=colour, label=str(configuration))
-        # not error bars: a percentile interval need not hold its estimate
-        ends = [(score.ci_low, score.ci_high, y) for score, y in zip(found, at, strict=True) if score.ci_low is not None]
-        if ends:
-            low, high, y = zip(*ends, strict=True)
-            axes.hlines(y, low, high, color=theme.ink, linewidth=1.1)
+        axes.barh(at, [score.value for score in scores], height=0.84 * BAR, color=colour, label=str(configuration))
+        for score, y in zip(scores, at, strict=True):
+            _draw_whisker(axes, score, y, theme)
     axes.set_yticks(np.arange(len(names)) * group + (n - 1) * BAR / 2, [short_name(name) for name in names])
     axes.set_ylim(len(names) * group - BAR / 2, -BAR)
     axes.set_xlim(0, 1)
@@ -133,19 +131,24 @@ def _draw_bars(run: EvaluatedRun, shown: Sequence[Configuration], theme: Theme) 
     return figure
 
 
+def _draw_whisker(axes: Axes, score: Score, y: float, theme: Theme) -> None:
+    """Draw an interval from end to end; not as an error bar, for a percentile interval may miss its estimate."""
+    if score.ci_low is not None and score.ci_high is not None:
+        axes.hlines(y, score.ci_low, score.ci_high, color=theme.surface, linewidth=2.8)
+        axes.hlines(y, score.ci_low, score.ci_high, color=theme.ink, linewidth=1.2)
+
+
 def _draw_curves(run: EvaluatedRun, theme: Theme) -> Figure:
     epochs = [epoch.number for epoch in run.history]
-    curves = {"Train loss": [epoch.train_loss for epoch in run.history]}
+    curves: dict[str, list[float | None]] = {"Train loss": [epoch.train_loss for epoch in run.history]}
     if _validated(run):
-        missing = float("nan")
-        curves["Validation score"] = [
-            missing if epoch.validation_score is None else epoch.validation_score for epoch in run.history
-        ]
+        curves["Validation score"] = [epoch.validation_score for epoch in run.history]
     figure = Figure(figsize=(WIDTH, 0.5 + 1.7 * len(curves)), layout="constrained")
     panels = figure.subplots(len(curves), 1, sharex=True, squeeze=False)[:, 0]
+    marker = "o" if len(epochs) <= MOST_MARKERS else ""
     for axes, (name, values) in zip(panels, curves.items(), strict=True):
-        finite = np.where(np.isfinite(values), values, np.nan)
-        axes.plot(epochs, finite, color=theme.accent, marker="o", markersize=3.5, linewidth=1.6)
+        finite = [value if value is not None and math.isfinite(value) else math.nan for value in values]
+        axes.plot(epochs, finite, color=theme.accent, marker=marker, markersize=3.5, linewidth=1.6)
         axes.set_title(name)
         axes.grid(axis="y")
         axes.margins(y=0.12)
@@ -157,13 +160,13 @@ def _draw_curves(run: EvaluatedRun, theme: Theme) -> Figure:
     return figure
 
 
-def short_name(name: str) -> str:
+def short_name(name: str, longest: int = LONGEST_NAME) -> str:
     """Cut a name that would leave no room for the drawing.
 
     >>> short_name("a class with a very long name")
     'a class with a very…'
     """
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1].rstrip() + "…"
+    return name if len(name) <= longest else name[: longest - 1].rstrip() + "…"
 
 
 def _say_matrix(counts: Counts, names: Sequence[str]) -> str:
@@ -179,18 +182,21 @@ def _say_matrix(counts: Counts, names: Sequence[str]) -> str:
 
 
 def _say_tables(counts: Counts, names: Sequence[str]) -> str:
-    return "; ".join(
-        f"{name}: found in {table[1, 1]:.0f} of {table[1].sum():.0f} that have it, "
-        f"and in {table[0, 1]:.0f} of {table[0].sum():.0f} that do not"
-        for name, table in zip(names, counts, strict=True)
-    ) + "."
+    return (
+        "; ".join(
+            f"{name}: found in {table[1, 1]:.0f} of {table[1].sum():.0f} that have it, "
+            f"and in {table[0, 1]:.0f} of {table[0].sum():.0f} that do not"
+            for name, table in zip(names, counts, strict=True)
+        )
+        + "."
+    )
 
 
 def _say_bars(run: EvaluatedRun, shown: Sequence[Configuration]) -> str:
     said = []
     for name in run.labels.names:
-        scores = [(c, run.scores.find(c, "f1", label=name)) for c in shown]
-        said.append(f"{name}: " + ", ".join(f"{c} {score.value:.2f}" for c, score in scores if score))
+        scores = {configuration: run.scores.own(configuration, "f1", name) for configuration in shown}
+        said.append(f"{name}: " + ", ".join(f"{c} {score.value:.2f}" for c, score in scores.items()))
     return "; ".join(said) + "."
 
 

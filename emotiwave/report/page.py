@@ -1,2 +1,133 @@
-"""placeholder"""
-def write_page(runs): return ""
+"""One self-contained HTML page about evaluated runs: it draws what they scored, and computes nothing."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from emotiwave.report import figures, tables
+from emotiwave.report.drawing import DARK, LIGHT
+from emotiwave.report.read import BAYES_OPTIMAL, CONSTANT, Data, EvaluatedRun, read_runs
+
+MOST_RUNS_OPEN = 3
+"""Of more runs than this the details are folded."""
+MOST_RUNS_IN_SENTENCE = 3
+
+
+def write_page(runs: Mapping[Path, str]) -> str:
+    """Draw evaluated run folders, each with the label to show, as one HTML page.
+
+    Runs on the same utterances are compared side by side. The same folders give the same page.
+
+    Raises:
+        CheckpointError: If a file of a run is missing or damaged; it is named, with what to do.
+    """
+    evaluated = read_runs(runs)
+    page = Environment(
+        loader=PackageLoader("emotiwave.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    comparisons = [_comparison(together) for together in comparable(evaluated)]
+    return page.get_template("page.html").render(
+        title=_title(evaluated),
+        comparisons=comparisons,
+        compared=any(comparison["table"] for comparison in comparisons),
+        runs=[_details(run) for run in evaluated],
+        folded=len(evaluated) > MOST_RUNS_OPEN,
+        data=[tables.data_tables(data) for data in _corpora(evaluated)],
+        run_table=tables.run_table(evaluated),
+        reading=_reading(evaluated),
+        light=LIGHT,
+        dark=DARK,
+    )
+
+
+def comparable(runs: Sequence[EvaluatedRun]) -> list[list[EvaluatedRun]]:
+    """Group runs that were scored on the same utterances with the same truth, beside the same baselines."""
+    groups: dict[tuple, list[EvaluatedRun]] = {}
+    for run in runs:
+        data = run.environment.corpus
+        beside = tuple(run.scores.find(name, "mean") for name in (CONSTANT, BAYES_OPTIMAL))
+        values = tuple(score and score.value for score in beside)
+        key = (data.name, data.task, run.scores.headline.split, values, tuple(sorted(run.truth.items())))
+        groups.setdefault(key, []).append(run)
+    return list(groups.values())
+
+
+def _title(runs: Sequence[EvaluatedRun]) -> str:
+    corpora = ", ".join(dict.fromkeys(run.environment.corpus.name for run in runs))
+    return f"{runs[0].name if len(runs) == 1 else f'{len(runs)} runs'} on {corpora}"
+
+
+def _comparison(runs: Sequence[EvaluatedRun]) -> dict[str, Any]:
+    beside = tables.baselines(runs[0])
+    side_by_side = len(runs) > 1 or BAYES_OPTIMAL in beside
+    return {
+        "summary": _summary(runs),
+        "headline": tables.headline_table(runs),
+        "table": tables.comparison_table(runs) if side_by_side else None,
+    }
+
+
+def _summary(runs: Sequence[EvaluatedRun]) -> str:
+    """Say in one sentence what was reached on what, beside the baselines."""
+    first = runs[0]
+    score, labels, n = first.scores.headline, first.labels, tables.n_configurations(runs)
+    classes = f"{len(labels.names)} classes{', several may hold' if labels.kind == 'multilabel' else ''}"
+    beside = [
+        f"{tables.BASELINE_WORDS[name]} reaches {found.value:.3f}"
+        for name in tables.baselines(first)
+        if (found := first.scores.find(name, "mean"))
+    ]
+    return (
+        f"On {score.n} {score.split} utterances of {first.environment.corpus.name} ({classes}), "
+        f"{'macro-F1' if n == 1 else f'mean macro-F1 over all {n or str()} modality configurations'} is "
+        f"{_reached(runs)}{'; ' if beside else ''}{', '.join(beside)}."
+    )
+
+
+def _reached(runs: Sequence[EvaluatedRun]) -> str:
+    scores = [run.scores.headline for run in runs]
+    if len(runs) > MOST_RUNS_IN_SENTENCE:
+        low, high = min(s.value for s in scores), max(s.value for s in scores)
+        return f"{low:.3f} to {high:.3f} for {len(runs)} runs"
+    said = []
+    for run, score in zip(runs, scores, strict=True):
+        ends = tables.interval(score)
+        aside = f" ({tables.confidence(run)} interval {ends})" if ends else ""
+        said.append(f"{score.value:.3f}{aside} for {run.name}")
+    return " and ".join(said)
+
+
+def _details(run: EvaluatedRun) -> dict[str, Any]:
+    return {
+        "name": run.name,
+        "folder": str(run.folder),
+        "configurations": tables.configuration_table(run),
+        "classes": tables.class_table(run),
+        "confusion": figures.confusion(run),
+        "class_f1": figures.class_f1(run),
+        "curves": figures.learning_curves(run),
+        "config": run.config,
+    }
+
+
+def _corpora(runs: Sequence[EvaluatedRun]) -> list[Data]:
+    return list({run.environment.corpus.digest: run.environment.corpus for run in runs}.values())
+
+
+def _reading(runs: Sequence[EvaluatedRun]) -> dict[str, Any]:
+    """Which of the explanations this page needs."""
+    return {
+        "multilabel": any(run.labels.kind == "multilabel" for run in runs),
+        "categorical": any(run.labels.kind == "categorical" for run in runs),
+        "incomplete": any(run.scores.singles for run in runs),
+        "intervals": any(tables.interval(run.scores.headline) for run in runs),
+        "confidence": ", ".join(dict.fromkeys(tables.confidence(run) for run in runs)),
+        "constant": any(CONSTANT in tables.baselines(run) for run in runs),
+        "bayes_optimal": any(BAYES_OPTIMAL in tables.baselines(run) for run in runs),
+    }

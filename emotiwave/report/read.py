@@ -121,11 +121,15 @@ class Scores:
     @property
     def headline(self) -> Score:
         """Mean macro-F1 over all configurations: the one number that models are chosen by."""
-        return self.rows[self.model, "mean", "macro_f1", None]
+        return self.own("mean", "macro_f1")
 
-    def find(self, place: Place, metric: str, *, label: str | None = None, model: str | None = None) -> Score | None:
-        """Find a row of the run's model, or of a baseline; None where it was not scored."""
-        return self.rows.get((model or self.model, place, metric, label))
+    def own(self, place: Place, metric: str, label: str | None = None) -> Score:
+        """Look up a row of the run's model."""
+        return self.rows[self.model, place, metric, label]
+
+    def find(self, model: str, place: Place, metric: str = "macro_f1") -> Score | None:
+        """Find an average of a model or baseline; None where it was not scored."""
+        return self.rows.get((model, place, metric, None))
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,9 +168,9 @@ def read_runs(runs: Mapping[Path, str]) -> list[EvaluatedRun]:
         CheckpointError: If a file of a run is missing or damaged; it is named.
     """
     environments = {folder: _read_environment(folder) for folder in runs}
-    names = distinct_names([
-        (label, f"seed {environments[folder].seed}", folder.name, str(folder)) for folder, label in runs.items()
-    ])
+    names = distinct_names(
+        [(label, f"seed {environments[folder].seed}", folder.name, str(folder)) for folder, label in runs.items()]
+    )
     return [_read_run(folder, name, environments[folder]) for folder, name in zip(runs, names, strict=True)]
 
 
@@ -262,7 +266,7 @@ def _check_complete(scores: Scores, labels: LabelSet) -> None:
         if isinstance(place, Configuration):
             wanted = [*wanted, *((metric, label) for metric in PER_LABEL for label in labels.names)]
         for metric, label in wanted:
-            score = scores.find(place, metric, label=label)
+            score = scores.rows.get((scores.model, place, metric, label))
             if score is None or not math.isfinite(score.value):
                 raise ValueError(f"it lacks the {metric} of {label or 'all classes'} for {place}")
 

@@ -7,7 +7,7 @@ from emotiwave.metrics import AVERAGES, PER_LABEL, per_label
 from emotiwave.report.read import BAYES_OPTIMAL, CONSTANT, Data, EvaluatedRun, Place
 from emotiwave.types import Configuration, Score
 
-MISSING = "–"
+DASH, SPACE = "\N{EN DASH}", "\N{NO-BREAK SPACE}"
 METRIC_NAMES = {
     "macro_f1": "Macro-F1",
     "accuracy": "Accuracy",
@@ -18,6 +18,7 @@ METRIC_NAMES = {
     "weighted_accuracy": "WA",
 }
 BASELINE_NAMES = {BAYES_OPTIMAL: "Bayes-optimal", CONSTANT: "constant"}
+BASELINE_WORDS = {BAYES_OPTIMAL: "the Bayes-optimal decision", CONSTANT: "the best constant answer"}
 SPLIT_ORDER = ("train", "validation", "test")
 
 
@@ -54,28 +55,27 @@ class Table:
 def headline_table(runs: Sequence[EvaluatedRun]) -> Table:
     """Show the mean macro-F1 of runs on the same utterances, and of the baselines beside them."""
     first = runs[0]
-    scores = [(run.name, run.scores.headline) for run in runs]
-    scores += [(BASELINE_NAMES[name], _baseline(first, "mean", name)) for name in baselines(first)]
-    rows = tuple(Row(name, (score_cell(score),), summary=score not in _headlines(runs)) for name, score in scores)
-    return Table(f"Mean macro-F1 over all configurations, {data_name(first)}", "Model", ("Mean macro-F1",), rows)
+    rows = [Row(run.name, (score_cell(run.scores.headline),)) for run in runs]
+    rows += [Row(BASELINE_NAMES[b], (score_cell(_baseline(first, "mean", b)),), summary=True) for b in baselines(first)]
+    caption = f"Mean macro-F1 over all configurations on {data_name(first)}"
+    return Table(caption, "Model", ("Mean macro-F1",), tuple(rows))
 
 
 def comparison_table(runs: Sequence[EvaluatedRun]) -> Table:
     """Show the macro-F1 of runs on the same utterances side by side, then the baselines."""
     first = runs[0]
     beside = baselines(first)
-    places: dict[Place, None] = {}
-    for part in ("configurations", "summaries"):
-        places |= dict.fromkeys(place for run in runs for place in getattr(run.scores, part))
-    sizes = {len(run.scores.configurations) for run in runs}
+    places: list[Place] = [
+        *dict.fromkeys(configuration for run in runs for configuration in run.scores.configurations),
+        *dict.fromkeys(summary for run in runs for summary in run.scores.summaries),
+    ]
     rows = []
     for place in places:
-        cells = [score_cell(run.scores.find(place, "macro_f1")) for run in runs]
+        cells = [score_cell(run.scores.find(run.scores.model, place)) for run in runs]
         cells += [score_cell(_baseline(first, place, name)) for name in beside]
-        name = place_name(place, sizes.copy().pop() if len(sizes) == 1 else None)
-        rows.append(Row(name, tuple(cells), summary=isinstance(place, str)))
+        rows.append(Row(place_name(place, n_configurations(runs)), tuple(cells), summary=isinstance(place, str)))
     columns = (*(run.name for run in runs), *(BASELINE_NAMES[name] for name in beside))
-    return Table(f"Macro-F1 in every configuration, {data_name(first)}", "Available", columns, tuple(rows))
+    return Table(f"Macro-F1 on {data_name(first)}", "Available", columns, tuple(rows))
 
 
 def configuration_table(run: EvaluatedRun) -> Table:
@@ -84,12 +84,12 @@ def configuration_table(run: EvaluatedRun) -> Table:
     rows = tuple(
         Row(
             name=place_name(place, len(scores.configurations)),
-            cells=tuple(score_cell(scores.find(place, metric)) for metric in AVERAGES),
+            cells=tuple(score_cell(scores.own(place, metric)) for metric in AVERAGES),
             summary=isinstance(place, str),
         )
         for place in (*scores.configurations, *scores.summaries)
     )
-    return Table(f"{run.name}: every configuration, {data_name(run)}", "Available", _metric_columns(AVERAGES), rows)
+    return Table(f"{run.name} on {data_name(run)}", "Available", _metric_columns(AVERAGES), rows)
 
 
 def class_table(run: EvaluatedRun) -> Table:
@@ -99,10 +99,10 @@ def class_table(run: EvaluatedRun) -> Table:
     support = per_label(run.counts, kind)[:, 1].sum(axis=-1)
     rows = []
     for name, held in zip(run.labels.names, support, strict=True):
-        cells = [score_cell(run.scores.find(complete, metric, label=name)) for metric in metrics]
+        cells = [score_cell(run.scores.own(complete, metric, name)) for metric in metrics]
         rows.append(Row(name, (*cells, Cell(f"{held:.0f}"))))
     columns = (*_metric_columns(metrics), "Support")
-    return Table(f"{run.name}: classification report of {complete}", "Class", columns, tuple(rows))
+    return Table(f"{run.name} with {complete}", "Class", columns, tuple(rows))
 
 
 def run_table(runs: Sequence[EvaluatedRun]) -> Table:
@@ -110,7 +110,7 @@ def run_table(runs: Sequence[EvaluatedRun]) -> Table:
     facts: dict[str, Callable[[EvaluatedRun], str]] = {
         "Folder": lambda run: str(run.folder),
         "Model": lambda run: run.scores.model,
-        "Parameters": lambda run: f"{run.environment.training.n_parameters:,}" if run.environment.training else MISSING,
+        "Parameters": lambda run: f"{run.environment.training.n_parameters:,}" if run.environment.training else DASH,
         "Seed": lambda run: str(run.environment.seed),
         "Epochs": lambda run: str(len(run.history)),
         "Epoch kept": lambda run: str(run.best_epoch or "training did not finish"),
@@ -124,16 +124,18 @@ def run_table(runs: Sequence[EvaluatedRun]) -> Table:
         del facts["Non-finite frames"]
     rows = [Row(name, tuple(Cell(fact(run)) for run in runs)) for name, fact in facts.items()]
     for package in dict.fromkeys(name for run in runs for name in run.environment.packages):
-        versions = tuple(Cell(run.environment.packages.get(package, MISSING)) for run in runs)
+        versions = tuple(Cell(run.environment.packages.get(package, DASH)) for run in runs)
         rows.append(Row(package, versions))
-    return Table("Runs, and the software that made them", "Fact", tuple(run.name for run in runs), tuple(rows), words=True)
+    return Table(
+        "Runs, and the software that made them", "Fact", tuple(run.name for run in runs), tuple(rows), words=True
+    )
 
 
-def data_tables(data: Data) -> tuple[Table, Table, Table]:
+def data_tables(data: Data) -> dict[str, Table]:
     """Show what a corpus is, its splits and its modalities."""
     facts = {
         "Data": data.name,
-        "Task": f"{data.task} ({data.label_set.kind})",
+        "Task": " · ".join(dict.fromkeys((data.task, data.label_set.kind))),
         "Classes": ", ".join(data.label_set.names),
         "Licence": data.licence,
         "Content hash (SHA-256)": data.digest,
@@ -144,16 +146,18 @@ def data_tables(data: Data) -> tuple[Table, Table, Table]:
         Row(name, (_number(size.features), _number(size.utterances), _number(size.frames)))
         for name, size in data.modalities.items()
     ]
-    return (
-        Table(f"{data.name}: the data", "Fact", ("",), tuple(Row(k, (Cell(v),)) for k, v in facts.items()), words=True),
-        Table(f"{data.name}: splits", "Split", ("Utterances", "Groups"), tuple(splits)),
-        Table(f"{data.name}: modalities", "Modality", ("Features", "Utterances", "Frames"), tuple(modalities)),
-    )
+    about = tuple(Row(name, (Cell(fact),)) for name, fact in facts.items())
+    sizes = ("Features", "Utterances", "Frames")
+    return {
+        "about": Table(f"{data.name}: the data", "Fact", (), about, words=True),
+        "splits": Table(f"{data.name}: splits", "Split", ("Utterances", "Groups"), tuple(splits)),
+        "modalities": Table(f"{data.name}: modalities", "Modality", sizes, tuple(modalities)),
+    }
 
 
 def baselines(run: EvaluatedRun) -> list[str]:
     """Find the baselines that were scored beside a run."""
-    return [name for name in BASELINE_NAMES if run.scores.find("mean", "macro_f1", model=name)]
+    return [name for name in BASELINE_NAMES if run.scores.find(name, "mean")]
 
 
 def data_name(run: EvaluatedRun) -> str:
@@ -161,19 +165,25 @@ def data_name(run: EvaluatedRun) -> str:
     return f"{run.environment.corpus.name} ({run.scores.headline.split}, n = {run.scores.headline.n})"
 
 
-def place_name(place: Place, n_configurations: int | None) -> str:
-    """Name a row: ``text+audio``, ``mean of all 7``."""
+def n_configurations(runs: Sequence[EvaluatedRun]) -> int | None:
+    """Tell how many configurations each run was scored in; None if they differ."""
+    sizes = {len(run.scores.configurations) for run in runs}
+    return next(iter(sizes)) if len(sizes) == 1 else None
+
+
+def place_name(place: Place, n: int | None) -> str:
+    """Name a row: ``text+audio``, or ``mean of all 7`` where ``n`` configurations were scored."""
     if place == "mean":
-        return f"mean of all {n_configurations or ''}".strip()
+        return f"mean of all {n or ''}".strip()
     if place == "mean_incomplete":
-        return "mean of the incomplete" if n_configurations is None else f"mean of the {n_configurations - 1} incomplete"
+        return f"mean of the {n - 1} incomplete" if n else "mean of the incomplete"
     return str(place)
 
 
 def score_cell(score: Score | None) -> Cell:
     """Write a score, with its interval in small print; retention is a ratio of scores and stays uncoloured."""
     if score is None:
-        return Cell(MISSING)
+        return Cell(DASH)
     return Cell(f"{score.value:.3f}", interval(score), None if score.condition == "retention" else score.value)
 
 
@@ -181,19 +191,19 @@ def interval(score: Score) -> str | None:
     """Write the ends of an interval, if there is one."""
     if score.ci_low is None or score.ci_high is None:
         return None
-    return f"{score.ci_low:.3f}–{score.ci_high:.3f}"
+    return f"{score.ci_low:.3f}{DASH}{score.ci_high:.3f}"
 
 
 def confidence(run: EvaluatedRun) -> str:
     """Write how sure the intervals are, as ``95 %``."""
-    return f"{100 * run.evaluation.confidence:g} %"
+    return f"{100 * run.evaluation.confidence:g}{SPACE}%"
 
 
 def _baseline(run: EvaluatedRun, place: Place, name: str) -> Score | None:
     """Find a baseline's row; the constant answer scores the same in every configuration, and has one row only."""
     if name == CONSTANT and (isinstance(place, Configuration) or place == "mean_incomplete"):
         place = "mean"
-    return run.scores.find(place, "macro_f1", model=name)
+    return run.scores.find(name, place)
 
 
 def _metric_columns(metrics: Sequence[str] | dict) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from emotiwave.training.module import TrainingModule
 from emotiwave.types import Predictions
 
 SCORE = "validation_score"
-HISTORY = ("epoch", "train_loss", SCORE, "seconds")
+HISTORY: tuple[str, ...] = ("epoch", "train_loss", SCORE, "seconds")
 
 
 def mean_macro_f1(predictions: Predictions) -> float:
@@ -28,7 +28,9 @@ def mean_macro_f1(predictions: Predictions) -> float:
     kind = predictions.label_set.kind
     one_group = torch.zeros(len(predictions.ids), dtype=torch.int64).numpy()
     scores = [
-        macro_f1(count(predictions.targets > 0, decide(predictions.probabilities(c), kind), one_group, kind=kind)[0], kind)
+        macro_f1(
+            count(predictions.targets > 0, decide(predictions.probabilities(c), kind), one_group, kind=kind)[0], kind
+        )
         for c in predictions.logits
     ]
     return float(sum(scores) / len(scores))
@@ -123,7 +125,12 @@ class ProgressBar(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         steps = trainer.num_training_batches
         self.task = self.progress.add_task(
-            "", total=(trainer.max_epochs or 1) * steps, completed=trainer.current_epoch * steps, epoch=0, loss="–", score="–"
+            "",
+            total=(trainer.max_epochs or 1) * steps,
+            completed=int(trainer.current_epoch * steps),
+            epoch=0,
+            loss="-",
+            score="-",
         )
         if trainer.is_global_zero:
             self.progress.start()
@@ -133,10 +140,12 @@ class ProgressBar(Callback):
     ) -> None:
         if self.task is not None:
             loss = f"{float(_training_module(pl_module).losses[-1]):.3f}"
-            self.progress.update(self.task, advance=1, epoch=f"{trainer.current_epoch + 1}/{trainer.max_epochs}", loss=loss)
+            self.progress.update(
+                self.task, advance=1, epoch=f"{trainer.current_epoch + 1}/{trainer.max_epochs}", loss=loss
+            )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        score = f"{float(trainer.callback_metrics[SCORE]):.3f}" if SCORE in trainer.callback_metrics else "–"
+        score = f"{float(trainer.callback_metrics[SCORE]):.3f}" if SCORE in trainer.callback_metrics else "-"
         if self.task is not None:
             self.progress.update(self.task, score=score)
         if not self.console.is_terminal and trainer.is_global_zero:

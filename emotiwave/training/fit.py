@@ -15,7 +15,7 @@ from rich.console import Console
 
 from emotiwave.errors import CheckpointError, ConfigError
 from emotiwave.models import create_model
-from emotiwave.models.fusion import ModelSettings, ModelSpec
+from emotiwave.models.fusion import FusionModel, ModelSettings, ModelSpec
 from emotiwave.training.callbacks import SCORE, ProgressBar, RunFiles, ValidationScore
 from emotiwave.training.module import TrainingModule
 from emotiwave.training.randomness import derived_seed
@@ -35,9 +35,29 @@ class TrainingSummary:
     n_non_finite: Mapping[str, int]
 
 
+def build(corpus: Corpus, model_settings: ModelSettings, settings: TrainingSettings) -> FusionModel:
+    """Check that the corpus can be trained on, and build the untrained model with its statistics.
+
+    Raises:
+        ConfigError: If there is nothing to choose weights by, or the model's settings do not fit.
+        DatasetError: If a split is empty, or a class cannot be learned.
+        FeatureError: If a modality has no finite frame.
+    """
+    if settings.patience and not corpus.has_split(settings.selection_split):
+        raise ConfigError(
+            f"training.patience = {settings.patience} needs the split {settings.selection_split!r}, which "
+            f"{corpus.name} does not have; set patience = 0 for a fixed number of epochs, or hold out a validation split"
+        )
+    with torch.random.fork_rng():
+        torch.manual_seed(derived_seed(settings.seed))
+        model = create_model(ModelSpec(model_settings, corpus.sizes, corpus.label_set))
+    fit_statistics(model, corpus, corpus.indices("train"))
+    return model
+
+
 def fit(
+    model: FusionModel,
     corpus: Corpus,
-    model_settings: ModelSettings,
     settings: TrainingSettings,
     folder: Path,
     *,
@@ -47,40 +67,30 @@ def fit(
     """Train, and leave model, history and resumable state in a folder.
 
     Args:
+        model: What `build` made of the same corpus and settings.
         corpus: With a split ``train``, and the selection split if ``patience`` is above 0.
-        model_settings: Which model.
         settings: How to train.
         folder: The run folder.
         resume: Go on after the last finished epoch that the folder holds, if it holds one.
         console: Where progress is shown; standard error by default.
 
     Raises:
-        ConfigError: If there is nothing to choose weights by.
         CheckpointError: If the state to resume from is damaged or of another model.
         KeyboardInterrupt: If the user stops it; the state of the last finished epoch is kept.
     """
-    can_score = corpus.has_split(settings.selection_split)
-    if settings.patience and not can_score:
-        raise ConfigError(
-            f"training.patience = {settings.patience} needs the split {settings.selection_split!r}, which {corpus.name} "
-            "does not have; set patience = 0 for a fixed number of epochs, or hold out a validation split"
-        )
-    with torch.random.fork_rng():
-        torch.manual_seed(derived_seed(settings.seed))
-        model = create_model(ModelSpec(model_settings, corpus.sizes, corpus.label_set))
-        fit_statistics(model, corpus, corpus.indices("train"))
-        files = RunFiles(folder, selects=bool(settings.patience))
-        state = _read_state(folder / "last.ckpt", model.state_dict()) if resume else None
-        if state is not None:
-            files.load_state_dict(state)
-        if not files.finished:
-            callbacks: list[Callback] = [ProgressBar(model_settings.name, console)]
-            if can_score:
-                callbacks.insert(0, ValidationScore(settings.selection_split))
-            if settings.patience:
-                # patience counts epochs without a better score, as in Lightning; the score is in 0-1
-                callbacks.append(EarlyStopping(SCORE, mode="max", patience=settings.patience, check_on_train_epoch_end=True))
-            callbacks.append(files)
+    files = RunFiles(folder, selects=bool(settings.patience))
+    state = _read_state(folder / "last.ckpt", model.state_dict()) if resume else None
+    if state is not None:
+        files.load_state_dict(state)
+    if not files.finished:
+        callbacks: list[Callback] = [ProgressBar(model.spec.settings.name, console), files]
+        if corpus.has_split(settings.selection_split):
+            callbacks.insert(0, ValidationScore(settings.selection_split))
+        if settings.patience:
+            callbacks.append(
+                EarlyStopping(SCORE, mode="max", patience=settings.patience, check_on_train_epoch_end=True)
+            )
+        with torch.random.fork_rng():
             _run(TrainingModule(model, corpus, settings), settings, folder, callbacks, resume=state is not None)
     return TrainingSummary(
         n_epochs=len(files.history),

@@ -43,15 +43,9 @@ class TrainingModule(LightningModule):
         self.n_non_finite: Counter[str] = Counter()
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        lengths = np.array(
-            [
-                max(sequence.n_frames(self.corpus.utterances[i].id) for sequence in self.corpus.sequences.values())
-                for i in self.indices
-            ]
-        )
         batches = EpochBatches(
             self.indices,
-            lengths,
+            self.corpus.lengths(self.indices),
             self.settings.batch_size,
             seed=self.settings.seed,
             rank=self.trainer.global_rank,

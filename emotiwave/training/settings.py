@@ -10,24 +10,24 @@ from emotiwave.settings import Settings
 class TrainingSettings(Settings):
     """Keys of ``[training]``."""
 
-    seed: int = Field(0, ge=0)
-    epochs: int = Field(50, gt=0)
-    patience: int = Field(5, ge=0)
+    seed: int = Field(default=0, ge=0)
+    epochs: int = Field(default=50, gt=0)
+    patience: int = Field(default=5, ge=0)
     """Epochs without a better validation score before stopping; 0 trains a fixed number and keeps the last weights."""
     selection_split: str = "validation"
     """The split whose score chooses the weights; never ``test``."""
-    modality_dropout: float = Field(0.3, ge=0.0, lt=1.0)
+    modality_dropout: float = Field(default=0.3, ge=0.0, lt=1.0)
     """Probability that an utterance loses a modality in a step; one that is present always stays."""
-    batch_size: int = Field(16, gt=0)
-    learning_rate: float = Field(1e-4, gt=0)
-    weight_decay: float = Field(1e-2, ge=0)
-    gradient_clip: float = Field(1.0, gt=0)
+    batch_size: int = Field(default=16, gt=0)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
+    gradient_clip: float = Field(default=1.0, gt=0)
     """Largest norm of the gradient."""
     class_weights: bool = True
     """Weigh classes so that rare ones count as much as frequent ones."""
     accelerator: str = "auto"
     devices: int | str = "auto"
-    nodes: int = Field(1, gt=0)
+    nodes: int = Field(default=1, gt=0)
     precision: str = "32-true"
 
     @field_validator("selection_split")

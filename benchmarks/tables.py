@@ -1,0 +1,131 @@
+"""Turn the numbers in results/*.json into results/README.md and the table of the project's README. Draws only.
+
+python benchmarks/tables.py results
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+CONFIGURATIONS = (
+    ("text",),
+    ("vision",),
+    ("audio",),
+    ("text", "vision"),
+    ("text", "audio"),
+    ("audio", "vision"),
+    ("text", "audio", "vision"),
+)
+HEADS = ("T", "V", "A", "T+V", "T+A", "V+A", "T+V+A", "mean")
+ROWS = ("bottleneck", "late", "lstm_concat")
+BC_LSTM = (78.1, 55.8, 60.3, 80.2, 79.3, 62.1, 80.3, 70.9)
+"""Accuracy in per cent, one model per configuration [Poria et al., ACL 2017, Table 3]."""
+BEGIN, END = "<!-- results: mosi -->", "<!-- end of results -->"
+
+
+def mosi_table(result: dict[str, Any], metric: str) -> str:
+    """One row per model and baseline, in per cent; mean ± sd over seeds where there are seeds."""
+    lines = ["| " + " | ".join([metric.replace("_", " "), *HEADS]) + " |", "|---" * (len(HEADS) + 1) + "|"]
+    for model in (*ROWS, "logistic_regression", "constant"):
+        rows = [r for r in result["scores"] if r["model"] == model and r["metric"] == metric]
+        if any(row["sd"] is not None for row in rows):
+            rows = [row for row in rows if row["sd"] is not None]
+        by_place = {tuple(r["available"]) if r["available"] else r["condition"]: r for r in rows}
+        cells = [_cell(by_place.get(place)) for place in (*(_ordered(c, by_place) for c in CONFIGURATIONS), "mean")]
+        lines.append("| " + " | ".join([_name(model), *cells]) + " |")
+    if metric == "accuracy":
+        lines.append("| " + " | ".join(["bc-LSTM, seven models [1]", *(f"{value:.1f}" for value in BC_LSTM)]) + " |")
+    return "\n".join(lines)
+
+
+def _ordered(configuration: tuple[str, ...], by_place: dict[Any, Any]) -> tuple[str, ...]:
+    """The key of a configuration, whatever the order of its names."""
+    same = [key for key in by_place if isinstance(key, tuple) and set(key) == set(configuration)]
+    return same[0] if same else configuration
+
+
+def _cell(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    value = f"{100 * row['value']:.1f}"
+    return value if row["sd"] is None else f"{value} ± {100 * row['sd']:.1f}"
+
+
+def _name(model: str) -> str:
+    named = {"logistic_regression": "logistic regression, seven models", "constant": "best constant answer"}
+    return named.get(model, f"`{model}`")
+
+
+def per_seed(result: dict[str, Any], model: str) -> str:
+    """Mean over the seven configurations for each seed."""
+    lines = ["| seed | macro-F1 | accuracy |", "|---|---|---|"]
+    rows = [r for r in result["scores"] if r["model"] == model and r["condition"] == "mean" and r["sd"] is None]
+    for seed in sorted({row["seed"] for row in rows}):
+        found = {row["metric"]: row for row in rows if row["seed"] == seed}
+        cells = [
+            f"{100 * found[m]['value']:.1f} [{100 * found[m]['ci_low']:.1f}, {100 * found[m]['ci_high']:.1f}]"
+            for m in ("macro_f1", "accuracy")
+        ]
+        lines.append(f"| {seed} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def results_page(folder: Path) -> str:
+    """All results, each with its command."""
+    mosi, store, step, settings = (
+        json.loads((folder / f"{name}.json").read_text())
+        for name in ("mosi", "store_read", "training_step", "mosi_settings")
+    )
+    split = mosi["corpus"]["splits"]
+    slowest = max(value for name, value in mosi["seconds"].items() if name.startswith("bottleneck"))
+    template = (folder / "template.md").read_text()
+    chosen = {key: mosi["recipe"]["training"][key] for key in settings[0] if key in mosi["recipe"]["training"]}
+    return template.format(
+        macro_f1=mosi_table(mosi, "macro_f1"),
+        accuracy=mosi_table(mosi, "accuracy"),
+        per_seed=per_seed(mosi, "bottleneck"),
+        n_train=split["train"]["utterances"],
+        v_train=split["train"]["groups"],
+        n_test=split["test"]["utterances"],
+        v_test=split["test"]["groups"],
+        digest=mosi["corpus"]["digest"][:16],
+        chosen=", ".join(f"{key} = {value}" for key, value in chosen.items()),
+        slowest=slowest,
+        evaluate=mosi["seconds"]["evaluate all"] / (len(ROWS) * 5),
+        store=store,
+        step=step,
+        settings=settings_table(settings),
+    )
+
+
+def settings_table(rows: list[dict[str, Any]]) -> str:
+    """The grid on made corpora, best first."""
+    keys = [key for key in rows[0] if key not in ("mean_macro_f1", "scores")]
+    lines = ["| " + " | ".join([*keys, "mean macro-F1"]) + " |", "|---" * (len(keys) + 1) + "|"]
+    for row in sorted(rows, key=lambda row: -row["mean_macro_f1"]):
+        lines.append("| " + " | ".join([*(str(row[key]) for key in keys), f"{100 * row['mean_macro_f1']:.1f}"]) + " |")
+    return "\n".join(lines)
+
+
+def with_table(readme: str, table: str) -> str:
+    """Put a table between the README's marks."""
+    before, _, rest = readme.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+
+
+def main() -> None:
+    """Write both files."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
+    (folder / "README.md").write_text(results_page(folder))
+    readme = ROOT / "README.md"
+    table = mosi_table(json.loads((folder / "mosi.json").read_text()), "macro_f1")
+    readme.write_text(with_table(readme.read_text(), table))
+
+
+if __name__ == "__main__":
+    main()

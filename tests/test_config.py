@@ -1,0 +1,308 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from emotiwave.config import StoreSettings, parse_recipe, read_recipe, shipped_recipes
+from emotiwave.datasets.synthetic import SyntheticSettings
+from emotiwave.datasets.synthetic import load as make_synthetic
+from emotiwave.errors import ConfigError
+from emotiwave.features.store import write_store
+
+RECIPE = """
+[dataset]
+name = "synthetic"
+n_train = 30
+
+[dataset.modalities.text]
+rate = 3.0
+features = 4
+noise = 0.5
+carries = ["anger"]
+span = 1.0
+
+[model]
+name = "late"
+
+[training]
+seed = 7
+learning_rate = 3e-4
+
+[evaluation]
+bootstrap = 10
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+def dataset_only(**tables) -> dict:
+    return {"dataset": {"name": "synthetic"}} | tables
+
+
+# --- what a recipe says
+
+
+def test_a_recipe_says_what_it_says_and_the_rest_has_defaults(recipe):
+    read = read_recipe(recipe)
+    assert read.dataset_name == "synthetic"
+    assert isinstance(read.dataset, SyntheticSettings)
+    assert (read.dataset.n_train, read.dataset.n_test, list(read.dataset.modalities)) == (30, 400, ["text"])
+    assert (read.model.name, read.model.size) == ("late", "small")
+    assert (read.training.seed, read.training.learning_rate, read.training.epochs) == (7, 3e-4, 50)
+    assert (read.evaluation.bootstrap, read.evaluation.split) == (10, "test")
+    assert read_recipe(str(recipe)) == read
+
+
+def test_only_the_dataset_must_be_named():
+    assert parse_recipe({"dataset": {"name": "mosi"}}, source="r").dataset_name == "mosi"
+    for tables in ({}, {"dataset": {}}, {"dataset": {"task": "categorical"}}):
+        with pytest.raises(ConfigError, match=r"r: \[dataset\] needs a name, one of mosi, synthetic, or a store"):
+            parse_recipe(tables, source="r")
+
+
+def test_the_resolved_recipe_reads_back_as_the_same(recipe):
+    read = read_recipe(recipe, ["training.devices=2", "training.precision=bf16-mixed"])
+    tables = tomllib.loads(read.to_toml())
+    assert parse_recipe(tables, source="again") == read
+    assert set(tables["training"]) == set(type(read.training).model_fields), "complete: every key is written"
+    assert read_recipe(recipe) != read
+
+
+def test_a_store_reads_back_as_the_same():
+    read = parse_recipe({"dataset": {"store": "some/where"}}, source="r")
+    assert read.dataset_name is None
+    assert read.dataset == StoreSettings(store=Path("some/where"))
+    assert parse_recipe(tomllib.loads(read.to_toml()), source="again") == read
+
+
+def test_the_corpus_of_a_recipe_is_the_same_through_a_store(recipe, tmp_path):
+    read = read_recipe(recipe, ["dataset.n_train=3", "dataset.n_validation=0", "dataset.n_test=2", "dataset.missing=0"])
+    assert isinstance(read.dataset, SyntheticSettings)
+    store = write_store(make_synthetic(read.dataset), tmp_path / "store")
+    through_store = parse_recipe({"dataset": {"store": str(store)}}, source="r")
+    assert through_store.load_corpus().digest == read.load_corpus().digest
+
+
+@pytest.mark.parametrize("name", ["mosi", "synthetic"])
+def test_a_shipped_recipe_is_read_by_its_name_and_reads_back(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    read = read_recipe(name)
+    assert read.dataset_name == name
+    (tmp_path / "again.toml").write_text(read.to_toml())
+    assert read_recipe("again.toml") == read
+
+
+def test_every_shipped_recipe_is_listed_and_parses():
+    recipes = shipped_recipes()
+    assert {"mosi", "synthetic"} <= recipes.keys()
+    for name, path in recipes.items():
+        assert read_recipe(path) == read_recipe(name)
+
+
+def test_a_shipped_recipe_is_found_beside_a_folder_of_its_name(tmp_path, monkeypatch):
+    """A run folder is easily named after its recipe."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mosi").mkdir()
+    assert read_recipe("mosi").dataset_name == "mosi"
+
+
+def test_mosi_is_trained_without_looking_at_any_split(recipe):
+    """Its features know the train labels, so no split may choose anything: epochs are fixed, test is only scored."""
+    read = read_recipe("mosi")
+    assert read.training.patience == 0
+    assert getattr(read.dataset, "validation_share", None) == 0
+
+
+# --- names that are not known
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        (dataset_only(trainin={}), r"unknown table 'trainin'; did you mean 'training'\?"),
+        (dataset_only(training={"epoch": 1}), r"\[training\] unknown key 'epoch'; did you mean 'epochs'\?"),
+        (dataset_only(evaluation={"bootstraps": 1}), r"\[evaluation\] unknown key.* did you mean 'bootstrap'\?"),
+        (dataset_only(model={"width": 3, "sise": "small"}), r"\[model\] unknown key 'sise'; did you mean 'size'\?"),
+        ({"dataset": {"name": "mosi", "seed": 1}}, r"\[dataset\] unknown key 'seed'.*Known:.* validation_share"),
+        ({"dataset": {"name": "mosei"}}, r"\[dataset\] unknown dataset 'mosei'; did you mean 'mosi'\?"),
+        ({"dataset": {"name": 3}}, r"\[dataset\] unknown dataset '3'"),
+        ({"dataset": {"store": "x", "task": "y"}}, r"\[dataset\] unknown key 'task'.*Known: store"),
+        (
+            dataset_only(model={"name": "botleneck"}),
+            r"\[model\] unknown model 'botleneck'; did you mean 'bottleneck'\?",
+        ),
+        (
+            {"dataset": {"name": "synthetic", "modalities": {"text": {"rat": 3}}}},
+            r"\[dataset\] unknown key 'modalities\.text\.rat'; did you mean '(modalities\.text\.)?rate'\?",
+        ),
+    ],
+)
+def test_an_unknown_name_is_told_with_the_nearest(tables, message):
+    with pytest.raises(ConfigError, match=rf"^(.*\n)*r: {message}"):
+        parse_recipe(tables, source="r")
+
+
+@pytest.mark.parametrize(
+    ("tables", "key", "value"),
+    [
+        (dataset_only(training={"epochs": "many"}), r"\[training\] epochs:", "'many'"),
+        (dataset_only(training={"epochs": 0}), r"\[training\] epochs:", "0"),
+        (dataset_only(training={"epochs": 1.5}), r"\[training\] epochs:", "1.5"),
+        (dataset_only(training={"modality_dropout": 1.0}), r"\[training\] modality_dropout:", "1.0"),
+        (dataset_only(training={"learning_rate": float("nan")}), r"\[training\] learning_rate:", "nan"),
+        (dataset_only(training={"learning_rate": float("inf")}), r"\[training\] learning_rate:", "inf"),
+        (dataset_only(training={"class_weights": "perhaps"}), r"\[training\] class_weights:", "'perhaps'"),
+        (dataset_only(model={"size": "huge"}), r"\[model\] size:", "'huge'"),
+        (dataset_only(model={"name": ["late"]}), r"\[model\] name:", r"\['late'\]"),
+        (dataset_only(evaluation={"confidence": 95}), r"\[evaluation\] confidence:", "95"),
+        ({"dataset": {"name": "mosi", "validation_share": -0.1}}, r"\[dataset\] validation_share:", "-0.1"),
+        ({"dataset": {"name": "mosi", "split_seed": -1}}, r"\[dataset\] split_seed:", "-1"),
+        ({"dataset": {"name": "synthetic", "seed": -1}}, r"\[dataset\] seed:", "-1"),
+        (
+            {"dataset": {"name": "synthetic", "modalities": {"text": {"rate": "fast"}}}},
+            r"\[dataset\] modalities\.text\.rate:",
+            "'fast'",
+        ),
+        ({"dataset": {"store": 3}}, r"\[dataset\] store:", "3"),
+        ({"dataset": {"name": ["mosi"]}}, r"\[dataset\] .*", r"\[.mosi.\]"),
+        ({"dataset": "mosi"}, "dataset", "'mosi'"),
+        (dataset_only(training=3), "training", "3"),
+    ],
+)
+def test_a_value_that_does_not_fit_names_key_and_value(tables, key, value):
+    with pytest.raises(ConfigError, match=rf"^(.*\n)*r: {key}.*{value}"):
+        parse_recipe(tables, source="r")
+
+
+def test_every_wrong_key_is_told_at_once():
+    with pytest.raises(ConfigError) as raised:
+        parse_recipe(dataset_only(training={"epochs": 0, "seed": -1, "colour": 1}), source="r")
+    for key in ("epochs", "seed", "colour"):
+        assert key in str(raised.value)
+
+
+def test_name_and_store_together_are_refused():
+    with pytest.raises(ConfigError, match=r"r: \[dataset\] has both name and store"):
+        parse_recipe({"dataset": {"name": "mosi", "store": "x"}}, source="r")
+
+
+def test_models_are_never_chosen_on_test():
+    with pytest.raises(ConfigError, match=r"r: \[training\] selection_split: .*never chosen on 'test'"):
+        parse_recipe(dataset_only(training={"selection_split": "test"}), source="r")
+
+
+def test_settings_cannot_be_changed_afterwards(recipe):
+    read = read_recipe(recipe)
+    for settings, key in ((read.training, "epochs"), (read.dataset, "n_train"), (read.model, "name")):
+        with pytest.raises(ValueError, match="frozen"):
+            setattr(settings, key, 1)
+
+
+# --- overrides
+
+
+@pytest.mark.parametrize(
+    ("override", "table", "key", "value"),
+    [
+        ("training.seed=3", "training", "seed", 3),
+        (" training.seed = 3 ", "training", "seed", 3),
+        ("training.learning_rate=1e-3", "training", "learning_rate", 1e-3),
+        ("training.learning_rate=1", "training", "learning_rate", 1.0),
+        ("training.class_weights=false", "training", "class_weights", False),
+        ("training.precision=bf16-mixed", "training", "precision", "bf16-mixed"),
+        ('training.precision="bf16-mixed"', "training", "precision", "bf16-mixed"),
+        ("training.devices=auto", "training", "devices", "auto"),
+        ("training.devices=2", "training", "devices", 2),
+        ("model.name=bottleneck", "model", "name", "bottleneck"),
+        ("evaluation.split=a=b", "evaluation", "split", "a=b"),
+        ("evaluation.split=after dinner", "evaluation", "split", "after dinner"),
+        ("dataset.n_train=5", "dataset", "n_train", 5),
+    ],
+)
+def test_an_override_sets_one_key(recipe, override, table, key, value):
+    before, after = read_recipe(recipe).tables(), read_recipe(recipe, [override]).tables()
+    assert after[table][key] == value
+    assert type(after[table][key]) is type(value)
+    after[table][key] = before[table][key]
+    assert after == before
+
+
+def test_an_override_reaches_into_a_nested_table(recipe):
+    dataset = read_recipe(recipe, ["dataset.modalities.text.noise=2.5"]).dataset
+    assert isinstance(dataset, SyntheticSettings)
+    assert (dataset.modalities["text"].noise, dataset.modalities["text"].rate) == (2.5, 3.0)
+
+
+def test_an_override_may_give_a_list_or_a_table(recipe):
+    overrides = [
+        'dataset.modalities.voice={rate = 2.0, features = 3, noise = 1.0, carries = ["fear"], span = 1.0}',
+        'dataset.modalities.text.carries=["anger", "fear"]',
+    ]
+    dataset = read_recipe(recipe, overrides).dataset
+    assert isinstance(dataset, SyntheticSettings)
+    assert {name: made.carries for name, made in dataset.modalities.items()} == {
+        "text": ("anger", "fear"),
+        "voice": ("fear",),
+    }
+
+
+def test_the_last_of_two_overrides_counts(recipe):
+    assert read_recipe(recipe, ["training.seed=1", "training.seed=2"]).training.seed == 2
+
+
+@pytest.mark.parametrize("override", ["training.seed", "seed=3", "=3", ".=3", "training.=3", ""])
+def test_a_malformed_override_shows_the_form(recipe, override):
+    with pytest.raises(ConfigError, match=r"TABLE\.KEY=VALUE"):
+        read_recipe(recipe, [override])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainin.seed=3", "'training'"),
+        ("training.sed=3", "'seed'"),
+        ("training.seed=three", "seed: .*'three'"),
+        ("training.seed=", "seed: .*''"),
+        ("training.seed.deep=3", "seed is not a table"),
+        ("training.selection_split=test", "never chosen on 'test'"),
+        ("dataset.store=x", "both name and store"),
+    ],
+)
+def test_an_override_is_checked_like_the_recipe(recipe, override, message):
+    with pytest.raises(ConfigError, match=message):
+        read_recipe(recipe, [override])
+
+
+def test_an_override_of_what_should_have_been_a_table_names_it(tmp_path):
+    (tmp_path / "r.toml").write_text('training = 3\n[dataset]\nname = "mosi"\n')
+    with pytest.raises(ConfigError, match="training"):
+        read_recipe(tmp_path / "r.toml", ["training.seed=3"])
+
+
+# --- files
+
+
+@pytest.mark.parametrize(("name", "nearest"), [("mosy", "'mosi'"), ("recipes/synthetik", "synthetic")])
+def test_a_missing_recipe_names_the_shipped_ones(name, nearest):
+    with pytest.raises(ConfigError, match=rf"^{name}: no such recipe file.*{nearest}"):
+        read_recipe(name)
+
+
+@pytest.mark.parametrize(
+    "content", [b"[dataset", b"a = \n", b"[dataset]\nname = mosi", b"[a]\n[a]", b"\xff\xfe\x00", b"\x00" * 9]
+)
+def test_a_file_that_is_no_toml_is_named(tmp_path, content):
+    (tmp_path / "r.toml").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"r\.toml: "):
+        read_recipe(tmp_path / "r.toml")
+
+
+def test_a_wrong_key_in_a_file_names_the_file(recipe):
+    recipe.write_text(RECIPE + "\nbootstrapp = 3\n")
+    with pytest.raises(ConfigError, match=rf"{recipe}: \[evaluation\] unknown key 'bootstrapp'"):
+        read_recipe(recipe)

@@ -1,0 +1,201 @@
+"""Every metric against scikit-learn, which counts in another way."""
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from emotiwave.metrics import (
+    AVERAGES,
+    METRICS,
+    PER_LABEL,
+    accuracy,
+    count,
+    decide,
+    f1,
+    macro_f1,
+    per_label,
+    precision,
+    recall,
+    uar,
+    weighted_accuracy,
+)
+
+N_CLASSES = 5
+SEEDS = range(12)
+
+
+def answers(kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Truth and decision ``(n, 5)``; some classes never hold, are never predicted, or neither."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 60))
+    truth_rate, decision_rate = rng.random(N_CLASSES), rng.random(N_CLASSES)
+    truth_rate[rng.random(N_CLASSES) < 0.3] = 0
+    decision_rate[rng.random(N_CLASSES) < 0.3] = 0
+    if kind == "multilabel":
+        return rng.random((n, N_CLASSES)) < truth_rate, rng.random((n, N_CLASSES)) < decision_rate
+    truth_rate[0], decision_rate[1] = 0.2, 0.2
+    eye = np.eye(N_CLASSES, dtype=bool)
+    return (
+        eye[rng.choice(N_CLASSES, size=n, p=truth_rate / truth_rate.sum())],
+        eye[rng.choice(N_CLASSES, size=n, p=decision_rate / decision_rate.sum())],
+    )
+
+
+def counted(truth: np.ndarray, decision: np.ndarray, kind) -> np.ndarray:
+    return count(truth, decision, np.zeros(len(truth), dtype=np.int64), kind=kind)[0]
+
+
+def per_class(metric, truth: np.ndarray, decision: np.ndarray, kind: str) -> np.ndarray:
+    if kind == "multilabel":
+        return metric(truth, decision, average=None, zero_division=0)
+    labels = range(N_CLASSES)
+    return metric(truth.argmax(1), decision.argmax(1), labels=labels, average=None, zero_division=0)
+
+
+def test_the_made_answers_hold_the_hard_cases():
+    seen = set()
+    for seed in SEEDS:
+        truth, decision = answers("multilabel", seed)
+        seen |= set(zip(truth.any(axis=0).tolist(), decision.any(axis=0).tolist(), strict=True))
+    assert seen == {(False, False), (False, True), (True, False), (True, True)}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("kind", ["categorical", "multilabel"])
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(precision, sk.precision_score), (recall, sk.recall_score), (f1, sk.f1_score)]
+)
+def test_per_class_metrics_agree_with_scikit_learn(ours, theirs, kind, seed):
+    truth, decision = answers(kind, seed)
+    np.testing.assert_allclose(
+        ours(counted(truth, decision, kind), kind), per_class(theirs, truth, decision, kind), rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_categorical_averages_agree_with_scikit_learn(seed):
+    truth, decision = answers("categorical", seed)
+    counts, y, z = counted(truth, decision, "categorical"), truth.argmax(1), decision.argmax(1)
+    assert accuracy(counts, "categorical") == pytest.approx(sk.accuracy_score(y, z))
+    # scikit-learn averages over the classes that hold or are predicted, as ours does
+    assert macro_f1(counts, "categorical") == pytest.approx(sk.f1_score(y, z, average="macro", zero_division=0))
+    held = np.unique(y)
+    balanced = sk.recall_score(y, z, labels=held, average="macro", zero_division=0)
+    assert uar(counts, "categorical") == pytest.approx(balanced)
+    if set(z) <= set(y):
+        assert uar(counts, "categorical") == pytest.approx(sk.balanced_accuracy_score(y, z))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_multilabel_averages_agree_with_scikit_learn(seed):
+    truth, decision = answers("multilabel", seed)
+    counts = counted(truth, decision, "multilabel")
+    assert accuracy(counts, "multilabel") == pytest.approx(1 - sk.hamming_loss(truth, decision))
+    macro = sk.f1_score(truth, decision, average="macro", zero_division=0)
+    assert macro_f1(counts, "multilabel") == pytest.approx(macro)
+
+
+@pytest.mark.parametrize("kind", ["categorical", "multilabel"])
+def test_weighted_accuracy_is_balanced_accuracy_of_each_class_against_the_rest(kind):
+    truth, decision = np.random.default_rng(3).random((2, 40, N_CLASSES)) < 0.4
+    if kind == "categorical":
+        truth, decision = np.eye(N_CLASSES, dtype=bool)[np.random.default_rng(3).integers(N_CLASSES, size=(2, 40))]
+    counts = counted(truth, decision, kind)
+    expected = [sk.balanced_accuracy_score(truth[:, k], decision[:, k]) for k in range(N_CLASSES)]
+    np.testing.assert_allclose(weighted_accuracy(counts, kind), expected, rtol=1e-12)
+    if kind == "multilabel":
+        assert uar(counts, kind) == pytest.approx(np.mean(expected))
+
+
+@pytest.mark.parametrize(
+    ("tp", "fn", "fp", "tn", "expected"),
+    [
+        # WA = (TP * N / P + TN) / (2 N), P positives, N negatives
+        (3, 1, 2, 4, (3 * 6 / 4 + 4) / 12),  # = 17/24
+        (0, 5, 0, 45, (0 * 45 / 5 + 45) / 90),  # never: one half, however rare
+        (5, 0, 45, 0, (5 * 45 / 5 + 0) / 90),  # always: one half
+        (9, 1, 0, 10, (9 * 10 / 10 + 10) / 20),  # = .95
+    ],
+)
+def test_weighted_accuracy_is_the_formula_of_the_mosei_papers(tp, fn, fp, tn, expected):
+    counts = np.array([[[tn, fp], [fn, tp]]], dtype=float)
+    assert weighted_accuracy(counts, "multilabel") == pytest.approx([expected])
+
+
+def test_a_categorical_example_by_hand():
+    # truth a a a b b c, decision a a b b c c
+    counts = np.array([[2, 1, 0], [0, 1, 1], [0, 0, 1]], dtype=float)
+    assert precision(counts, "categorical") == pytest.approx([2 / 2, 1 / 2, 1 / 2])
+    assert recall(counts, "categorical") == pytest.approx([2 / 3, 1 / 2, 1 / 1])
+    assert f1(counts, "categorical") == pytest.approx([4 / 5, 1 / 2, 2 / 3])
+    assert macro_f1(counts, "categorical") == pytest.approx((4 / 5 + 1 / 2 + 2 / 3) / 3)
+    assert accuracy(counts, "categorical") == pytest.approx(4 / 6)
+    assert uar(counts, "categorical") == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
+
+
+def test_macro_f1_leaves_out_a_class_that_neither_holds_nor_is_predicted():
+    # as above, with an empty class between
+    counts = np.zeros((4, 4))
+    counts[np.ix_([0, 2, 3], [0, 2, 3])] = [[2, 1, 0], [0, 1, 1], [0, 0, 1]]
+    assert macro_f1(counts, "categorical") == pytest.approx((4 / 5 + 1 / 2 + 2 / 3) / 3)
+    # predicted once, never true: it counts, with an F1 of 0; class a: 2 hits, 2 misses
+    counts[0, 1] = 1
+    assert macro_f1(counts, "categorical") == pytest.approx((4 / 6 + 0 + 1 / 2 + 2 / 3) / 4)
+
+
+def test_an_empty_multilabel_column_counts_as_zero_f1_and_half_weighted_accuracy():
+    truth, decision = np.array([[True, False]] * 4), np.array([[True, False]] * 4)
+    counts = counted(truth, decision, "multilabel")
+    assert f1(counts, "multilabel").tolist() == [1, 0]
+    assert macro_f1(counts, "multilabel") == pytest.approx(0.5)
+    assert accuracy(counts, "multilabel") == 1
+
+
+# --- counting and deciding
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", ["categorical", "multilabel"])
+def test_counts_are_the_confusion_matrices_of_each_group(kind, seed):
+    truth, decision = answers(kind, seed)
+    groups = np.random.default_rng(seed).integers(3, size=len(truth))
+    groups[-1] = 3
+    counts = count(truth, decision, groups, kind=kind)
+    assert len(counts) == 4
+    for group in range(4):
+        t, d = truth[groups == group], decision[groups == group]
+        if not len(t):
+            assert not counts[group].any()
+        elif kind == "categorical":
+            expected = sk.confusion_matrix(t.argmax(1), d.argmax(1), labels=range(N_CLASSES))
+            np.testing.assert_array_equal(counts[group], expected)
+        else:
+            np.testing.assert_array_equal(counts[group], sk.multilabel_confusion_matrix(t, d))
+    np.testing.assert_array_equal(counts.sum(axis=0), counted(truth, decision, kind))
+
+
+def test_one_table_per_class_agrees_with_scikit_learn():
+    truth, decision = answers("categorical", 2)
+    table = per_label(counted(truth, decision, "categorical"), "categorical")
+    expected = sk.multilabel_confusion_matrix(truth.argmax(1), decision.argmax(1), labels=range(N_CLASSES))
+    np.testing.assert_array_equal(table, expected)
+
+
+def test_a_categorical_decision_is_the_one_largest_class():
+    probabilities = np.array([[0.2, 0.3, 0.5], [0.4, 0.4, 0.2], [0.1, 0.8, 0.1]])
+    assert decide(probabilities, "categorical").tolist() == [
+        [False, False, True],
+        [True, False, False],  # a tie goes to the first
+        [False, True, False],
+    ]
+
+
+def test_a_multilabel_decision_is_every_class_above_one_half():
+    probabilities = np.array([[0.2, 0.500001, 0.9], [0.5, 0.4, 0.1]])
+    assert decide(probabilities, "multilabel").tolist() == [[False, True, True], [False, False, False]]
+
+
+def test_models_are_chosen_by_macro_f1_and_every_metric_has_one_name():
+    assert next(iter(AVERAGES)) == "macro_f1"
+    assert not AVERAGES.keys() & PER_LABEL.keys()
+    assert set(METRICS) == AVERAGES.keys() | PER_LABEL.keys()

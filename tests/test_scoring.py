@@ -1,0 +1,311 @@
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+
+from emotiwave.datasets.synthetic import SyntheticSettings, load
+from emotiwave.evaluation.scoring import (
+    _draw_groups,
+    constant_scores,
+    optimal_predictions,
+    score,
+    summarise_seeds,
+)
+from emotiwave.evaluation.settings import EvaluationSettings
+from emotiwave.metrics import AVERAGES, PER_LABEL
+from emotiwave.types import Configuration, LabelSet, Predictions, Score, all_configurations
+
+TEXT, AUDIO = Configuration(("text",)), Configuration(("audio",))
+BOTH = Configuration(("text", "audio"))
+WITHOUT_INTERVALS = EvaluationSettings(bootstrap=0)
+
+
+def predictions(labels: LabelSet, truth: np.ndarray, groups: Sequence[str], logits) -> Predictions:
+    ids = tuple(f"u{i}" for i in range(len(truth)))
+    answers = {c: np.asarray(z, np.float32) for c, z in logits.items()}
+    return Predictions(ids, tuple(groups), "test", labels, truth.astype(np.float32), answers)
+
+
+def decided(classes: Sequence[int], n_classes: int = 2) -> np.ndarray:
+    """Logits that say these classes."""
+    return 3.0 * np.eye(n_classes)[list(classes)]
+
+
+def by_hand() -> Predictions:
+    """Truth + + - -; text says + - - +, audio + - + +, both + + - +."""
+    truth = np.eye(2)[[1, 1, 0, 0]]
+    logits = {TEXT: decided([1, 0, 0, 1]), AUDIO: decided([1, 0, 1, 1]), BOTH: decided([1, 1, 0, 1])}
+    return predictions(LabelSet("categorical", ("-", "+")), truth, ["v", "v", "w", "w"], logits)
+
+
+def rows_by_place(rows: list[Score]) -> dict[tuple, Score]:
+    found = {(row.condition, row.available, row.metric, row.label): row for row in rows}
+    assert len(found) == len(rows), "no row twice"
+    return found
+
+
+# text: + has 1 hit, 1 false, 1 missed: F1 1/2; - the same. audio: + 1 hit, 2 false, 1 missed: 2/5; - none: 0.
+# both: + 2 hits, 1 false, 0 missed: 4/5; - 1 hit, 0 false, 1 missed: 2/3.
+ACCURACY = {TEXT: 2 / 4, AUDIO: 1 / 4, BOTH: 3 / 4}
+MACRO_F1 = {TEXT: 1 / 2, AUDIO: (2 / 5 + 0) / 2, BOTH: (4 / 5 + 2 / 3) / 2}
+UAR = {TEXT: 1 / 2, AUDIO: (1 / 2 + 0) / 2, BOTH: (1 + 1 / 2) / 2}
+
+
+@pytest.mark.parametrize(("metric", "expected"), [("accuracy", ACCURACY), ("macro_f1", MACRO_F1), ("uar", UAR)])
+def test_scores_are_those_worked_out_by_hand(metric, expected):
+    rows = rows_by_place(score(by_hand(), WITHOUT_INTERVALS, model="m", dataset="d"))
+    for configuration, value in expected.items():
+        assert rows["configuration", configuration.modalities, metric, None].value == pytest.approx(value)
+    incomplete = (expected[TEXT] + expected[AUDIO]) / 2
+    assert rows["mean", None, metric, None].value == pytest.approx((2 * incomplete + expected[BOTH]) / 3)
+    assert rows["mean_incomplete", None, metric, None].value == pytest.approx(incomplete)
+    assert rows["retention", None, metric, None].value == pytest.approx(incomplete / expected[BOTH])
+
+
+def test_scores_per_class_are_those_worked_out_by_hand():
+    rows = rows_by_place(score(by_hand(), WITHOUT_INTERVALS, model="m", dataset="d"))
+    expected = {
+        "precision": (1, 2 / 3),
+        "recall": (1 / 2, 1),
+        "f1": (2 / 3, 4 / 5),
+        "weighted_accuracy": (3 / 4, 3 / 4),
+    }
+    for metric, values in expected.items():
+        for label, value in zip("-+", values, strict=True):
+            assert rows["configuration", ("text", "audio"), metric, label].value == pytest.approx(value)
+
+
+def test_every_configuration_has_the_same_rows_and_the_same_utterances():
+    rows = score(by_hand(), WITHOUT_INTERVALS, model="m", dataset="d", seed=4)
+    per_configuration = {
+        c: {(row.metric, row.label) for row in rows if row.available == c.modalities} for c in (TEXT, AUDIO, BOTH)
+    }
+    assert per_configuration[TEXT] == per_configuration[AUDIO] == per_configuration[BOTH]
+    assert per_configuration[BOTH] == {(m, None) for m in AVERAGES} | {(m, label) for m in PER_LABEL for label in "-+"}
+    assert {row.n for row in rows} == {4}, "n counts utterances, not videos"
+    assert {(row.model, row.dataset, row.split, row.seed) for row in rows} == {("m", "d", "test", 4)}
+    assert {(row.ci_low, row.ci_high, row.sd) for row in rows} == {(None, None, None)}
+
+
+def test_one_configuration_alone_has_no_incomplete_mean():
+    alone = replace(by_hand(), logits={TEXT: by_hand().logits[TEXT]})
+    rows = score(alone, WITHOUT_INTERVALS, model="m", dataset="d")
+    assert {row.condition for row in rows} == {"configuration", "mean"}
+
+
+def test_retention_of_nothing_is_zero_and_no_warning():
+    nothing_right = predictions(
+        LabelSet("categorical", ("-", "+")),
+        np.eye(2)[[1, 0]],
+        ["v", "w"],
+        {TEXT: decided([1, 0]), AUDIO: decided([1, 1]), BOTH: decided([0, 1])},
+    )
+    rows = rows_by_place(score(nothing_right, WITHOUT_INTERVALS, model="m", dataset="d"))
+    assert rows["retention", None, "accuracy", None].value == 0
+
+
+# --- intervals
+
+
+def random_predictions(kind, seed: int = 0) -> Predictions:
+    """40 utterances of 8 videos of unequal size, whose names are not in order."""
+    rng = np.random.default_rng(seed)
+    groups = rng.choice(["v9", "v10", "b", "a", "Z", "c", "k", "f"], size=40, p=np.arange(1, 9) / 36).tolist()
+    truth = rng.random((40, 3)) < 0.4 if kind == "multilabel" else np.eye(3)[rng.integers(3, size=40)]
+    logits = {c: 2.0 * truth - 1 + 1.5 * rng.standard_normal((40, 3)) for c in (TEXT, AUDIO, BOTH)}
+    return predictions(LabelSet(kind, ("a", "b", "c")), truth, groups, logits)
+
+
+def by_scikit_learn(kind: str, truth: np.ndarray, decision: np.ndarray) -> dict[str, float]:
+    if kind == "multilabel":
+        return {
+            "accuracy": float((truth == decision).mean()),
+            "macro_f1": float(sk.f1_score(truth, decision, average="macro", zero_division=0)),
+        }
+    y, z = truth.argmax(1), decision.argmax(1)
+    return {
+        "accuracy": float(sk.accuracy_score(y, z)),
+        "macro_f1": float(sk.f1_score(y, z, average="macro", zero_division=0)),
+        "uar": float(sk.recall_score(y, z, labels=np.unique(y), average="macro", zero_division=0)),
+    }
+
+
+@pytest.mark.parametrize("kind", ["categorical", "multilabel"])
+def test_intervals_are_those_of_a_brute_force_bootstrap_over_videos(kind):
+    made = random_predictions(kind)
+    settings = EvaluationSettings(bootstrap=40, confidence=0.9, seed=7)
+    rows = rows_by_place(score(made, settings, model="m", dataset="d"))
+    groups, truth = np.array(made.groups), made.targets > 0
+    decisions = {c: z > 0 if kind == "multilabel" else np.eye(3)[z.argmax(1)] > 0 for c, z in made.logits.items()}
+    names = sorted(set(made.groups))
+    resamples: dict[tuple, list[float]] = {}
+    for draw in _draw_groups(len(names), settings)[1:]:
+        # utterance rows of every drawn video, as often as it was drawn
+        drawn = [name for name, times in zip(names, draw, strict=True) for _ in range(int(times))]
+        chosen = np.concatenate([np.flatnonzero(groups == name) for name in drawn])
+        values = {c: by_scikit_learn(kind, truth[chosen], decision[chosen]) for c, decision in decisions.items()}
+        for metric in values[TEXT]:
+            for c in values:
+                resamples.setdefault(("configuration", c.modalities, metric, None), []).append(values[c][metric])
+            incomplete = (values[TEXT][metric] + values[AUDIO][metric]) / 2
+            mean = (2 * incomplete + values[BOTH][metric]) / 3
+            resamples.setdefault(("mean", None, metric, None), []).append(mean)
+            resamples.setdefault(("mean_incomplete", None, metric, None), []).append(incomplete)
+            resamples.setdefault(("retention", None, metric, None), []).append(incomplete / values[BOTH][metric])
+    assert len(resamples) == 6 * (3 if kind == "categorical" else 2)
+    for place, expected in resamples.items():
+        assert rows[place].ci_low == pytest.approx(np.quantile(expected, 0.05)), place
+        assert rows[place].ci_high == pytest.approx(np.quantile(expected, 0.95)), place
+
+
+@pytest.mark.parametrize("n_groups", [1, 5, 31])
+def test_a_draw_takes_as_many_groups_as_there_are_with_replacement(n_groups):
+    draws = _draw_groups(n_groups, EvaluationSettings(bootstrap=2000))
+    assert draws.shape == (2001, n_groups)
+    assert (draws[0] == 1).all(), "the first is the data itself"
+    assert (draws.sum(axis=1) == n_groups).all()
+    # each count is binomial(n, 1/n): mean 1, variance 1 - 1/n
+    error = math.sqrt((1 - 1 / n_groups) / 2000)
+    np.testing.assert_allclose(draws[1:].mean(axis=0), 1, atol=4.5 * error)
+    np.testing.assert_allclose(draws[1:].var(), 1 - 1 / n_groups, atol=0.1)
+
+
+def test_every_model_meets_the_same_resamples_and_another_seed_gives_others():
+    def draw(seed: int) -> list[list[float]]:
+        return _draw_groups(6, EvaluationSettings(bootstrap=20, seed=seed)).tolist()
+
+    assert draw(0) == draw(0) != draw(1)
+
+
+def test_one_video_alone_has_an_interval_of_no_width():
+    made = replace(by_hand(), groups=("v",) * 4)
+    for row in score(made, EvaluationSettings(bootstrap=50), model="m", dataset="d"):
+        assert row.ci_low == row.ci_high == row.value
+
+
+def test_a_higher_confidence_gives_a_wider_interval():
+    def width(confidence: float) -> float:
+        settings = EvaluationSettings(bootstrap=200, confidence=confidence)
+        row = rows_by_place(score(random_predictions("categorical"), settings, model="m", dataset="d"))[
+            "mean", None, "accuracy", None
+        ]
+        assert row.ci_low is not None
+        assert row.ci_high is not None
+        assert row.ci_low <= row.value <= row.ci_high
+        return row.ci_high - row.ci_low
+
+    assert width(0.5) < width(0.8) < width(0.99)
+
+
+# --- baselines
+
+
+def test_the_constant_answer_on_test_like_mosi():
+    """752 utterances, 467 positive: accuracy .621; F1 of "positive" 2 * 467 / (2 * 467 + 285), of "negative" 0."""
+    truth = np.eye(2)[[1] * 467 + [0] * 285]
+    made = predictions(
+        LabelSet("categorical", ("negative", "positive")),
+        truth,
+        [f"v{i % 31}" for i in range(752)],
+        {TEXT: np.zeros((752, 2)), AUDIO: np.zeros((752, 2)), BOTH: np.zeros((752, 2))},
+    )
+    rows = constant_scores(made, EvaluationSettings(bootstrap=20), dataset="mosi")
+    values = {row.metric: row.value for row in rows}
+    assert len(values) == len(rows) == len(AVERAGES)
+    assert values == pytest.approx({"accuracy": 467 / 752, "macro_f1": 467 / 1219, "uar": 0.5})
+    assert (round(values["accuracy"], 3), round(values["macro_f1"], 3)) == (0.621, 0.383)
+    assert {(row.model, row.n, row.seed) for row in rows} == {("constant", 752, None)}
+    for row in rows:
+        assert row.ci_low is not None
+        assert row.ci_high is not None
+        assert row.ci_low <= row.value <= row.ci_high
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.7])
+def test_the_constant_multilabel_answer_is_the_better_of_all_and_none(rate):
+    truth = np.random.default_rng(0).random((30, 3)) < rate
+    made = predictions(LabelSet("multilabel", ("a", "b", "c")), truth, ["v"] * 30, {TEXT: np.zeros((30, 3))})
+    values = {row.metric: row.value for row in constant_scores(made, WITHOUT_INTERVALS, dataset="d")}
+    for metric in ("accuracy", "macro_f1"):
+        answers = [
+            by_scikit_learn("multilabel", truth, np.full_like(truth, answer))[metric] for answer in (True, False)
+        ]
+        assert values[metric] == pytest.approx(max(answers))
+    assert values["accuracy"] == pytest.approx(max(truth.mean(), 1 - truth.mean()))
+    assert values["uar"] == 0.5
+
+
+@pytest.mark.parametrize("kind", ["categorical", "multilabel"])
+def test_no_constant_answer_of_a_class_beats_the_baseline(kind):
+    made = random_predictions(kind)
+    best = {row.metric: row.value for row in constant_scores(made, WITHOUT_INTERVALS, dataset="d")}
+    answers = np.eye(3) if kind == "categorical" else np.array([[1, 1, 1], [0, 0, 0]])
+    tried = [by_scikit_learn(kind, made.targets > 0, np.tile(answer > 0, (40, 1))) for answer in answers]
+    for metric in tried[0]:
+        assert best[metric] == pytest.approx(max(values[metric] for values in tried))
+
+
+# --- the best there is
+
+
+@pytest.mark.parametrize("task", ["categorical", "multilabel"])
+def test_optimal_predictions_say_what_the_posterior_says(task):
+    corpus = load(SyntheticSettings(task=task, n_train=4, n_validation=0, n_test=30, longest=2.5))
+    rows = corpus.indices("test")[[5, 0, 17]]
+    made = Predictions(
+        ids=tuple(corpus.utterances[i].id for i in rows),
+        groups=("v",) * 3,
+        split="test",
+        label_set=corpus.label_set,
+        targets=corpus.targets[rows],
+        logits={c: np.zeros((3, 6), np.float32) for c in all_configurations(corpus.modalities)},
+    )
+    optimal = optimal_predictions(corpus, made)
+    assert optimal is not None
+    assert (optimal.ids, optimal.split, optimal.logits.keys()) == (made.ids, made.split, made.logits.keys())
+    assert corpus.posteriors is not None
+    for c in made.logits:
+        np.testing.assert_allclose(optimal.probabilities(c), corpus.posteriors[str(c)][rows], rtol=1e-4, atol=2e-12)
+    assert optimal_predictions(replace(corpus, posteriors=None), made) is None
+
+
+# --- seeds
+
+
+def row(value: float, **changes) -> Score:
+    parts = {
+        "model": "m", "dataset": "d", "split": "test", "condition": "configuration", "available": ("text",),
+        "metric": "accuracy", "label": None, "ci_low": 0.1, "ci_high": 0.9, "n": 40, "seed": 0,
+    }  # fmt: skip
+    return Score(value=value, **(parts | changes))
+
+
+def test_seeds_are_summarised_by_their_mean_and_the_deviation_over_n_minus_one():
+    runs = [[row(v, seed=s), row(v / 2, seed=s, available=("audio",))] for s, v in enumerate((0.5, 0.6, 0.8))]
+    text, audio = summarise_seeds(runs)
+    assert text.value == pytest.approx(1.9 / 3)
+    # deviations -.4/3, -.1/3, .5/3: squares sum to .42/9; divided by n - 1 = 2
+    assert text.sd == pytest.approx(math.sqrt(0.42 / 9 / 2))
+    assert (audio.value, audio.sd) == (pytest.approx(text.value / 2), pytest.approx(text.sd / 2))
+    assert (text.seed, text.ci_low, text.ci_high, text.n) == (None, None, None, 40)
+
+
+def test_rows_of_another_place_are_never_mixed():
+    kinds = [
+        {},
+        {"available": ("audio",)},
+        {"metric": "f1", "label": "a"},
+        {"metric": "f1", "label": "b"},
+        {"condition": "mean", "available": None},
+        {"condition": "mean_incomplete", "available": None},
+    ]
+    runs = [[row(i / 10 + s / 100, seed=s, **kind) for i, kind in enumerate(kinds)] for s in (0, 2)]
+    assert [summary.value for summary in summarise_seeds(runs)] == pytest.approx([i / 10 + 0.01 for i in range(6)])
+
+
+def test_one_seed_has_no_deviation():
+    [summary] = summarise_seeds([[row(0.5)]])
+    assert (summary.value, summary.sd) == (0.5, None)
