@@ -41,6 +41,7 @@ from emotiwave.types import Corpus, Predictions, Score
 
 PACKAGES = ("emotiwave", "torch", "lightning", "numpy", "scikit-learn", "pandas", "pyarrow", "safetensors")
 PathLike = str | os.PathLike[str]
+DEMO_EPOCHS = 20
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,9 @@ def evaluate(runs: PathLike | Sequence[PathLike], *, split: str | None = None) -
     baselines: dict[tuple, Score] = {}
     for folder, recipe, label in zip(folders, recipes, _labels(recipes), strict=True):
         key = json.dumps(recipe.tables()["dataset"], sort_keys=True)
-        corpus = corpora.setdefault(key, recipe.load_corpus()) if key not in corpora else corpora[key]
+        if key not in corpora:
+            corpora[key] = recipe.load_corpus()
+        corpus = corpora[key]
         rows, references = _evaluate_run(folder, recipe, corpus, split)
         by_label.setdefault(label, []).append([replace(row, model=label) for row in rows])
         for row in references:
@@ -154,7 +157,7 @@ def demo(out: PathLike = "emotiwave-demo", *, console: Console | None = None) ->
     tables = {"dataset": {"store": str(store)}}
     runs = []
     for name, dropout in (("bottleneck", 0.3), ("lstm_concat", 0.0)):
-        training = TrainingSettings(epochs=20, learning_rate=5e-4, modality_dropout=dropout, batch_size=32)
+        training = TrainingSettings(epochs=DEMO_EPOCHS, learning_rate=5e-4, modality_dropout=dropout, batch_size=32)
         recipe = replace(parse_recipe(tables, source="demo"), model=ModelSettings(name=name), training=training)
         runs.append(train(recipe, out=folder / name, resume=True, console=console))
     scores = evaluate(runs)

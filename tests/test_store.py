@@ -2,6 +2,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,7 +15,7 @@ from emotiwave.types import ComputationalSequence, Corpus, FeatureSequence, Labe
 KINDS = ("categorical", "multilabel")
 
 
-def made_corpus(kind: str = "categorical", **changes) -> Corpus:
+def made_corpus(kind: Any = "categorical", **changes) -> Corpus:
     """Everything a store must keep: times unknown and known, no frame, a missing modality, and fields left empty."""
     rng = np.random.default_rng(0)
 
@@ -103,9 +104,9 @@ def test_a_stored_corpus_is_bit_equal(tmp_path, kind, verify):
             "utterances": tuple(replace(u, label=()) for u in made_corpus().utterances),
         },
         {"utterances": tuple(replace(u, segment=None, transcript=None) for u in made_corpus().utterances)},
-        {"sequences": dict(reversed(made_corpus().sequences.items()))},
+        {"sequences": dict(reversed(list(made_corpus().sequences.items())))},
         {
-            "sequences": made_corpus().sequences
+            "sequences": dict(made_corpus().sequences)
             | {
                 "text": ComputationalSequence(
                     (), np.zeros((0, 2), np.float32), np.zeros((0, 2)), np.zeros(1, dtype=np.int64)

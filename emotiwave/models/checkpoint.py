@@ -67,7 +67,7 @@ def load_model(folder: Path) -> FusionModel:
         model.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
         raise CheckpointError(
-            f"{folder}: the weights are of another model than {spec.settings.name!r}, which model.json describes: {error}"
+            f"{folder}: the weights are of another model than {spec.settings.name!r}, which model.json names: {error}"
         ) from None
     return model.eval()
 

@@ -95,14 +95,19 @@ def picture(draw: Callable[[Theme], Figure], *, alt: str, caption: str) -> Pictu
     return Picture(light[0], dark[0], alt, caption, round(CSS_PIXELS * light[1]))
 
 
-def readable(background: str, theme: Theme) -> str:
-    """Choose the ink or the surface colour, whichever stands out more (WCAG 2 contrast)."""
+def readable(background: str) -> str:
+    """Choose black or white, whichever stands out more (WCAG 2 contrast)."""
+    return max(("#000000", "#ffffff"), key=lambda colour: contrast(colour, background))
 
-    def contrast(colour: str) -> float:
-        dark, bright = sorted((_luminance(to_rgb(colour)), _luminance(to_rgb(background))))
-        return (bright + 0.05) / (dark + 0.05)
 
-    return max((theme.ink, theme.surface), key=contrast)
+def contrast(one: str, other: str) -> float:
+    """Measure the contrast of two colours, 1 to 21 (WCAG 2).
+
+    >>> contrast("#ffffff", "#000000")
+    21.0
+    """
+    dark, bright = sorted((_luminance(one), _luminance(other)))
+    return (bright + 0.05) / (dark + 0.05)
 
 
 def hide_frame(axes: Axes) -> None:
@@ -111,8 +116,8 @@ def hide_frame(axes: Axes) -> None:
     axes.tick_params(length=0)
 
 
-def _luminance(rgb: tuple[float, float, float]) -> float:
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
+def _luminance(colour: str) -> float:
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 

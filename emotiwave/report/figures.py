@@ -104,7 +104,7 @@ def _fill(axes: Axes, counts: NDArray[np.float64], theme: Theme) -> None:
     hide_frame(axes)
     size = FONT_SIZE * min(1.0, MOST_DIGITS / len(f"{counts.max():.0f}"))
     for (row, column), n in np.ndenumerate(counts):
-        colour = readable(to_hex(colours(float(share[row, column]))), theme)
+        colour = readable(to_hex(colours(float(share[row, column]))))
         axes.text(column + 0.5, row + 0.5, f"{n:.0f}", ha="center", va="center", color=colour, size=size)
 
 

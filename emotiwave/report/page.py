@@ -83,11 +83,9 @@ def _summary(runs: Sequence[EvaluatedRun]) -> str:
         for name in tables.baselines(first)
         if (found := first.scores.find(name, "mean"))
     ]
-    return (
-        f"On {score.n} {score.split} utterances of {first.environment.corpus.name} ({classes}), "
-        f"{'macro-F1' if n == 1 else f'mean macro-F1 over all {n or str()} modality configurations'} is "
-        f"{_reached(runs)}{'; ' if beside else ''}{', '.join(beside)}."
-    )
+    over = "macro-F1" if n == 1 else f"mean macro-F1 over all {f'{n} ' if n else ''}modality configurations"
+    where = f"On {score.n} {score.split} utterances of {first.environment.corpus.name} ({classes})"
+    return f"{where}, {over} is {_reached(runs)}{'; ' if beside else ''}{' and '.join(beside)}."
 
 
 def _reached(runs: Sequence[EvaluatedRun]) -> str:

@@ -194,7 +194,7 @@ def _read_run(folder: Path, name: str, environment: Environment) -> EvaluatedRun
     labels = environment.corpus.label_set
     config = _read(folder / "config.toml", _parse_config)
     history = _read(folder / "history.csv", _parse_history)
-    scores = _read(folder / "scores.jsonl", lambda path: _parse_scores(path, labels), by="evaluate")
+    scores = _read(folder / "scores.jsonl", lambda path: _parse_scores(path, environment.corpus), by="evaluate")
     counts, truth = _read(folder / "predictions.parquet", lambda path: _count(path, labels, scores), by="evaluate")
     return EvaluatedRun(folder, name, *config, environment, history, scores, counts, truth)
 
@@ -242,7 +242,7 @@ def _parse_history(path: Path) -> tuple[Epoch, ...]:
     )
 
 
-def _parse_scores(path: Path, labels: LabelSet) -> Scores:
+def _parse_scores(path: Path, data: Data) -> Scores:
     rows = [_SCORE.validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
     found: dict[tuple[str, Place, str, str | None], Score] = {}
     for row in rows:
@@ -253,18 +253,18 @@ def _parse_scores(path: Path, labels: LabelSet) -> Scores:
     if not configurations:
         raise ValueError("it holds no score of the model")
     scores = Scores(own[0].model, tuple(configurations), found)
-    _check_complete(scores, labels)
+    _check_complete(scores, data)
     return scores
 
 
-def _check_complete(scores: Scores, labels: LabelSet) -> None:
-    expected = 2 ** len(scores.complete.modalities) - 1
+def _check_complete(scores: Scores, data: Data) -> None:
+    expected = 2 ** len(data.modalities) - 1
     if len(scores.configurations) != expected:
         raise ValueError(f"it holds {len(scores.configurations)} of {expected} configurations")
     for place in (*scores.configurations, *scores.summaries):
         wanted: Iterable[tuple[str, str | None]] = [(metric, None) for metric in AVERAGES]
         if isinstance(place, Configuration):
-            wanted = [*wanted, *((metric, label) for metric in PER_LABEL for label in labels.names)]
+            wanted = [*wanted, *((metric, label) for metric in PER_LABEL for label in data.label_set.names)]
         for metric, label in wanted:
             score = scores.rows.get((scores.model, place, metric, label))
             if score is None or not math.isfinite(score.value):

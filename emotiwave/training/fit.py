@@ -46,7 +46,7 @@ def build(corpus: Corpus, model_settings: ModelSettings, settings: TrainingSetti
     if settings.patience and not corpus.has_split(settings.selection_split):
         raise ConfigError(
             f"training.patience = {settings.patience} needs the split {settings.selection_split!r}, which "
-            f"{corpus.name} does not have; set patience = 0 for a fixed number of epochs, or hold out a validation split"
+            f"{corpus.name} does not have; set patience = 0 for a fixed number of epochs, or hold out some"
         )
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(settings.seed))

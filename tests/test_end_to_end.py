@@ -1,0 +1,142 @@
+"""The main job, from files to report, and several seeds of several models together."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+from sklearn.metrics import f1_score
+
+from emotiwave import api
+from emotiwave.config import read_recipe
+from emotiwave.datasets.synthetic import SyntheticSettings, load
+from emotiwave.errors import CheckpointError, ConfigError, DatasetError, FeatureError
+from emotiwave.features.store import write_store
+from emotiwave.types import Corpus
+from tests.made import small_corpus
+
+QUIET = Console(quiet=True)
+QUICK = ("training.epochs=2", "model.name=late", "training.learning_rate=1e-3")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_store(small_corpus(task="multilabel", n_train=60), tmp_path_factory.mktemp("data") / "store")
+
+
+def recipe_for(store: Path, *overrides: str):
+    path = store.parent / "recipe.toml"
+    path.write_text(f'[dataset]\nstore = "{store}"\n')
+    return read_recipe(path, (*QUICK, *overrides))
+
+
+@pytest.fixture(scope="module")
+def runs(store: Path) -> list[Path]:
+    folder = store.parent / "runs"
+    made = [("a", ()), ("b", ("training.seed=1",)), ("c", ("training.modality_dropout=0.0",))]
+    return [api.train(recipe_for(store, *over), out=folder / name, console=QUIET).folder for name, over in made]
+
+
+def test_scores_equal_scikit_learns_on_the_predictions_that_were_written(runs: list[Path]) -> None:
+    scores = api.evaluate(runs[0])
+    table = pd.read_parquet(runs[0] / "predictions.parquet")
+    names = json.loads((runs[0] / "environment.json").read_text())["corpus"]["label_set"]["names"]
+    assert len(table) == 7 * 20
+    for configuration, rows in table.groupby("configuration"):
+        truth, decision = (np.array([[n in held for n in names] for held in rows[c]]) for c in ("truth", "decision"))
+        probability = rows[[f"probability_{name}" for name in names]].to_numpy()
+        np.testing.assert_array_equal(decision, probability > 0.5)
+        expected = f1_score(y_true=truth, y_pred=decision, average="macro", zero_division=0)
+        (row,) = [
+            s
+            for s in scores
+            if (s.model, s.metric, s.condition) == ("late", "macro_f1", "configuration")
+            and "+".join(s.available or ()) == configuration
+        ]
+        assert row.value == pytest.approx(expected)
+
+
+def test_runs_of_other_settings_are_told_apart_and_seeds_are_summarised(runs: list[Path]) -> None:
+    scores = api.evaluate(runs)
+    models = {score.model for score in scores}
+    assert models == {"late (modality_dropout=0.3)", "late (modality_dropout=0.0)", "constant", "bayes_optimal"}
+    means = [s for s in scores if s.sd is not None]
+    assert {s.model for s in means} == {"late (modality_dropout=0.3)"}
+    (mean,) = [s for s in means if s.condition == "mean" and s.metric == "macro_f1"]
+    both = [s.value for s in scores if s.model == mean.model and s.condition == "mean" and s.metric == "macro_f1"]
+    by_seed = [value for value in both if value != mean.value]
+    assert mean.value == pytest.approx(np.mean(by_seed))
+    assert mean.sd == pytest.approx(abs(by_seed[0] - by_seed[1]) / 2**0.5)
+
+
+def test_a_run_records_what_it_was(runs: list[Path], store: Path) -> None:
+    environment = json.loads((runs[1] / "environment.json").read_text())
+    assert environment["seed"] == 1
+    assert environment["corpus"]["digest"] == json.loads((store / "corpus.json").read_text())["digest"]
+    assert environment["corpus"]["splits"]["train"] == {"utterances": 60, "groups": 6}
+    assert environment["packages"]["torch"]
+    assert environment["training"]["n_epochs"] == 2
+    assert read_recipe(runs[1] / "config.toml").tables() == recipe_for(store, "training.seed=1").tables()
+
+
+def test_data_that_changed_since_training_is_refused(runs: list[Path], store: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(runs[0], copy)
+    other = write_store(load(SyntheticSettings(seed=9, n_train=40, n_test=20, task="multilabel")), tmp_path / "store")
+    (copy / "config.toml").write_text((copy / "config.toml").read_text().replace(str(store), str(other)))
+    with pytest.raises(DatasetError, match="the data changed since training"):
+        api.evaluate(copy)
+    with pytest.raises(DatasetError, match="the data changed since the run began"):
+        api.train(read_recipe(copy / "config.toml"), out=copy, resume=True, console=QUIET)
+
+
+def test_a_truncated_store_is_named(store: Path, tmp_path: Path) -> None:
+    shutil.copytree(store, tmp_path / "store")
+    values = tmp_path / "store" / "sequences" / "audio" / "values.npy"
+    values.write_bytes(values.read_bytes()[:1000])
+    with pytest.raises(FeatureError, match=r"audio/values\.npy: truncated or damaged"):
+        api.train(recipe_for(tmp_path / "store"), out=tmp_path / "run", console=QUIET)
+
+
+def test_test_is_read_by_evaluate_alone(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training asks the corpus for its train and validation splits, never for test."""
+    asked: set[str] = set()
+    indices = Corpus.indices
+
+    def spy(self: Corpus, split: str):
+        asked.add(split)
+        return indices(self, split)
+
+    monkeypatch.setattr(Corpus, "indices", spy)
+    api.train(recipe_for(store), out=tmp_path / "run", console=QUIET)
+    assert asked == {"train", "validation"}
+    api.evaluate(tmp_path / "run")
+    assert "test" in asked
+
+
+def test_a_damaged_run_is_named(runs: list[Path], tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(runs[0], copy)
+    (copy / "environment.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"environment\.json: cannot be read"):
+        api.evaluate(copy)
+
+
+def test_the_demo_goes_the_whole_way_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "SyntheticSettings", lambda: SyntheticSettings(n_train=40, n_validation=20, n_test=20))
+    monkeypatch.setattr(api, "DEMO_EPOCHS", 1)
+    scores, page = api.demo(tmp_path / "demo", console=QUIET)
+    assert {s.model for s in scores} == {"bottleneck", "lstm_concat", "constant", "bayes_optimal"}
+    assert "bayes" in page.read_text().lower()
+    again, _ = api.demo(tmp_path / "demo", console=QUIET)
+    assert [s.value for s in again] == [s.value for s in scores]
+
+
+def test_the_demo_touches_no_folder_that_is_not_its_own(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(ConfigError, match="holds no demo"):
+        api.demo(tmp_path, console=QUIET)
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]

@@ -1,0 +1,69 @@
+"""The README keeps its word: its Python runs, its commands exist, its table is the one in results/."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_python_runs(tmp_path: Path) -> None:
+    (code,) = blocks("python")
+    small = ", ".join(f'"dataset.n_{split}=40"' for split in ("train", "validation", "test"))
+    code = code.replace('"training.epochs=3"', f'"training.epochs=1", "model.name=late", {small}')
+    code += "\nassert page.exists() and len(scores) > 100\n"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_commands_and_their_options_exist() -> None:
+    from typer.main import get_command
+
+    from emotiwave.cli import app
+
+    commands = get_command(app).commands  # pyright: ignore[reportAttributeAccessIssue]
+    used = [line.split("#")[0].split() for block in blocks("sh") for line in block.splitlines() if "emotiwave " in line]
+    used = [words for words in used if words[0] == "emotiwave"]
+    assert len(used) >= 6
+    for _, name, *words in used:
+        options = {option for parameter in commands[name].params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= options, name
+
+
+def test_the_make_targets_exist() -> None:
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    for target in re.findall(r"make ([a-z]+)", README + (ROOT / "CONTRIBUTING.md").read_text()):
+        assert target in targets
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_tables_are_those_of_the_results() -> None:
+    import tables
+
+    result = json.loads((ROOT / "results" / "mosi.json").read_text())
+    assert tables.with_table(README, tables.mosi_table(result, "macro_f1")) == README
+    assert tables.results_page(ROOT / "results") == (ROOT / "results" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("model", ["bottleneck", "late", "lstm_concat"])
+def test_the_means_of_the_results_are_means_of_their_rows(model: str) -> None:
+    rows = json.loads((ROOT / "results" / "mosi.json").read_text())["scores"]
+    rows = [row for row in rows if row["model"] == model and row["metric"] == "macro_f1"]
+    seeds = [row for row in rows if row["sd"] is None and row["condition"] == "configuration"]
+    assert len(seeds) == 5 * 7
+    (mean,) = [row for row in rows if row["sd"] is not None and row["condition"] == "mean"]
+    assert mean["value"] == pytest.approx(sum(row["value"] for row in seeds) / len(seeds))
