@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +21,7 @@ from emotiwave.config import Recipe, parse_recipe, read_recipe, shipped_recipes
 from emotiwave.datasets import DATASETS
 from emotiwave.datasets.synthetic import SyntheticSettings
 from emotiwave.datasets.synthetic import load as make_synthetic
-from emotiwave.errors import CheckpointError, ConfigError, DatasetError, unknown_name
+from emotiwave.errors import CheckpointError, ConfigError, DatasetError, DataWarning, unknown_name
 from emotiwave.evaluation.scoring import (
     BAYES_OPTIMAL,
     constant_scores,
@@ -92,6 +93,7 @@ def train(
     summary = fit(model, corpus, recipe.training, folder, resume=resume, console=console)
     environment = _read_environment(folder) | {"training": asdict(summary)}
     replace_file(folder / "environment.json", _json(environment))
+    _warn_of_non_finite("training", summary.n_non_finite)
     return Run(folder, summary)
 
 
@@ -151,7 +153,11 @@ def demo(out: PathLike = "emotiwave-demo", *, console: Console | None = None) ->
         console: Where progress is shown.
     """
     folder = Path(out)
-    if folder.exists() and not (folder / "store").exists() and any(folder.iterdir()):
+    if (
+        folder.exists()
+        and not (folder / "store").exists()
+        and any(not f.name.startswith(".") for f in folder.iterdir())
+    ):
         raise ConfigError(f"{folder} is not empty and holds no demo; choose another folder with --out")
     store = write_store(make_synthetic(SyntheticSettings()), folder / "store")
     tables = {"dataset": {"store": str(store)}}
@@ -174,6 +180,7 @@ def _evaluate_run(folder: Path, recipe: Recipe, corpus: Corpus, split: str | Non
         )
     settings = recipe.evaluation if split is None else recipe.evaluation.model_copy(update={"split": split})
     predictions = predict(load_model(folder), corpus, settings.split)
+    _warn_of_non_finite(settings.split, predictions.n_non_finite)
     rows = score(predictions, settings, model=recipe.model.name, dataset=corpus.name, seed=recipe.training.seed)
     references = constant_scores(predictions, settings, dataset=corpus.name)
     optimal = optimal_predictions(corpus, predictions)
@@ -183,6 +190,12 @@ def _evaluate_run(folder: Path, recipe: Recipe, corpus: Corpus, split: str | Non
     replace_file(folder / "scores.jsonl", ("\n".join(lines) + "\n").encode())
     _write_predictions(predictions, folder / "predictions.parquet")
     return rows, references
+
+
+def _warn_of_non_finite(where: str, counts: Mapping[str, int]) -> None:
+    found = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    if found:
+        warnings.warn(f"{where}: frames with NaN or infinity, taken as unobserved: {found}", DataWarning, stacklevel=3)
 
 
 def _write_predictions(predictions: Predictions, path: Path) -> None:

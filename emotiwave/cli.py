@@ -3,15 +3,16 @@
 import json
 import os
 import sys
+import warnings
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from emotiwave.errors import EmotiwaveError
+from emotiwave.errors import DataWarning, EmotiwaveError
 
 if TYPE_CHECKING:
     from emotiwave.types import Score
@@ -65,8 +66,6 @@ def train(
     stdout.print(
         f"{run.folder}: {summary.n_epochs} epochs, {summary.n_parameters:,} parameters, {chosen}", highlight=False
     )
-    for modality, count in summary.n_non_finite.items():
-        stderr.print(f"warning: {count} {modality} frames held NaN or infinity and were treated as unobserved")
     stdout.print(f"next: emotiwave evaluate {run.folder}", highlight=False, soft_wrap=True)
 
 
@@ -108,7 +107,11 @@ def demo(
     from emotiwave import api
 
     stderr.print("A made corpus of six emotions; bottleneck learns with modality dropout, lstm_concat without.")
-    scores, page = api.demo(out, console=stderr)
+    try:
+        scores, page = api.demo(out, console=stderr)
+    except KeyboardInterrupt:
+        stderr.print("\nStopped. The same command goes on where it was.", highlight=False)
+        raise typer.Exit(INTERRUPTED) from None
     _print_scores(scores)
     stdout.print(f"report: {page}\n\nTry next:", highlight=False, soft_wrap=True)
     stdout.print("  emotiwave train synthetic --set dataset.task=multilabel --out runs/multilabel", highlight=False)
@@ -128,8 +131,19 @@ def list_names(
 
 def main() -> None:
     """Run the command line; exits with 0 done, 1 an error that the message explains, 2 wrong usage, 130 interrupted."""
+    show = warnings.showwarning
+
+    def show_warning(message: Warning | str, category: type[Warning], *details: Any) -> None:
+        if issubclass(category, DataWarning):
+            stderr.print(f"warning: {message}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        else:
+            show(message, category, *details)
+
     try:
-        app()
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", DataWarning)
+            warnings.showwarning = show_warning
+            app()
     except EmotiwaveError as error:
         stderr.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
         sys.exit(1)
@@ -152,6 +166,7 @@ def main() -> None:
 def _print_scores(scores: "list[Score]") -> None:
     """One table per metric: configurations down, models across."""
     models = list(dict.fromkeys(row.model for row in scores))
+    with_interval = len({row.model for row in scores if row.seed is not None}) == 1
     summarised = {row.model for row in scores if row.sd is not None}
     for metric in ("macro_f1", "accuracy"):
         table = Table(
@@ -165,15 +180,15 @@ def _print_scores(scores: "list[Score]") -> None:
             if row.metric != metric or row.label is not None or (row.model in summarised and row.sd is None):
                 continue
             place = "+".join(row.available) if row.available else row.condition.replace("_", " ")
-            cells.setdefault(place, {})[row.model] = _cell(row)
+            cells.setdefault(place, {})[row.model] = _cell(row, with_interval=with_interval)
         for place, by_model in cells.items():
             table.add_row(place, *(by_model.get(model, "") for model in models))
         stdout.print(table)
 
 
-def _cell(row: "Score") -> str:
+def _cell(row: "Score", *, with_interval: bool) -> str:
     if row.sd is not None:
         return f"{row.value:.3f} ± {row.sd:.3f}"
-    if row.ci_low is not None and row.ci_high is not None:
+    if with_interval and row.ci_low is not None and row.ci_high is not None:
         return f"{row.value:.3f} [{row.ci_low:.3f}, {row.ci_high:.3f}]"
     return f"{row.value:.3f}"

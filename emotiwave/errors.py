@@ -24,6 +24,10 @@ class CheckpointError(EmotiwaveError):
     """A saved model or training state that is missing, damaged or of another model."""
 
 
+class DataWarning(UserWarning):
+    """Something in the data that was dealt with, and that a user should know of."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """Say that a name is unknown, which names are known, and which one is nearest.
 

@@ -3,12 +3,16 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from emotiwave import cli
+from emotiwave.features.store import write_store
 from emotiwave.types import Score
+from tests.made import small_corpus
 
 SMALL = ["dataset.n_train=48", "dataset.n_validation=16", "dataset.n_test=16", "training.epochs=2", "model.name=late"]
 
@@ -122,6 +126,23 @@ def test_what_a_user_can_get_wrong_is_explained(words: list[str], message: str, 
 
 def test_wrong_usage_exits_with_2(capsys) -> None:
     assert run(capsys, "train", "synthetic")[0] == 2
+
+
+def test_frames_with_nan_are_reported_once_in_training_and_in_evaluation(capsys, tmp_path: Path) -> None:
+    corpus = small_corpus(n_train=60)
+    sequence = corpus.sequences["text"]
+    values = sequence.values.copy()
+    for split, n in {"train": 3, "test": 2}.items():
+        names = [u.id for u in corpus.utterances if u.split == split and u.id in sequence][:n]
+        values[[sequence.offsets[sequence.row[name]] for name in names], 0] = np.nan
+    spoilt = replace(corpus, sequences={**corpus.sequences, "text": replace(sequence, values=values)})
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f'dataset.store = "{write_store(spoilt, tmp_path / "store")}"\n[model]\nname = "late"\n')
+    words = ["--set", "training.epochs=2", "--out", str(tmp_path / "run")]
+    code, _, err = run(capsys, "train", str(recipe), *words)
+    assert (code, err.count("warning: training: frames with NaN or infinity, taken as unobserved: 3 text")) == (0, 1)
+    code, _, err = run(capsys, "evaluate", str(tmp_path / "run"))
+    assert (code, err.count("warning: test: frames with NaN or infinity, taken as unobserved: 2 text")) == (0, 1)
 
 
 def test_training_twice_into_one_folder_is_refused(trained: Path, capsys) -> None:

@@ -73,6 +73,12 @@ def test_the_resolved_recipe_reads_back_as_the_same(recipe):
     assert read_recipe(recipe) != read
 
 
+def test_parsing_leaves_the_tables_as_they_were():
+    tables = dataset_only(training={"seed": 1})
+    parse_recipe(tables, source="r")
+    assert tables == {"dataset": {"name": "synthetic"}, "training": {"seed": 1}}
+
+
 def test_a_store_reads_back_as_the_same():
     read = parse_recipe({"dataset": {"store": "some/where"}}, source="r")
     assert read.dataset_name is None
@@ -217,6 +223,7 @@ def test_settings_cannot_be_changed_afterwards(recipe):
         ("training.precision=bf16-mixed", "training", "precision", "bf16-mixed"),
         ('training.precision="bf16-mixed"', "training", "precision", "bf16-mixed"),
         ("training.devices=auto", "training", "devices", "auto"),
+        (" training.devices = auto ", "training", "devices", "auto"),
         ("training.devices=2", "training", "devices", 2),
         ("model.name=bottleneck", "model", "name", "bottleneck"),
         ("evaluation.split=a=b", "evaluation", "split", "a=b"),

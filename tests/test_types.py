@@ -329,9 +329,10 @@ def test_the_corpus_digest_changes_with_every_field_of_an_utterance(field):
         {"label_set": LabelSet("categorical", ("anger", "fear", "sadness"))},
         {"sequences": {"text": sequence("u1", "u2", fill=0.5), "audio": sequence("u2", size=5, fill=1.0)}},
         {"sequences": {"audio": sequence("u1", "u2"), "text": sequence("u2", size=5, fill=1.0)}},
+        {"sequences": {"words": sequence("u1", "u2"), "audio": sequence("u2", size=5, fill=1.0)}},
         {"sequences": {"text": sequence("u1", "u2")}},
     ],
-    ids=["order", "label set", "values", "modalities swapped", "modality gone"],
+    ids=["order", "label set", "values", "modalities swapped", "modality renamed", "modality gone"],
 )
 def test_the_corpus_digest_changes_with_what_a_model_would_see(changes):
     assert corpus(**changes).digest != corpus().digest

@@ -17,7 +17,7 @@ from emotiwave.models.layers import AttentionBlock, FrameEncoder, QueryPooling
 N_QUERIES = 8
 HEAD_WIDTH = 16
 N_JOINT_LAYERS = 2
-DROPOUT = 0.1
+DROPOUT = 0.3
 
 
 class Bottleneck(FusionModel):

@@ -11,7 +11,7 @@ from emotiwave.errors import ConfigError, unknown_name
 from emotiwave.models.fusion import WIDTHS, Encoded, FusionModel, ModelSpec
 from emotiwave.models.layers import FrameEncoder, QueryPooling
 
-DROPOUT = 0.1
+DROPOUT = 0.3
 
 
 class Late(FusionModel):

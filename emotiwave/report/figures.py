@@ -15,7 +15,7 @@ from emotiwave.report.drawing import FONT_SIZE, WIDTH, Picture, Theme, hide_fram
 from emotiwave.report.read import EvaluatedRun
 from emotiwave.types import Configuration, Score
 
-LONGEST_NAME, LONGEST_TITLE = 20, 13
+LONGEST_NAME, LONGEST_TITLE = 20, 14
 TABLES_PER_ROW = 3
 MOST_MARKERS, MOST_DIGITS = 50, 4
 BAR = 0.16

@@ -82,6 +82,8 @@ def fit(
     state = _read_state(folder / "last.ckpt", model.state_dict()) if resume else None
     if state is not None:
         files.load_state_dict(state)
+    for scratch in folder.glob(".*.tmp"):  # what a killed process left
+        scratch.unlink()
     if not files.finished:
         callbacks: list[Callback] = [ProgressBar(model.spec.settings.name, console), files]
         if corpus.has_split(settings.selection_split):
