@@ -1,10 +1,11 @@
 """Recipes: TOML tables checked against the settings of each stage; unknown keys are refused, the nearest is named."""
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import tomli_w
 from pydantic import BaseModel, ValidationError
@@ -73,7 +74,7 @@ def read_recipe(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
         ConfigError: If the file, a key or a value is wrong; file and key are named.
     """
     path = Path(source)
-    if not path.exists():
+    if not path.is_file():
         if str(source) not in shipped_recipes():
             raise ConfigError(
                 f"{source}: no such recipe file; {unknown_name('recipe', str(source), shipped_recipes())}"
@@ -123,38 +124,48 @@ def _parse_dataset(table: dict[str, Any], source: str) -> tuple[str | None, Sett
         return None, _parse(StoreSettings, table, where)
     if name is None:
         raise ConfigError(f"{where} needs a name, one of {', '.join(DATASETS)}, or a store")
-    if name not in DATASETS:
+    if not isinstance(name, str) or name not in DATASETS:
         raise ConfigError(f"{where} {unknown_name('dataset', str(name), DATASETS)}")
     return name, _parse(DATASETS[name].settings, table, where)
 
 
 def _parse(settings: type[Table], table: Mapping[str, Any], where: str) -> Table:
     try:
-        return settings.model_validate(table)
+        return settings.model_validate_json(json.dumps(table, default=str), strict=True)  # strict: "50" is no number
     except ValidationError as error:
-        raise ConfigError("\n".join(f"{where} {_explain(settings, problem)}" for problem in error.errors())) from None
+        problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+        raise ConfigError("\n".join(f"{where} {_explain(settings, problem)}" for problem in problems)) from None
 
 
 def _explain(settings: type[BaseModel], problem: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        known = settings.model_fields if len(problem["loc"]) == 1 else ()
-        return unknown_name("key", key, known) if known else f"unknown key {key!r}"
+        path = problem["loc"][:-1]
+        return unknown_name("key", key, [".".join(map(str, (*path, known))) for known in _keys_of(settings, path)])
     message = problem["msg"].removeprefix("Value error, ")
     return f"{key}: {message}; got {problem['input']!r}" if key else message
 
 
+def _keys_of(settings: Any, path: Iterable[str | int]) -> Iterable[str]:
+    """Name the keys of a table inside a table; a table of tables takes any name."""
+    for part in path:
+        if isinstance(settings, type) and issubclass(settings, BaseModel):
+            settings = settings.model_fields[str(part)].annotation
+        else:
+            settings = get_args(settings)[1]
+    return settings.model_fields
+
+
 def _override(tables: dict[str, Any], override: str) -> None:
     key, sign, text = override.partition("=")
-    table, dot, name = key.strip().partition(".")
-    if not sign or not dot or not name:
+    *path, last = key.strip().split(".")
+    if not sign or not all((*path, last)) or not path:
         raise ConfigError(f"--set takes TABLE.KEY=VALUE, such as training.seed=3; got {override!r}")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        (value,) = tomllib.loads(f"value = {text}").values()
+    except ValueError:  # not TOML, or several lines of it
         value = text.strip()  # a bare word is a string
-    here = tables.setdefault(table, {})
-    *path, last = name.split(".")
+    here: Any = tables
     for part in path:
         here = here.setdefault(part, {})
         if not isinstance(here, dict):

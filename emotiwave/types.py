@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, softmax
 
 from emotiwave.errors import DatasetError, FeatureError, unknown_name
 
@@ -115,6 +116,8 @@ class ComputationalSequence:
             )
         if self.intervals.shape != (frames, 2):
             raise FeatureError(f"{frames} frames need intervals of shape ({frames}, 2); got {self.intervals.shape}")
+        if self.offsets.ndim != 1 or self.offsets.dtype != np.int64:
+            raise FeatureError(f"offsets must be one row of int64; got {self.offsets.shape} {self.offsets.dtype}")
         if len(self.offsets) != len(self.ids) + 1 or self.offsets[0] != 0 or self.offsets[-1] != frames:
             raise FeatureError(f"offsets must run from 0 to {frames} over {len(self.ids)} utterances")
         if (np.diff(self.offsets) < 0).any():
@@ -124,16 +127,26 @@ class ComputationalSequence:
 
     @classmethod
     def from_sequences(
-        cls, sequences: Mapping[str, FeatureSequence], metadata: Mapping[str, Any] | None = None
+        cls,
+        sequences: Mapping[str, FeatureSequence],
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        size: int | None = None,
     ) -> "ComputationalSequence":
-        """Join sequences of one feature size into one flat computational sequence.
+        """Join sequences into one flat computational sequence.
+
+        Args:
+            sequences: By utterance id.
+            metadata: Whatever describes the extractor.
+            size: The number of features; that of the first sequence by default, and needed if there is none.
 
         Raises:
-            FeatureError: If there is nothing to join, or sizes differ; the utterance is named.
+            FeatureError: If sizes differ, or none is known; the utterance is named.
         """
-        if not sequences:
-            raise FeatureError("a computational sequence needs at least one utterance; got none")
-        size = next(iter(sequences.values())).values.shape[-1]
+        if size is None:
+            if not sequences:
+                raise FeatureError("a computational sequence of no utterance needs a feature size; got none")
+            size = int(next(iter(sequences.values())).values.shape[-1])
         for name, sequence in sequences.items():
             if sequence.values.ndim != 2 or sequence.values.shape[1] != size:
                 raise FeatureError(
@@ -144,8 +157,10 @@ class ComputationalSequence:
         lengths = [len(sequence.values) for sequence in sequences.values()]
         return cls(
             ids=tuple(sequences),
-            values=np.concatenate([sequence.values for sequence in sequences.values()]).astype(np.float32, copy=False),
-            intervals=np.concatenate([sequence.intervals for sequence in sequences.values()]).astype(np.float64),
+            values=np.concatenate([np.empty((0, size), np.float32), *(s.values for s in sequences.values())]).astype(
+                np.float32, copy=False
+            ),
+            intervals=np.concatenate([np.empty((0, 2)), *(s.intervals for s in sequences.values())]),
             offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
             metadata=dict(metadata or {}),
         )
@@ -343,9 +358,8 @@ class Predictions:
         """Class probabilities ``(utterances, n_classes)``: softmax (categorical) or sigmoid per class."""
         logits = self.logits[configuration].astype(np.float64)
         if self.label_set.kind == "multilabel":
-            return 1.0 / (1.0 + np.exp(-logits))
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return odds / odds.sum(axis=1, keepdims=True)
+            return expit(logits)
+        return softmax(logits, axis=1)
 
 
 def first_duplicate(names: Sequence[str]) -> str | None:

@@ -155,7 +155,7 @@ def test_a_missing_column_is_named(root, column):
 @pytest.mark.parametrize("array", ["text", "audio", "video"])
 def test_a_missing_array_is_named(root, array):
     write_arrays(root, {array: None})
-    with pytest.raises(DatasetError, match=rf"features\.npz lacks an array.*{array}"):
+    with pytest.raises(DatasetError, match=rf"features\.npz lacks the array.*{array}"):
         read(root)
 
 

@@ -159,7 +159,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
         self.tags.append((tag, given))
-        if tag in ("h1", "h2", "h3", "th", "td", "figcaption", "p", "dd", "title"):
+        if tag in ("h1", "h2", "h3", "h4", "th", "td", "figcaption", "p", "dd", "title"):
             self.text = ""
         if tag == "figcaption":
             self.caption = given.get("id")
@@ -177,7 +177,7 @@ class Page(HTMLParser):
         words = " ".join(self.text.split())
         if tag in ("th", "td"):
             self.rows[-1].append(words)
-        elif tag in ("h1", "h2", "h3"):
+        elif tag in ("h1", "h2", "h3", "h4"):
             self.headings.append((tag, words))
         elif tag == "figcaption" and self.caption:
             self.captions[self.caption] = words
@@ -485,12 +485,14 @@ def test_predictions_must_be_those_that_were_scored(tmp_path: Path) -> None:
         write_page({folder: "bottleneck"})
 
 
-def test_a_run_without_intervals_and_baselines_is_drawn(tmp_path: Path) -> None:
+def test_a_run_of_one_epoch_without_intervals_and_baselines_is_drawn(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
+    (folder / "history.csv").write_text("epoch,train_loss,validation_score,seconds\n1,1.5,0.2,1\n")
     own = [replace(s, ci_low=None, ci_high=None) for s in read_scores(folder) if s.model == "bottleneck"]
     write_scores(folder, own)
     page = Page(write_page({folder: "bottleneck"}))
     mean = next(s for s in own if s.condition == "mean")
+    assert "after epoch 1. The validation score ends at 0.200." in page.picture("Learning curves")[0]
     assert page.table("Mean macro-F1")[1:] == [["bottleneck", f"{mean.value:.3f}"]]
     assert "interval" not in re.sub(r"<table.*?</table>", "", page.html, flags=re.DOTALL)
     assert "Bayes-optimal" not in page.html
@@ -503,7 +505,7 @@ def test_an_interval_may_miss_its_estimate(tmp_path: Path) -> None:
 
 
 def test_odd_runs_are_drawn_without_a_warning(tmp_path: Path) -> None:
-    """One modality; one epoch, with a loss that diverged; training unfinished; a class that matplotlib cannot write."""
+    """One modality; a loss that diverged; training unfinished; a class that matplotlib cannot write."""
     folder = make_run(tmp_path / "run", modalities=["text"])
     for name in ("environment.json", "scores.jsonl"):
         content = json.dumps([json.loads(line) for line in (folder / name).read_text().splitlines()])
@@ -513,12 +515,13 @@ def test_odd_runs_are_drawn_without_a_warning(tmp_path: Path) -> None:
     long = "\N{CJK UNIFIED IDEOGRAPH-559C}" + "o" * 300
     truth, decision = ([long if x == "joy" else x for x in labels] for labels in (SINGLE_TRUTH, SINGLE_DECISION))
     write_predictions(folder, all_configurations(["text"]), truth, decision)
-    (folder / "history.csv").write_text("epoch,train_loss,validation_score,seconds\n1,inf,,1\n")
+    (folder / "history.csv").write_text("epoch,train_loss,validation_score,seconds\n1,inf,,1\n2,1.5,nan,1\n3,nan,,1\n")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         page = Page(write_page({folder: "bottleneck"}))
     assert [row[0] for row in page.table("bottleneck on made")[1:]] == ["text", "mean of all 1"]
     assert "training did not finish" in page.html
+    assert "Non-finite frames" not in page.html
     assert "with one modality alone" not in page.html
     assert "macro-F1 is 0." in page.html
 

@@ -346,6 +346,23 @@ def test_verifying_finds_any_flipped_byte_of_any_array(store):
     open_store(store, verify=True)
 
 
+@pytest.mark.parametrize("file", ARRAYS)
+def test_a_flipped_byte_in_the_header_of_an_array_is_refused_or_harmless(store, file):
+    clean = (store / file).read_bytes()
+    n_refused = 0
+    for position in range(len(clean) - np.load(store / file).nbytes):
+        content = bytearray(clean)
+        content[position] ^= 1
+        (store / file).write_bytes(content)
+        try:
+            opened = open_store(store, verify=True)
+        except FeatureError:
+            n_refused += 1
+        else:
+            assert_equal(opened, made_corpus())
+    assert n_refused > 20
+
+
 @pytest.mark.parametrize("word", [b"Ca va", b"d1", b"u2", b"anger", b"train"])
 def test_verifying_finds_a_changed_word_of_the_utterances(tmp_path, word):
     utterances = (replace(made_corpus().utterances[0], transcript="Ca va"), *made_corpus().utterances[1:])

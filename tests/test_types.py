@@ -175,7 +175,7 @@ def test_joining_names_the_utterance_that_does_not_fit(values, intervals):
 
 
 def test_joining_nothing_is_refused():
-    with pytest.raises(FeatureError, match="at least one utterance"):
+    with pytest.raises(FeatureError, match="needs a feature size"):
         ComputationalSequence.from_sequences({})
 
 

@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from emotiwave.datasets.splits import check_leakage, split_off
-from emotiwave.errors import DatasetError
+from emotiwave.errors import DatasetError, FeatureError
+from emotiwave.npz import read_archive
 from emotiwave.settings import Settings
-from emotiwave.types import ComputationalSequence, Corpus, LabelSet, Utterance
+from emotiwave.types import ComputationalSequence, Corpus, LabelSet, Utterance, first_duplicate
 
 FOLDER = "mosi_trimodal"
 LICENCE = "features: MIT (declare-lab); corpus: CMU MultiComp Lab, research use"
 ARRAYS = {"text": "text", "audio": "audio", "vision": "video"}  # our modality -> the file's array
 COLUMNS = ("utt_id", "video_id", "utt_index", "split", "polarity", "sentiment", "text")
+NUMBERS = ("utt_index", "polarity", "sentiment")
 POLARITIES = {0: "negative", 1: "positive"}
 
 
@@ -34,7 +36,7 @@ class MosiSettings(Settings):
     task: Literal["polarity"] = "polarity"
     validation_share: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Share of the train videos to hold out as ``validation``; misleading with these features."""
-    split_seed: int = 0
+    split_seed: int = Field(default=0, ge=0)
 
 
 def load(settings: MosiSettings) -> Corpus:
@@ -85,26 +87,31 @@ def _read_table(path: Path) -> pd.DataFrame:
     missing = [column for column in COLUMNS if column not in table]
     if missing:
         raise DatasetError(f"mosi: {path} lacks column {missing[0]!r}; expected {', '.join(COLUMNS)}")
+    for column in NUMBERS:
+        numbers = pd.Series(pd.to_numeric(table[column], errors="coerce"))
+        for row in table.loc[numbers.isna()].to_dict("records"):
+            raise DatasetError(f"mosi: {path}: {row['utt_id']}: {column} {row[column]!r}; expected a number")
+        table[column] = numbers
+    twice = first_duplicate(table["utt_id"].tolist())
+    if twice is not None:
+        raise DatasetError(f"mosi: {path}: duplicate utt_id {twice!r}; ids must be unique")
     return table
 
 
 def _read_arrays(path: Path, *, n_rows: int) -> Mapping[str, NDArray[np.float32]]:
-    arrays = {}
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            for modality, name in ARRAYS.items():
-                arrays[modality] = archive[name].astype(np.float32)
-    except KeyError as error:
-        raise DatasetError(f"mosi: {path} lacks an array ({error}); expected {', '.join(ARRAYS.values())}") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise DatasetError(f"mosi: {path} cannot be read as an .npz archive ({error})") from None
-    for modality, array in arrays.items():
-        if array.ndim != 2 or len(array) != n_rows:
+        archive = read_archive(path)
+    except FeatureError as error:
+        raise DatasetError(f"mosi: {error}") from None
+    for name in ARRAYS.values():
+        if name not in archive:
+            raise DatasetError(f"mosi: {path} lacks the array {name!r}; expected {', '.join(ARRAYS.values())}")
+        if archive[name].ndim != 2 or len(archive[name]) != n_rows:
             raise DatasetError(
-                f"mosi: {path}: array {ARRAYS[modality]!r} has shape {array.shape}; expected ({n_rows}, features), "
+                f"mosi: {path}: array {name!r} has shape {archive[name].shape}; expected ({n_rows}, features), "
                 "one row per row of utterances.csv"
             )
-    return arrays
+    return {modality: archive[name].astype(np.float32) for modality, name in ARRAYS.items()}
 
 
 def _utterance(row: Mapping[Any, Any], path: Path) -> Utterance:

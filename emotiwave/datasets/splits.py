@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from scipy.cluster.hierarchy import DisjointSet
 
 from emotiwave.errors import DatasetError
 from emotiwave.types import Utterance
@@ -31,14 +32,27 @@ def check_leakage(utterances: Iterable[Utterance], *, corpus: str) -> None:
 def split_off(
     utterances: Sequence[Utterance], *, source: str, target: str, share: float, seed: int
 ) -> tuple[Utterance, ...]:
-    """Move whole groups (videos, or speakers) of one split to another until it holds ``share`` of the groups.
+    """Move whole groups (linked by video or speaker) of one split to another until it holds ``share`` of the groups.
 
     Raises:
         DatasetError: If the share would leave either side without a group.
     """
-    groups = sorted({utterance.group for utterance in utterances if utterance.split == source})
-    n_moved = round(share * len(groups))
-    if not 0 < n_moved < len(groups):
-        raise DatasetError(f"a share of {share} of the {len(groups)} groups in {source!r} leaves a split empty")
-    moved = set(np.random.default_rng(seed).permutation(groups)[:n_moved].tolist())
-    return tuple(replace(u, split=target) if u.split == source and u.group in moved else u for u in utterances)
+    candidates = [utterance for utterance in utterances if utterance.split == source]
+    groups = _inseparable(candidates)
+    names = sorted(set(groups.values()))
+    n_moved = round(share * len(names))
+    if not 0 < n_moved < len(names):
+        raise DatasetError(f"a share of {share} of the {len(names)} groups in {source!r} leaves a split empty")
+    moved = set(np.random.default_rng(seed).permutation(names)[:n_moved].tolist())
+    return tuple(replace(u, split=target) if groups.get(u.id) in moved else u for u in utterances)
+
+
+def _inseparable(utterances: Sequence[Utterance]) -> dict[str, str]:
+    """Utterance id -> name of its group: utterances linked by a dialogue or a speaker, directly or through others."""
+    links = DisjointSet([utterance.id for utterance in utterances])
+    first: dict[tuple[str, str], str] = {}
+    for utterance in utterances:
+        for kind, name in (("dialogue", utterance.dialogue), ("speaker", utterance.speaker)):
+            if name is not None:
+                links.merge(utterance.id, first.setdefault((kind, name), utterance.id))
+    return {utterance.id: min(links.subset(utterance.id)) for utterance in utterances}

@@ -63,7 +63,7 @@ class SyntheticSettings(Settings):
     """Keys of ``[dataset]`` for ``name = "synthetic"``."""
 
     task: Literal["categorical", "multilabel"] = "categorical"
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     n_train: int = Field(default=600, gt=0)
     n_validation: int = Field(default=200, ge=0)
     n_test: int = Field(default=400, ge=0)
@@ -79,7 +79,11 @@ class SyntheticSettings(Settings):
     def _is_possible(self) -> "SyntheticSettings":
         if self.longest < self.shortest:
             raise ValueError(f"longest ({self.longest} s) is below shortest ({self.shortest} s)")
+        if not self.modalities:
+            raise ValueError("modalities must name at least one")
         for name, made in self.modalities.items():
+            if len(set(made.carries)) < len(made.carries):
+                raise ValueError(f"modality {name} carries a class twice: {', '.join(made.carries)}")
             strangers = [label for label in made.carries if label not in PREVALENCE]
             if strangers:
                 raise ValueError(f"modality {name} carries {strangers[0]!r}; the classes are {', '.join(PREVALENCE)}")
@@ -206,7 +210,8 @@ def _draw_utterances(settings: SyntheticSettings, rng: np.random.Generator) -> t
 
 def _draw_observed(n: int, n_modalities: int, missing: float, rng: np.random.Generator) -> NDArray[np.bool_]:
     observed = rng.random((n, n_modalities)) >= missing
-    observed[np.arange(n), rng.integers(n_modalities, size=n)] = True
+    emptied = ~observed.any(axis=1)
+    observed[emptied, rng.integers(n_modalities, size=int(emptied.sum()))] = True
     return observed
 
 
@@ -240,6 +245,5 @@ def _plant(
             (frames * scale + offset).astype(np.float32), np.stack([edges[:-1], edges[1:]], axis=1)
         )
     metadata = {"rate": made.rate, "extractor": "synthetic"}
-    return ComputationalSequence.from_sequences(sequences, metadata), PlantedModality(
-        made, directions, scale, offset, spans
-    )
+    sequence = ComputationalSequence.from_sequences(sequences, metadata, size=made.features)
+    return sequence, PlantedModality(made, directions, scale, offset, spans)

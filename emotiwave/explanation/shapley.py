@@ -5,6 +5,7 @@ modalities minus the score of none.
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import combinations
 from math import factorial
 
 import numpy as np
@@ -25,6 +26,9 @@ def shapley_values(scores: Mapping[frozenset[str], Array], modalities: Iterable[
     Returns:
         One array of that shape per modality; their sum is ``scores[all] - scores[none]``.
 
+    Raises:
+        KeyError: If the score of a subset is missing.
+
     >>> scores = {frozenset(): 0.0, frozenset("a"): 1.0, frozenset("b"): 2.0, frozenset("ab"): 5.0}
     >>> {m: float(v) for m, v in shapley_values({k: np.float64(v) for k, v in scores.items()}, "ab").items()}
     {'a': 2.0, 'b': 3.0}
@@ -34,11 +38,10 @@ def shapley_values(scores: Mapping[frozenset[str], Array], modalities: Iterable[
     values: dict[str, Array] = {}
     for name in sorted(names):
         total = np.zeros_like(np.asarray(scores[names], dtype=np.float64))
-        for subset, score in scores.items():
-            if name in subset or not subset <= names:
-                continue
+        others = names - {name}
+        for subset in (frozenset(c) for size in range(n) for c in combinations(sorted(others), size)):
             weight = factorial(len(subset)) * factorial(n - len(subset) - 1) / factorial(n)
-            total = total + weight * (np.asarray(scores[subset | {name}]) - np.asarray(score))
+            total = total + weight * (np.asarray(scores[subset | {name}]) - np.asarray(scores[subset]))
         values[name] = total
     return values
 

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from emotiwave.errors import DatasetError, FeatureError
+from emotiwave.npz import map_array, read_archive
 from emotiwave.types import ComputationalSequence, Corpus, LabelSet, Segment, Utterance
 
 FORMAT = 1
@@ -60,7 +61,10 @@ def _write_files(corpus: Corpus, folder: Path) -> None:
         (place / "metadata.json").write_text(json.dumps(described), encoding="utf-8")
     pq.write_table(pa.Table.from_pylist([asdict(u) for u in corpus.utterances]), folder / "utterances.parquet")
     if corpus.posteriors is not None:
-        np.savez(folder / "posteriors.npz", **dict(corpus.posteriors))  # pyright: ignore[reportArgumentType]
+        with zipfile.ZipFile(folder / "posteriors.npz", "w") as archive:  # np.savez takes no array named "file"
+            for name, array in corpus.posteriors.items():
+                with archive.open(f"{name}.npy", "w") as member:
+                    np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
     described = {
         "format": FORMAT,
         "name": corpus.name,
@@ -77,7 +81,12 @@ def _swap(scratch: Path, folder: Path) -> None:
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     if folder.exists():
         os.replace(folder, old)
-    os.replace(scratch, folder)
+    try:
+        os.replace(scratch, folder)
+    except BaseException:
+        if old.exists():
+            os.replace(old, folder)
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -105,14 +114,14 @@ def open_store(folder: Path, *, verify: bool = False) -> Corpus:
             label_set=LabelSet(kind, names),
             utterances=utterances,
             sequences={name: _open_sequence(folder / "sequences" / name) for name in described["modalities"]},
-            posteriors=_read_arrays(posteriors) if posteriors.exists() else None,
+            posteriors=read_archive(posteriors) if posteriors.exists() else None,
         )
-    except (KeyError, TypeError, OSError, pa.ArrowException) as error:
-        raise FeatureError(f"{folder}: damaged feature store ({error}); prepare it again") from None
+        if verify:
+            _verify(folder, corpus, described["digest"])
     except DatasetError as error:
         raise FeatureError(f"{folder}: {error}") from None
-    if verify:
-        _verify(folder, corpus, described["digest"])
+    except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
+        raise FeatureError(f"{folder}: damaged feature store ({error}); prepare it again") from None
     return corpus
 
 
@@ -129,12 +138,7 @@ def _open_sequence(folder: Path) -> ComputationalSequence:
     described = _read_json(folder / "metadata.json")
     arrays: dict[str, NDArray[Any]] = {}
     for name in ARRAYS:
-        path = folder / f"{name}.npy"
-        try:
-            # a plain view: slicing np.memmap costs several times more than slicing np.ndarray
-            arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
-        except (OSError, ValueError, EOFError) as error:
-            raise FeatureError(f"{path}: truncated or damaged ({error}); prepare the store again") from None
+        arrays[name] = map_array(folder / f"{name}.npy")
     try:
         return ComputationalSequence(
             tuple(described["ids"]), **arrays, metadata=described["metadata"], known_digest=described["digest"]
@@ -153,14 +157,6 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(described, dict):
         raise FeatureError(f"{path}: expected a JSON object; got {type(described).__name__}")
     return described
-
-
-def _read_arrays(path: Path) -> Mapping[str, NDArray[np.float64]]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError) as error:
-        raise FeatureError(f"{path}: truncated or damaged ({error})") from None
 
 
 def _utterance(row: dict[str, Any]) -> Utterance:

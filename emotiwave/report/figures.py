@@ -147,8 +147,14 @@ def _draw_curves(run: EvaluatedRun, theme: Theme) -> Figure:
     panels = figure.subplots(len(curves), 1, sharex=True, squeeze=False)[:, 0]
     marker = "o" if len(epochs) <= MOST_MARKERS else ""
     for axes, (name, values) in zip(panels, curves.items(), strict=True):
-        finite = [value if value is not None and math.isfinite(value) else math.nan for value in values]
-        axes.plot(epochs, finite, color=theme.accent, marker=marker, markersize=3.5, linewidth=1.6)
+        axes.plot(
+            epochs,
+            [math.nan if value is None else value for value in values],
+            color=theme.accent,
+            marker=marker,
+            markersize=3.5,
+            linewidth=1.6,
+        )
         axes.set_title(name)
         axes.grid(axis="y")
         axes.margins(y=0.12)

@@ -273,9 +273,8 @@ def _check_complete(scores: Scores, data: Data) -> None:
 
 def _count(path: Path, labels: LabelSet, scores: Scores) -> tuple[Counts, dict[str, Label]]:
     """Count truth against decision in the complete configuration."""
-    table = pq.read_table(path, columns=["id", "split", "configuration", "truth", "decision"])
-    complete, expected = str(scores.complete), scores.headline
-    rows = [row for row in table.to_pylist() if row["configuration"] == complete]
+    expected, complete = scores.headline, [("configuration", "==", str(scores.complete))]
+    rows = pq.read_table(path, columns=["id", "split", "truth", "decision"], filters=complete).to_pylist()
     if len(rows) != expected.n or {row["split"] for row in rows} != {expected.split}:
         raise ValueError(f"it does not hold the {expected.n} {expected.split} utterances of scores.jsonl")
     truth, decision = (_holds((row[column] for row in rows), labels) for column in ("truth", "decision"))
