@@ -59,7 +59,7 @@ def main() -> None:
     """Try the grid on some corpora and write every result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("results/mosi_settings.json"))
-    parser.add_argument("--corpora", type=int, default=4)
+    parser.add_argument("--corpora", type=int, default=8)
     parser.add_argument("--model", default="bottleneck")
     options = parser.parse_args()
     corpora = [made_corpus(seed) for seed in range(options.corpora)]

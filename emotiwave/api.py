@@ -23,7 +23,6 @@ from emotiwave.datasets.synthetic import SyntheticSettings
 from emotiwave.datasets.synthetic import load as make_synthetic
 from emotiwave.errors import CheckpointError, ConfigError, DatasetError, DataWarning, unknown_name
 from emotiwave.evaluation.scoring import (
-    BAYES_OPTIMAL,
     constant_scores,
     optimal_predictions,
     score,
@@ -36,9 +35,9 @@ from emotiwave.models import MODELS
 from emotiwave.models.checkpoint import load_model, replace_file
 from emotiwave.models.fusion import ModelSettings
 from emotiwave.report.page import write_page
-from emotiwave.training.fit import TrainingSummary, build, fit
+from emotiwave.training.fit import TrainingSummary, build, fit, is_main_process
 from emotiwave.training.settings import TrainingSettings
-from emotiwave.types import Corpus, Predictions, Score
+from emotiwave.types import BAYES_OPTIMAL, Corpus, Predictions, Score
 
 PACKAGES = ("emotiwave", "torch", "lightning", "numpy", "scikit-learn", "pandas", "pyarrow", "safetensors")
 PathLike = str | os.PathLike[str]
@@ -76,11 +75,15 @@ def train(
     Raises:
         EmotiwaveError: If the recipe, the data or the folder cannot be used.
         KeyboardInterrupt: If the user stops it; ``resume`` goes on.
+        SystemExit: In the processes that Lightning starts for further devices, when training is over.
     """
     folder = Path(out)
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(os.fspath(recipe), overrides)
     corpus = recipe.load_corpus()
     model = build(corpus, recipe.model, recipe.training)
+    if not is_main_process():  # Lightning runs the command again for every further device; the first keeps the folder
+        fit(model, corpus, recipe.training, folder, resume=resume, console=console)
+        raise SystemExit(0)
     if resume and (folder / "config.toml").exists():
         _check_same_run(folder, recipe, corpus)
     else:
@@ -112,23 +115,18 @@ def evaluate(runs: PathLike | Sequence[PathLike], *, split: str | None = None) -
     """
     folders = [Path(runs)] if isinstance(runs, str | os.PathLike) else [Path(run) for run in runs]
     recipes = [_read_run(folder) for folder in folders]
-    corpora: dict[str, Corpus] = {}
+    _check_same_test(folders, recipes)
+    corpus = recipes[0].load_corpus()
     by_label: dict[str, list[list[Score]]] = {}
-    baselines: dict[tuple, Score] = {}
+    references: list[Score] = []
     for folder, recipe, label in zip(folders, recipes, _labels(recipes), strict=True):
-        key = json.dumps(recipe.tables()["dataset"], sort_keys=True)
-        if key not in corpora:
-            corpora[key] = recipe.load_corpus()
-        corpus = corpora[key]
         rows, references = _evaluate_run(folder, recipe, corpus, split)
         by_label.setdefault(label, []).append([replace(row, model=label) for row in rows])
-        for row in references:
-            baselines[row.model, row.dataset, row.condition, row.available, row.metric, row.label] = row
     scores = [row for runs_of_model in by_label.values() for rows in runs_of_model for row in rows]
     for runs_of_model in by_label.values():
         if len(runs_of_model) > 1:
             scores += summarise_seeds(runs_of_model)
-    return scores + list(baselines.values())
+    return scores + references
 
 
 def report(runs: PathLike | Sequence[PathLike], *, out: PathLike | None = None) -> Path:
@@ -238,6 +236,15 @@ def _read_environment(folder: Path) -> dict[str, Any]:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error}); train the run again") from None
+
+
+def _check_same_test(folders: Sequence[Path], recipes: Sequence[Recipe]) -> None:
+    """Runs are compared on the same utterances, with the same resamples, or not at all."""
+    for folder, recipe in zip(folders, recipes, strict=True):
+        if _read_environment(folder)["corpus"]["digest"] != _read_environment(folders[0])["corpus"]["digest"]:
+            raise ConfigError(f"{folders[0]} and {folder} were trained on different data; evaluate them one by one")
+        if recipe.evaluation != recipes[0].evaluation:
+            raise ConfigError(f"{folders[0]} and {folder} have different [evaluation] tables; evaluate them one by one")
 
 
 def _check_same_run(folder: Path, recipe: Recipe, corpus: Corpus) -> None:

@@ -20,6 +20,11 @@ from emotiwave.errors import DatasetError, FeatureError, unknown_name
 LabelKind = Literal["categorical", "multilabel"]
 Label = str | tuple[str, ...]
 
+CONSTANT = "constant"
+"""The model name of score rows for the best answer that looks at nothing."""
+BAYES_OPTIMAL = "bayes_optimal"
+"""The model name of score rows for what Bayes' rule says, on made corpora."""
+
 
 @dataclass(frozen=True)
 class Segment:

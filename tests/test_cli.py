@@ -145,6 +145,17 @@ def test_frames_with_nan_are_reported_once_in_training_and_in_evaluation(capsys,
     assert (code, err.count("warning: test: frames with NaN or infinity, taken as unobserved: 2 text")) == (0, 1)
 
 
+def test_two_processes_train_one_run(capsys, tmp_path: Path) -> None:
+    words = ["train", "synthetic", "--out", str(tmp_path / "run"), *sets("training.epochs=1")]
+    words += ["--set", "training.devices=2", "--set", "training.accelerator=cpu"]
+    done = subprocess.run([sys.executable, "-m", "emotiwave", *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("next: emotiwave evaluate") == 1
+    code, out, _ = run(capsys, "evaluate", str(tmp_path / "run"), "--json")
+    assert code == 0
+    assert json.loads(out)[0]["n"] == 16
+
+
 def test_training_twice_into_one_folder_is_refused(trained: Path, capsys) -> None:
     code, _, err = run(capsys, "train", "synthetic", "--out", str(trained), *sets())
     assert code == 1

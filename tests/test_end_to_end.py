@@ -93,6 +93,20 @@ def test_data_that_changed_since_training_is_refused(runs: list[Path], store: Pa
         api.train(read_recipe(copy / "config.toml"), out=copy, resume=True, console=QUIET)
 
 
+def test_runs_that_cannot_be_compared_are_not_evaluated_together(runs: list[Path], tmp_path: Path) -> None:
+    shutil.copytree(runs[0], tmp_path / "data")
+    environment = json.loads((runs[0] / "environment.json").read_text())
+    environment["corpus"]["digest"] = "0" * 64
+    (tmp_path / "data" / "environment.json").write_text(json.dumps(environment))
+    with pytest.raises(ConfigError, match="trained on different data"):
+        api.evaluate([runs[0], tmp_path / "data"])
+    shutil.copytree(runs[0], tmp_path / "split")
+    config = (runs[0] / "config.toml").read_text()
+    (tmp_path / "split" / "config.toml").write_text(config.replace('split = "test"', 'split = "validation"'))
+    with pytest.raises(ConfigError, match=r"different \[evaluation\] tables"):
+        api.evaluate([runs[0], tmp_path / "split"])
+
+
 def test_a_truncated_store_is_named(store: Path, tmp_path: Path) -> None:
     shutil.copytree(store, tmp_path / "store")
     values = tmp_path / "store" / "sequences" / "audio" / "values.npy"

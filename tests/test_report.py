@@ -16,13 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from emotiwave.errors import CheckpointError
-from emotiwave.evaluation import scoring
 from emotiwave.metrics import AVERAGES, PER_LABEL
 from emotiwave.report import page as page_module
-from emotiwave.report import read
 from emotiwave.report.drawing import DARK, LIGHT, contrast, readable
 from emotiwave.report.page import write_page
-from emotiwave.types import Configuration, Label, LabelKind, Score, all_configurations
+from emotiwave.types import BAYES_OPTIMAL, CONSTANT, Configuration, Label, LabelKind, Score, all_configurations
 
 NAMES = ("<b>&", "$x_1$", "joy")
 SINGLE_TRUTH: list[Label] = ["<b>&", "<b>&", "<b>&", "$x_1$", "$x_1$", "joy"]
@@ -73,10 +71,8 @@ def make_run(
     label_set = {"kind": kind, "names": names}
     (folder / "environment.json").write_text(json.dumps(make_environment(label_set, seed, modalities)))
     rows = make_scores("bottleneck", configurations, seed=seed, start=start)
-    mean = [
-        Score(scoring.CONSTANT, "made", "test", "mean", None, m, None, 0.0123, 0.011, 0.013, 6, None) for m in AVERAGES
-    ]
-    rows += mean + make_scores(scoring.BAYES_OPTIMAL, configurations, seed=None, start=800)
+    mean = [Score(CONSTANT, "made", "test", "mean", None, m, None, 0.0123, 0.011, 0.013, 6, None) for m in AVERAGES]
+    rows += mean + make_scores(BAYES_OPTIMAL, configurations, seed=None, start=800)
     write_scores(folder, rows)
     single = kind == "categorical"
     write_predictions(
@@ -230,10 +226,6 @@ def pages(folders: dict[str, Path]) -> dict[str, Page]:
         "seeds": Page(write_page({categorical: "bottleneck", other: "bottleneck"})),
         "mixed": Page(write_page({categorical: "<i>one</i>", multilabel: "many"})),
     }
-
-
-def test_names_of_baselines_are_those_of_evaluation() -> None:
-    assert (read.CONSTANT, read.BAYES_OPTIMAL) == (scoring.CONSTANT, scoring.BAYES_OPTIMAL)
 
 
 @pytest.mark.parametrize("kind", ["categorical", "multilabel"])
@@ -492,7 +484,9 @@ def test_a_run_of_one_epoch_without_intervals_and_baselines_is_drawn(tmp_path: P
     write_scores(folder, own)
     page = Page(write_page({folder: "bottleneck"}))
     mean = next(s for s in own if s.condition == "mean")
-    assert "after epoch 1. The validation score ends at 0.200." in page.picture("Learning curves")[0]
+    assert (
+        "Train loss is 1.500 after epoch 1. The validation score ends at 0.200." in page.picture("Learning curves")[0]
+    )
     assert page.table("Mean macro-F1")[1:] == [["bottleneck", f"{mean.value:.3f}"]]
     assert "interval" not in re.sub(r"<table.*?</table>", "", page.html, flags=re.DOTALL)
     assert "Bayes-optimal" not in page.html

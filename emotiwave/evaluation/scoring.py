@@ -8,10 +8,7 @@ from numpy.typing import NDArray
 
 from emotiwave.evaluation.settings import EvaluationSettings
 from emotiwave.metrics import AVERAGES, PER_LABEL, Counts, count, decide
-from emotiwave.types import Configuration, Corpus, LabelKind, Predictions, Score
-
-CONSTANT = "constant"
-BAYES_OPTIMAL = "bayes_optimal"
+from emotiwave.types import CONSTANT, Configuration, Corpus, LabelKind, Predictions, Score
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ CSS_PIXELS = 96
 
 @dataclass(frozen=True)
 class Theme:
-    """The colours of one variant; they repeat those of ``page.html``."""
+    """The colours of one variant, for figures and page alike."""
 
     surface: str
     ink: str

@@ -8,7 +8,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from emotiwave.report import figures, tables
 from emotiwave.report.drawing import DARK, LIGHT
-from emotiwave.report.read import BAYES_OPTIMAL, CONSTANT, Data, EvaluatedRun, read_runs
+from emotiwave.report.read import Data, EvaluatedRun, read_runs
+from emotiwave.types import BAYES_OPTIMAL, CONSTANT
 
 MOST_RUNS_OPEN = 3
 """Of more runs than this the details are folded."""

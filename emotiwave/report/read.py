@@ -17,9 +17,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from emotiwave.errors import CheckpointError, EmotiwaveError
 from emotiwave.metrics import AVERAGES, PER_LABEL, Counts, count
-from emotiwave.types import Configuration, Label, LabelSet, Score
+from emotiwave.types import BAYES_OPTIMAL, CONSTANT, Configuration, Label, LabelSet, Score
 
-CONSTANT, BAYES_OPTIMAL = "constant", "bayes_optimal"
 BASELINES = (CONSTANT, BAYES_OPTIMAL)
 Place = Configuration | str
 """Where a score stands: a configuration, or ``mean``, ``mean_incomplete`` or ``retention``."""

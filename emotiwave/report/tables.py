@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from emotiwave.metrics import AVERAGES, PER_LABEL, per_label
-from emotiwave.report.read import BAYES_OPTIMAL, CONSTANT, Data, EvaluatedRun, Place
-from emotiwave.types import Configuration, Score
+from emotiwave.report.read import Data, EvaluatedRun, Place
+from emotiwave.types import BAYES_OPTIMAL, CONSTANT, Configuration, Score
 
 DASH, SPACE = "\N{EN DASH}", "\N{NO-BREAK SPACE}"
 METRIC_NAMES = {

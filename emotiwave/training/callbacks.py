@@ -91,13 +91,20 @@ class RunFiles(Checkpoint):
             if trainer.is_global_zero:
                 save_model(module.model, self.folder)
         if epoch == 1:
-            self.n_non_finite = {name: n for name, n in module.n_non_finite.items() if n}
+            counts = {name: self._over_processes(trainer, n) for name, n in sorted(module.n_non_finite.items())}
+            self.n_non_finite = {name: n for name, n in counts.items() if n}
         self.finished = trainer.should_stop or epoch == trainer.max_epochs
-        self._write_history()
+        if trainer.is_global_zero:
+            self._write_history()
         scratch = self.folder / f".last.ckpt.{os.getpid()}.tmp"
         trainer.save_checkpoint(scratch)
         if trainer.is_global_zero:
             os.replace(scratch, self.folder / "last.ckpt")
+
+    @staticmethod
+    def _over_processes(trainer: Trainer, count: int) -> int:
+        counted = torch.tensor(float(count), device=trainer.strategy.root_device)
+        return int(trainer.strategy.reduce(counted, reduce_op="sum"))
 
     def _write_history(self) -> None:
         text = io.StringIO()

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
 from emotiwave.errors import CheckpointError, ConfigError
@@ -82,7 +83,7 @@ def fit(
     state = _read_state(folder / "last.ckpt", model.state_dict()) if resume else None
     if state is not None:
         files.load_state_dict(state)
-    for scratch in folder.glob(".*.tmp"):  # what a killed process left
+    for scratch in folder.glob(".*.tmp") if is_main_process() else ():  # what a killed process left
         scratch.unlink()
     if not files.finished:
         callbacks: list[Callback] = [ProgressBar(model.spec.settings.name, console), files]
@@ -101,6 +102,11 @@ def fit(
         n_parameters=sum(parameter.numel() for parameter in model.parameters()),
         n_non_finite=files.n_non_finite,
     )
+
+
+def is_main_process() -> bool:
+    """Whether this is the process that a user started, and not one that Lightning started for another device."""
+    return not getattr(rank_zero_only, "rank", 0)
 
 
 def _run(
