@@ -129,7 +129,7 @@ def evaluate(runs: PathLike | Sequence[PathLike], *, split: str | None = None) -
     return scores + references
 
 
-def report(runs: PathLike | Sequence[PathLike], *, out: PathLike | None = None) -> Path:
+def write_report(runs: PathLike | Sequence[PathLike], *, out: PathLike | None = None) -> Path:
     """Write one self-contained HTML page about evaluated runs; by default ``report.html`` in the first run.
 
     Raises:
@@ -165,7 +165,7 @@ def demo(out: PathLike = "emotiwave-demo", *, console: Console | None = None) ->
         recipe = replace(parse_recipe(tables, source="demo"), model=ModelSettings(name=name), training=training)
         runs.append(train(recipe, out=folder / name, resume=True, console=console))
     scores = evaluate(runs)
-    return scores, report(runs, out=folder / "report.html")
+    return scores, write_report(runs, out=folder / "report.html")
 
 
 def _evaluate_run(folder: Path, recipe: Recipe, corpus: Corpus, split: str | None) -> tuple[list[Score], list[Score]]:

@@ -96,7 +96,7 @@ def report(
     """Write one self-contained HTML page about evaluated runs."""
     from emotiwave import api
 
-    stdout.print(f"report: {api.report(runs, out=out)}", highlight=False, soft_wrap=True)
+    stdout.print(f"report: {api.write_report(runs, out=out)}", highlight=False, soft_wrap=True)
 
 
 @app.command()
