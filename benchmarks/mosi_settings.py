@@ -21,10 +21,11 @@ from rich.console import Console
 from emotiwave.inference import predict
 from emotiwave.models.checkpoint import load_model
 from emotiwave.models.fusion import ModelSettings
+from emotiwave.sequences import ComputationalSequence
 from emotiwave.training.callbacks import mean_macro_f1
 from emotiwave.training.fit import build, fit
 from emotiwave.training.settings import TrainingSettings
-from emotiwave.types import ComputationalSequence, Corpus, LabelSet, Utterance
+from emotiwave.types import Corpus, LabelSet, Utterance
 
 SIZES = {"text": 100, "audio": 73, "vision": 100}
 STRENGTH = {"text": (2.2, 0.75), "audio": (0.18, 0.18), "vision": (1.45, 0.10)}  # class mean in noise sd: train, test

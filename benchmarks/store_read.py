@@ -17,7 +17,8 @@ import h5py
 import numpy as np
 
 from emotiwave.features.store import open_store, write_store
-from emotiwave.types import ComputationalSequence, Corpus, LabelSet, Utterance
+from emotiwave.sequences import ComputationalSequence
+from emotiwave.types import Corpus, LabelSet, Utterance
 
 FRAMES = {"text": (50, 300), "audio": (500, 74), "vision": (150, 713)}
 

@@ -8,6 +8,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
 ROOT = Path(__file__).parents[1]
 CONFIGURATIONS = (
     ("text",),
@@ -116,15 +119,47 @@ def with_table(readme: str, table: str) -> str:
     return f"{before}{BEGIN}\n{table}\n{END}{after}"
 
 
+def draw_mosi(result: dict[str, Any], path: Path) -> None:
+    """Draw macro-F1 in every configuration: mean over seeds with one standard deviation, and the baselines."""
+    figure = Figure(figsize=(9, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    looks = dict(zip((*ROWS, "logistic_regression"), ("#0b7285", "#e8590c", "#845ef7", "#495057"), strict=True))
+    for offset, (model, colour) in zip((-0.24, -0.08, 0.08, 0.24), looks.items(), strict=True):
+        rows = [r for r in result["scores"] if r["model"] == model and r["metric"] == "macro_f1"]
+        summarised = [r for r in rows if r["sd"] is not None] or rows
+        place = {frozenset(r["available"]): r for r in summarised if r["available"]}
+        place[frozenset(["mean"])] = next(r for r in summarised if r["condition"] == "mean")
+        found = [place[frozenset(c)] for c in (*CONFIGURATIONS, ("mean",))]
+        axes.errorbar(
+            [x + offset for x in range(len(found))],
+            [100 * row["value"] for row in found],
+            yerr=[100 * (row["sd"] or 0) for row in found],
+            fmt="s" if model == "logistic_regression" else "o",
+            color=colour,
+            capsize=2,
+            label="logistic regression, a model per column" if model == "logistic_regression" else model,
+        )
+    constant = next(r for r in result["scores"] if r["model"] == "constant" and r["metric"] == "macro_f1")
+    axes.axhline(100 * constant["value"], color="#868e96", linestyle=":", label="best constant answer")
+    axes.set_xticks(range(len(HEADS)), HEADS)
+    axes.set_ylabel("macro-F1, per cent")
+    axes.set_title("CMU-MOSI polarity, test: what is left when signals are missing", loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    with rc_context({"svg.hashsalt": "emotiwave"}):
+        figure.savefig(path, metadata={"Date": None}, facecolor="white")
+
+
 def main() -> None:
     """Write both files."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
     (folder / "README.md").write_text(results_page(folder))
+    mosi = json.loads((folder / "mosi.json").read_text())
+    draw_mosi(mosi, folder / "mosi.svg")
     readme = ROOT / "README.md"
-    table = mosi_table(json.loads((folder / "mosi.json").read_text()), "macro_f1")
-    readme.write_text(with_table(readme.read_text(), table))
+    readme.write_text(with_table(readme.read_text(), mosi_table(mosi, "macro_f1")))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from emotiwave.types import ComputationalSequence, Corpus
+from emotiwave.sequences import ComputationalSequence
+from emotiwave.types import Corpus
 
 
 @dataclass(frozen=True, eq=False)

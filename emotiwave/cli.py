@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 import warnings
 from dataclasses import asdict
@@ -55,9 +56,10 @@ def train(
     try:
         run = api.train(recipe, out=out, overrides=overrides or (), resume=resume, console=stderr)
     except KeyboardInterrupt:
-        words = [recipe, *(f"--set {override}" for override in overrides or ())]
+        words = ["emotiwave", "train", recipe, "--out", str(out), "--resume"]
+        words += [word for override in overrides or () for word in ("--set", override)]
         stderr.print(f"\nStopped. Finished epochs are kept in {out}; go on with:", highlight=False)
-        stderr.print(f"  emotiwave train {' '.join(words)} --out {out} --resume", highlight=False, soft_wrap=True)
+        stderr.print(f"  {shlex.join(words)}", highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(INTERRUPTED) from None
     summary = run.summary
     chosen = f"weights of epoch {summary.best_epoch}"
@@ -66,7 +68,7 @@ def train(
     stdout.print(
         f"{run.folder}: {summary.n_epochs} epochs, {summary.n_parameters:,} parameters, {chosen}", highlight=False
     )
-    stdout.print(f"next: emotiwave evaluate {run.folder}", highlight=False, soft_wrap=True)
+    _suggest("evaluate", run.folder)
 
 
 @app.command()
@@ -83,7 +85,7 @@ def evaluate(
         print(json.dumps([asdict(row) for row in scores], indent=1))
         return
     _print_scores(scores)
-    stdout.print(f"next: emotiwave report {' '.join(map(str, runs))}", highlight=False, soft_wrap=True)
+    _suggest("report", *runs)
 
 
 @app.command()
@@ -161,6 +163,11 @@ def main() -> None:
             markup=False,
         )
         sys.exit(1)
+
+
+def _suggest(command: str, *folders: Path) -> None:
+    words = shlex.join(["emotiwave", command, *map(str, folders)])
+    stdout.print(f"next: {words}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _print_scores(scores: "list[Score]") -> None:

@@ -24,6 +24,10 @@ class CheckpointError(EmotiwaveError):
     """A saved model or training state that is missing, damaged or of another model."""
 
 
+class TrainingError(EmotiwaveError):
+    """A training that cannot go on."""
+
+
 class DataWarning(UserWarning):
     """Something in the data that was dealt with, and that a user should know of."""
 

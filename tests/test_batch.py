@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from emotiwave.batch import collate, keep_only
-from emotiwave.types import ComputationalSequence, Corpus, LabelSet, Utterance
+from emotiwave.sequences import ComputationalSequence
+from emotiwave.types import Corpus, LabelSet, Utterance
 
 
 def corpus() -> Corpus:

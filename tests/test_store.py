@@ -10,7 +10,8 @@ import pytest
 
 from emotiwave.errors import FeatureError
 from emotiwave.features.store import open_store, write_store
-from emotiwave.types import ComputationalSequence, Corpus, FeatureSequence, LabelSet, Segment, Utterance
+from emotiwave.sequences import ComputationalSequence, FeatureSequence
+from emotiwave.types import Corpus, LabelSet, Segment, Utterance
 
 KINDS = ("categorical", "multilabel")
 

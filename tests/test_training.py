@@ -16,15 +16,16 @@ from rich.console import Console
 from safetensors.torch import load_file
 from sklearn.utils.class_weight import compute_class_weight
 
-from emotiwave.errors import CheckpointError, ConfigError, DatasetError, FeatureError
+from emotiwave.errors import CheckpointError, ConfigError, DatasetError, FeatureError, TrainingError
 from emotiwave.models.checkpoint import load_model
 from emotiwave.models.fusion import ModelSettings
+from emotiwave.sequences import ComputationalSequence
 from emotiwave.training.fit import TrainingSummary, build, fit
 from emotiwave.training.module import task_loss
 from emotiwave.training.randomness import EpochBatches, derived_seed, draw_kept
 from emotiwave.training.settings import TrainingSettings
 from emotiwave.training.statistics import balanced_weights, class_shares, fit_statistics, robust_scale
-from emotiwave.types import ComputationalSequence, Corpus, LabelSet, Utterance
+from emotiwave.types import Corpus, LabelSet, Utterance
 from tests.made import made_model, small_corpus
 
 QUIET = Console(quiet=True)
@@ -150,6 +151,12 @@ def test_training_learns_what_is_planted(tmp_path: Path) -> None:
     history = (tmp_path / "history.csv").read_text().splitlines()
     assert float(history[-1].split(",")[2]) > 0.6  # mean over three configurations; Bayes-optimal is about 0.75
     assert summary.n_epochs == 12
+
+
+def test_a_loss_that_diverges_stops_the_run_and_spoils_no_model(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"the loss became nan in epoch \d; .*lower learning rate than 1e\+30"):
+        trained(small_corpus(), tmp_path, epochs=5, patience=0, learning_rate=1e30)
+    assert not (tmp_path / "model.safetensors").exists() or all(v.isfinite().all() for v in weights(tmp_path).values())
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04" + b"\0" * 100])

@@ -6,18 +6,8 @@ import pytest
 from scipy.special import expit, softmax
 
 from emotiwave.errors import DatasetError, FeatureError
-from emotiwave.types import (
-    ComputationalSequence,
-    Configuration,
-    Corpus,
-    FeatureSequence,
-    LabelSet,
-    Predictions,
-    Segment,
-    Utterance,
-    all_configurations,
-    first_duplicate,
-)
+from emotiwave.sequences import ComputationalSequence, FeatureSequence, first_duplicate
+from emotiwave.types import Configuration, Corpus, LabelSet, Predictions, Segment, Utterance, all_configurations
 
 FEELINGS = LabelSet("categorical", ("anger", "fear", "happiness"))
 SIGNS = LabelSet("multilabel", ("anger", "fear", "happiness"))

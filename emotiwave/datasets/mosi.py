@@ -17,8 +17,9 @@ from pydantic import Field
 from emotiwave.datasets.splits import check_leakage, split_off
 from emotiwave.errors import DatasetError, FeatureError
 from emotiwave.npz import read_archive
+from emotiwave.sequences import ComputationalSequence, first_duplicate
 from emotiwave.settings import Settings
-from emotiwave.types import ComputationalSequence, Corpus, LabelSet, Utterance, first_duplicate
+from emotiwave.types import Corpus, LabelSet, Utterance
 
 FOLDER = "mosi_trimodal"
 LICENCE = "features: MIT (declare-lab); corpus: CMU MultiComp Lab, research use"

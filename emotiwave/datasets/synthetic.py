@@ -17,16 +17,9 @@ from pydantic import Field, model_validator
 from scipy.special import expit, logsumexp, softmax
 
 from emotiwave.datasets.splits import check_leakage
+from emotiwave.sequences import ComputationalSequence, FeatureSequence
 from emotiwave.settings import Settings
-from emotiwave.types import (
-    ComputationalSequence,
-    Configuration,
-    Corpus,
-    FeatureSequence,
-    LabelSet,
-    Utterance,
-    all_configurations,
-)
+from emotiwave.types import Configuration, Corpus, LabelSet, Utterance, all_configurations
 
 PREVALENCE = {"happiness": 0.40, "sadness": 0.30, "anger": 0.25, "surprise": 0.20, "disgust": 0.20, "fear": 0.15}
 UTTERANCES_PER_DIALOGUE = 10

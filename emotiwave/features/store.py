@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from emotiwave.errors import DatasetError, FeatureError
 from emotiwave.npz import map_array, read_archive
-from emotiwave.types import ComputationalSequence, Corpus, LabelSet, Segment, Utterance
+from emotiwave.sequences import ComputationalSequence
+from emotiwave.types import Corpus, LabelSet, Segment, Utterance
 
 FORMAT = 1
 ARRAYS = ("values", "intervals", "offsets")

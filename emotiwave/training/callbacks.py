@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import os
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from emotiwave.errors import TrainingError
 from emotiwave.inference import predict
 from emotiwave.metrics import count, decide, macro_f1
 from emotiwave.models.checkpoint import replace_file, save_model
@@ -85,6 +87,12 @@ class RunFiles(Checkpoint):
         score = float(trainer.callback_metrics[SCORE]) if SCORE in trainer.callback_metrics else None
         seconds = round(time.perf_counter() - self.started_at, 3)
         loss = float(torch.stack(module.losses).mean())
+        if not math.isfinite(loss):
+            kept = f"the model of epoch {self.best_epoch} is kept" if self.best_epoch else "no epoch was kept"
+            raise TrainingError(
+                f"{self.folder}: the loss became {loss} in epoch {epoch}; {kept}; train into a new folder with a lower "
+                f"learning rate than {module.settings.learning_rate:g}"
+            )
         self.history.append(dict(zip(HISTORY, (epoch, loss, score, seconds), strict=True)))
         if not self.selects or (score is not None and score > self.best_score):
             self.best_epoch, self.best_score = epoch, -1.0 if score is None else score

@@ -1,0 +1,215 @@
+"""A run is a folder: the recipe, what it ran on, the model, its history, its scores. This reads and writes it."""
+
+import json
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from emotiwave.config import Recipe, read_recipe
+from emotiwave.errors import CheckpointError, ConfigError, DatasetError
+from emotiwave.metrics import decide
+from emotiwave.models.checkpoint import replace_file
+from emotiwave.training.fit import TrainingSummary
+from emotiwave.types import Corpus, Predictions, Score
+
+PACKAGES = ("emotiwave", "torch", "lightning", "numpy", "scikit-learn", "pandas", "pyarrow", "safetensors")
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether a run was begun here."""
+    return (folder / "config.toml").exists()
+
+
+def begin_run(folder: Path, recipe: Recipe, corpus: Corpus) -> None:
+    """Make a run folder and note what is going to be trained on what.
+
+    Raises:
+        ConfigError: If the folder is not new or empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        holds = "holds a run; go on with it by --resume" if holds_run(folder) else "is not empty"
+        raise ConfigError(f"{folder} {holds}, or choose another folder with --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_environment(folder, _describe(recipe, corpus))
+    replace_file(folder / "config.toml", recipe.to_toml().encode())
+
+
+def finish_run(folder: Path, summary: TrainingSummary) -> None:
+    """Note how the training went."""
+    _write_environment(folder, read_environment(folder) | {"training": asdict(summary)})
+
+
+def read_run(folder: Path) -> Recipe:
+    """Read the complete recipe of a run.
+
+    Raises:
+        CheckpointError: If there is no run.
+    """
+    if not holds_run(folder):
+        raise CheckpointError(f"{folder}: no run here (config.toml is missing); train one with `emotiwave train`")
+    return read_recipe(folder / "config.toml")
+
+
+def read_environment(folder: Path) -> dict[str, Any]:
+    """Read what a run trained on, and with what.
+
+    Raises:
+        CheckpointError: If the file is missing or damaged.
+    """
+    path = folder / "environment.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error}); train the run again") from None
+
+
+def check_same_run(folder: Path, recipe: Recipe, corpus: Corpus) -> None:
+    """Refuse to resume a run with another recipe or other data.
+
+    Raises:
+        ConfigError: The first key that differs is named.
+        DatasetError: If the content of the data differs.
+    """
+    before, now = read_run(folder).tables(), recipe.tables()
+    for table in ("dataset", "model", "training"):
+        for key in sorted(before[table].keys() | now[table].keys()):
+            if before[table].get(key) != now[table].get(key):
+                raise ConfigError(
+                    f"{folder}: the run has {table}.{key} = {before[table].get(key)!r}, the recipe "
+                    f"{now[table].get(key)!r}; resume with the same recipe, or choose another folder"
+                )
+    if data_digest(folder) != corpus.digest:
+        raise DatasetError(f"{folder}: the data changed since the run began; train into a new folder")
+
+
+def check_same_data(folder: Path, corpus: Corpus) -> None:
+    """Refuse to evaluate a run on other data than it trained on.
+
+    Raises:
+        DatasetError: Both content hashes are named.
+    """
+    if data_digest(folder) != corpus.digest:
+        raise DatasetError(
+            f"{folder}: the data changed since training (content hash {data_digest(folder)[:12]}, now "
+            f"{corpus.digest[:12]}); restore it, or train again"
+        )
+
+
+def check_comparable(recipes: Mapping[Path, Recipe]) -> None:
+    """Compare runs on the same utterances, with the same resamples, or not at all.
+
+    Raises:
+        ConfigError: The two runs that differ are named.
+    """
+    (first, expected), *others = recipes.items()
+    for folder, recipe in others:
+        if data_digest(folder) != data_digest(first):
+            raise ConfigError(f"{first} and {folder} were trained on different data; evaluate them one by one")
+        if recipe.evaluation != expected.evaluation:
+            raise ConfigError(f"{first} and {folder} have different [evaluation] tables; evaluate them one by one")
+
+
+def data_digest(folder: Path) -> str:
+    """Content hash of the corpus that a run trained on.
+
+    Raises:
+        CheckpointError: If the run does not say.
+    """
+    try:
+        return str(read_environment(folder)["corpus"]["digest"])
+    except (KeyError, TypeError):
+        raise CheckpointError(
+            f"{folder / 'environment.json'}: no content hash of the data; train the run again"
+        ) from None
+
+
+def label_runs(recipes: Mapping[Path, Recipe]) -> dict[Path, str]:
+    """Name each run by its model, and by whatever else but the seed tells it from others of that model."""
+    described = {folder: (recipe.model.name, _flat(recipe)) for folder, recipe in recipes.items()}
+    labels = {}
+    for folder, (name, keys) in described.items():
+        namesakes = [other for other_name, other in described.values() if other_name == name]
+        differing = [
+            key
+            for key in sorted({key for other in namesakes for key in other})
+            if any(other.get(key) != keys.get(key) for other in namesakes)
+        ]
+        detail = ", ".join(f"{key.split('.', 1)[1]}={keys.get(key)}" for key in differing)
+        labels[folder] = f"{name} ({detail})" if detail else name
+    return labels
+
+
+def write_scores(scores: Sequence[Score], folder: Path) -> None:
+    """Write ``scores.jsonl``, one row a line."""
+    lines = [json.dumps(asdict(row)) for row in scores]
+    replace_file(folder / "scores.jsonl", ("\n".join(lines) + "\n").encode())
+
+
+def write_predictions(predictions: Predictions, folder: Path) -> None:
+    """Write ``predictions.parquet``: a row per utterance and configuration with truth, decision and probabilities."""
+    names, kind = predictions.label_set.names, predictions.label_set.kind
+    tables = []
+    for configuration in predictions.logits:
+        probabilities = predictions.probabilities(configuration)
+        columns: dict[str, Any] = {
+            "id": predictions.ids,
+            "group": predictions.groups,
+            "split": [predictions.split] * len(predictions.ids),
+            "configuration": [str(configuration)] * len(predictions.ids),
+            "truth": _name_labels(predictions.targets > 0, names, kind),
+            "decision": _name_labels(decide(probabilities, kind), names, kind),
+        }
+        columns |= {f"probability_{name}": probabilities[:, k] for k, name in enumerate(names)}
+        tables.append(pa.table(columns))
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.concat_tables(tables), sink)
+    replace_file(folder / "predictions.parquet", sink.getvalue().to_pybytes())
+
+
+def _name_labels(holds: Any, names: Sequence[str], kind: str) -> pa.Array:
+    chosen = [[name for name, yes in zip(names, row, strict=True) if yes] for row in holds]
+    if kind == "multilabel":
+        return pa.array(chosen, type=pa.list_(pa.string()))
+    return pa.array([row[0] for row in chosen], type=pa.string())
+
+
+def _flat(recipe: Recipe) -> dict[str, Any]:
+    tables = recipe.tables()
+    keys = {f"{t}.{key}": value for t in ("dataset", "model", "training") for key, value in tables[t].items()}
+    return {key: value for key, value in keys.items() if key not in ("training.seed", "model.name")}
+
+
+def _describe(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
+    splits = Counter(utterance.split for utterance in corpus.utterances)
+    groups = {split: len({u.group for u in corpus.utterances if u.split == split}) for split in splits}
+    return {
+        "corpus": {
+            "name": corpus.name,
+            "task": corpus.task,
+            "licence": corpus.licence,
+            "digest": corpus.digest,
+            "label_set": asdict(corpus.label_set),
+            "splits": {split: {"utterances": n, "groups": groups[split]} for split, n in splits.items()},
+            "modalities": {
+                name: {"features": sequence.size, "utterances": len(sequence.ids), "frames": len(sequence.values)}
+                for name, sequence in corpus.sequences.items()
+            },
+        },
+        "seed": recipe.training.seed,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "threads": torch.get_num_threads(),
+        "packages": {name: version(name) for name in PACKAGES},
+    }
+
+
+def _write_environment(folder: Path, environment: Mapping[str, Any]) -> None:
+    replace_file(folder / "environment.json", json.dumps(environment, indent=1, default=dict).encode() + b"\n")
