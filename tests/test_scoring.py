@@ -1,3 +1,4 @@
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -228,17 +229,17 @@ def test_the_constant_answer_on_test_like_mosi():
         assert row.ci_low <= row.value <= row.ci_high
 
 
-@pytest.mark.parametrize("rate", [0.2, 0.7])
-def test_the_constant_multilabel_answer_is_the_better_of_all_and_none(rate):
-    truth = np.random.default_rng(0).random((30, 3)) < rate
+@pytest.mark.parametrize("rates", [(0.2, 0.2, 0.2), (0.7, 0.7, 0.7), (0.8, 0.1, 0.6)])
+def test_no_constant_multilabel_answer_of_the_eight_beats_the_baseline(rates):
+    truth = np.random.default_rng(0).random((30, 3)) < rates
     made = predictions(LabelSet("multilabel", ("a", "b", "c")), truth, ["v"] * 30, {TEXT: np.zeros((30, 3))})
     values = {row.metric: row.value for row in constant_scores(made, WITHOUT_INTERVALS, dataset="d")}
     for metric in ("accuracy", "macro_f1"):
         answers = [
-            by_scikit_learn("multilabel", truth, np.full_like(truth, answer))[metric] for answer in (True, False)
+            by_scikit_learn("multilabel", truth, np.broadcast_to(answer, truth.shape))[metric]
+            for answer in itertools.product((True, False), repeat=3)
         ]
         assert values[metric] == pytest.approx(max(answers))
-    assert values["accuracy"] == pytest.approx(max(truth.mean(), 1 - truth.mean()))
     assert values["uar"] == 0.5
 
 
@@ -246,7 +247,7 @@ def test_the_constant_multilabel_answer_is_the_better_of_all_and_none(rate):
 def test_no_constant_answer_of_a_class_beats_the_baseline(kind):
     made = random_predictions(kind)
     best = {row.metric: row.value for row in constant_scores(made, WITHOUT_INTERVALS, dataset="d")}
-    answers = np.eye(3) if kind == "categorical" else np.array([[1, 1, 1], [0, 0, 0]])
+    answers = np.eye(3) if kind == "categorical" else np.array(list(itertools.product((0, 1), repeat=3)))
     tried = [by_scikit_learn(kind, made.targets > 0, np.tile(answer > 0, (40, 1))) for answer in answers]
     for metric in tried[0]:
         assert best[metric] == pytest.approx(max(values[metric] for values in tried))

@@ -28,7 +28,7 @@ def score(
     """Score every configuration, their mean, the mean of the incomplete ones, and retention."""
     kind = predictions.label_set.kind
     truth = predictions.targets > 0
-    groups = np.unique(predictions.groups, return_inverse=True)[1].astype(np.int64)
+    groups = _number(predictions.groups)
     counts = {
         c: count(truth, decide(predictions.probabilities(c), kind), groups, kind=kind) for c in predictions.logits
     }
@@ -39,15 +39,16 @@ def score(
 def constant_scores(predictions: Predictions, settings: EvaluationSettings, *, dataset: str) -> list[Score]:
     """Score the best answer that looks at nothing, chosen per metric on the scored data: the bar to clear.
 
-    Categorical: always the same class. Multilabel: all classes always, or none ever.
+    Categorical: always the same class. Multilabel: all classes, none, or those that hold more often than not.
     """
     kind, names = predictions.label_set.kind, predictions.label_set.names
     truth = predictions.targets > 0
-    groups = np.unique(predictions.groups, return_inverse=True)[1].astype(np.int64)
+    groups = _number(predictions.groups)
     subject = _Subject(CONSTANT, dataset, predictions.split, len(predictions.ids), None)
-    answers = (
-        np.eye(len(names), dtype=bool) if kind == "categorical" else np.array([[True], [False]]).repeat(len(names), 1)
-    )
+    if kind == "categorical":
+        answers = np.eye(len(names), dtype=bool)
+    else:
+        answers = np.stack([np.ones(len(names), bool), np.zeros(len(names), bool), truth.mean(axis=0) > 0.5])
     complete = max(predictions.logits, key=lambda c: len(c.modalities))
     tried = []
     for answer in answers:
@@ -155,6 +156,11 @@ def _row(
         n=subject.n,
         seed=subject.seed,
     )
+
+
+def _number(groups: tuple[str, ...]) -> NDArray[np.int64]:
+    """Give each group a number from 0."""
+    return np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
 
 def _draw_groups(n_groups: int, settings: EvaluationSettings) -> NDArray[np.float64]:
