@@ -30,7 +30,7 @@ from emotiwave.types import Corpus, LabelSet, Utterance
 SIZES = {"text": 100, "audio": 73, "vision": 100}
 STRENGTH = {"text": (2.2, 0.75), "audio": (0.18, 0.18), "vision": (1.45, 0.10)}  # class mean in noise sd: train, test
 N_TRAIN, N_TEST = 1447, 752
-GRID = {"epochs": (6, 10, 20), "modality_dropout": (0.3, 0.5)}
+GRID = {"epochs": (10, 20), "modality_dropout": (0.3, 0.5)}
 
 
 def made_corpus(seed: int) -> Corpus:
@@ -60,7 +60,7 @@ def main() -> None:
     """Try the grid on some corpora and write every result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("results/mosi_settings.json"))
-    parser.add_argument("--corpora", type=int, default=8)
+    parser.add_argument("--corpora", type=int, default=4)
     parser.add_argument("--model", default="bottleneck")
     options = parser.parse_args()
     corpora = [made_corpus(seed) for seed in range(options.corpora)]

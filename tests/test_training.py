@@ -21,7 +21,7 @@ from emotiwave.models.checkpoint import load_model
 from emotiwave.models.fusion import ModelSettings
 from emotiwave.sequences import ComputationalSequence
 from emotiwave.training.fit import TrainingSummary, build, fit
-from emotiwave.training.module import task_loss
+from emotiwave.training.module import moving_average, task_loss
 from emotiwave.training.randomness import EpochBatches, derived_seed, draw_kept
 from emotiwave.training.settings import TrainingSettings
 from emotiwave.training.statistics import balanced_weights, class_shares, fit_statistics, robust_scale
@@ -127,7 +127,24 @@ def test_without_patience_the_last_weights_are_kept_and_no_validation_is_needed(
     assert (summary.best_epoch, summary.best_score) == (2, None)
     checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)  # tensors and primitives only
     for name, value in weights(tmp_path).items():
+        assert torch.equal(value, checkpoint["state_dict"][f"averaged.module.{name}"])
+    assert not torch.equal(
+        weights(tmp_path)["heads.text.1.weight"], checkpoint["state_dict"]["model.heads.text.1.weight"]
+    )
+
+
+def test_without_averaging_the_raw_weights_are_kept(tmp_path: Path) -> None:
+    trained(small_corpus(), tmp_path, epochs=1, patience=0, weight_average=0.0)
+    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    for name, value in weights(tmp_path).items():
         assert torch.equal(value, checkpoint["state_dict"][f"model.{name}"])
+
+
+def test_the_memory_of_the_average_grows_with_the_steps_up_to_its_decay() -> None:
+    average = moving_average(0.5)
+    one, nine = torch.tensor([1.0]), torch.tensor([9.0])
+    torch.testing.assert_close(average(one, nine, 1), torch.tensor([9 - 8 * 2 / 11]))  # memory (1 + 1) / (10 + 1)
+    torch.testing.assert_close(average(one, nine, torch.tensor(1000)), torch.tensor([5.0]))  # memory 0.5
 
 
 def test_patience_without_a_validation_split_is_refused(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class ValidationScore(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         module = _training_module(pl_module)
-        predictions = predict(module.model, module.corpus, self.split, device=pl_module.device)
+        predictions = predict(module.kept_model, module.corpus, self.split, device=pl_module.device)
         pl_module.log(SCORE, mean_macro_f1(predictions))
 
 
@@ -97,7 +97,7 @@ class RunFiles(Checkpoint):
         if not self.selects or (score is not None and score > self.best_score):
             self.best_epoch, self.best_score = epoch, -1.0 if score is None else score
             if trainer.is_global_zero:
-                save_model(module.model, self.folder)
+                save_model(module.kept_model, self.folder)
         if epoch == 1:
             counts = {name: self._over_processes(trainer, n) for name, n in sorted(module.n_non_finite.items())}
             self.n_non_finite = {name: n for name, n in counts.items() if n}

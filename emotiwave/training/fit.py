@@ -147,7 +147,8 @@ def _read_state(path: Path, expected: Mapping[str, torch.Tensor]) -> dict[str, A
         return None
     try:
         checkpoint = torch.load(path, weights_only=True, map_location="cpu")
-        weights = {name.removeprefix("model."): tensor for name, tensor in checkpoint["state_dict"].items()}
+        saved = checkpoint["state_dict"].items()
+        weights = {name.removeprefix("model."): tensor for name, tensor in saved if name.startswith("model.")}
         state = checkpoint["callbacks"]["RunFiles"]
     except Exception as error:  # a damaged archive raises anything from KeyError to UnpicklingError
         raise CheckpointError(f"{path}: cannot resume from this file ({error}); train into a new folder") from None

@@ -1,12 +1,15 @@
 """The one training step, for every model."""
 
 from collections import Counter
+from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 
 from emotiwave.batch import Batch, collate
@@ -39,6 +42,7 @@ class TrainingModule(LightningModule):
         shares = class_shares(corpus, self.indices)
         weights = balanced_weights(shares, corpus.label_set) if settings.class_weights else torch.ones(len(shares))
         self.register_buffer("class_weights", weights, persistent=False)
+        self.averaged = AveragedModel(model, avg_fn=moving_average(settings.weight_average)).requires_grad_(False)
         self.losses: list[Tensor] = []
         self.n_non_finite: Counter[str] = Counter()
 
@@ -69,10 +73,32 @@ class TrainingModule(LightningModule):
             self.n_non_finite.update(batch.n_non_finite)
         return loss
 
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        self.averaged.update_parameters(self.model)
+
+    @property
+    def kept_model(self) -> FusionModel:
+        """The model with averaged weights: what is validated and saved."""
+        return cast(FusionModel, self.averaged.module)
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(
-            self.parameters(), lr=self.settings.learning_rate, weight_decay=self.settings.weight_decay
+            self.model.parameters(), lr=self.settings.learning_rate, weight_decay=self.settings.weight_decay
         )
+
+
+def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """Exponential moving average whose memory grows with the steps taken, up to ``decay``.
+
+    A constant learning rate leaves the last weights noisy; their average over about the last tenth of the steps is not
+    (Polyak and Juditsky, 1992; the growing memory as in TensorFlow's ExponentialMovingAverage).
+    """
+
+    def average(averaged: Tensor, current: Tensor, n_averaged: Tensor | int) -> Tensor:
+        memory = min(decay, (1 + int(n_averaged)) / (10 + int(n_averaged)))
+        return torch.lerp(current, averaged, memory)
+
+    return average
 
 
 def task_loss(logits: Tensor, targets: Tensor, label_set: LabelSet, class_weights: Tensor) -> Tensor:

@@ -23,6 +23,8 @@ class TrainingSettings(Settings):
     weight_decay: float = Field(default=1e-2, ge=0)
     gradient_clip: float = Field(default=1.0, gt=0)
     """Largest norm of the gradient."""
+    weight_average: float = Field(default=0.999, ge=0.0, lt=1.0)
+    """Decay of the moving average of the weights, which is what is validated and kept; 0 keeps the raw weights."""
     class_weights: bool = True
     """Weigh classes so that rare ones count as much as frequent ones."""
     accelerator: str = "auto"
