@@ -30,7 +30,7 @@ from emotiwave.types import Corpus, LabelSet, Utterance
 SIZES = {"text": 100, "audio": 73, "vision": 100}
 STRENGTH = {"text": (2.2, 0.75), "audio": (0.18, 0.18), "vision": (1.45, 0.10)}  # class mean in noise sd: train, test
 N_TRAIN, N_TEST = 1447, 752
-GRID = {"epochs": (10, 20), "modality_dropout": (0.3, 0.5)}
+GRID = {"epochs": (10, 20), "modality_dropout": (0.3, 0.5), "weight_average": (0.0, 0.999)}
 
 
 def made_corpus(seed: int) -> Corpus:

@@ -100,7 +100,16 @@ def results_page(folder: Path) -> str:
         store=store,
         step=step,
         settings=settings_table(settings),
+        rank=rank_of(chosen, settings),
     )
+
+
+def rank_of(chosen: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    """Say where the recipe's settings stand among the rows."""
+    ordered = sorted(rows, key=lambda row: -row["mean_macro_f1"])
+    place = next(i for i, row in enumerate(ordered) if all(row[key] == value for key, value in chosen.items()))
+    behind = 100 * (ordered[0]["mean_macro_f1"] - ordered[place]["mean_macro_f1"])
+    return "the best row" if place == 0 else f"row {place + 1} of {len(rows)}, {behind:.1f} points behind the best"
 
 
 def settings_table(rows: list[dict[str, Any]]) -> str:

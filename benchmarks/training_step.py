@@ -1,7 +1,7 @@
 """One training step of every model on one configuration: batch 16, 300 frames, 300 / 74 / 713 features.
 
 The models take turns in one process; the ratios are of medians within this one run. A step is forward, loss, backward,
-gradient clipping and AdamW, with all three modalities present.
+gradient clipping, AdamW and the moving average of the weights, with all three modalities present.
 
     python benchmarks/training_step.py --out results/training_step.json
 """
@@ -14,11 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch.optim.swa_utils import AveragedModel
 
 from emotiwave.batch import Batch
 from emotiwave.models import create_model
 from emotiwave.models.fusion import ModelSettings, ModelSpec
-from emotiwave.training.module import task_loss
+from emotiwave.training.module import moving_average, task_loss
 from emotiwave.types import LabelSet
 
 SIZES = {"text": 300, "audio": 74, "vision": 713}
@@ -44,12 +45,14 @@ def step_of(name: str, batch: Batch) -> tuple[Callable[[], None], int]:
     model = create_model(ModelSpec(ModelSettings(name=name), SIZES, SIX)).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=1e-2)
     weights = torch.ones(len(SIX.names))
+    averaged = AveragedModel(model, avg_fn=moving_average(0.999))
 
     def step() -> None:
         optimizer.zero_grad()
         task_loss(model(batch), batch.targets, SIX, weights).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        averaged.update_parameters(model)
 
     return step, sum(parameter.numel() for parameter in model.parameters())
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -13,7 +14,7 @@ from emotiwave.config import Recipe, parse_recipe, read_recipe, shipped_recipes
 from emotiwave.datasets import DATASETS
 from emotiwave.datasets.synthetic import SyntheticSettings
 from emotiwave.datasets.synthetic import load as make_synthetic
-from emotiwave.errors import ConfigError, DataWarning, unknown_name
+from emotiwave.errors import CheckpointError, ConfigError, DataWarning, EmotiwaveError, unknown_name
 from emotiwave.evaluation.scoring import constant_scores, optimal_predictions, score, summarise_seeds
 from emotiwave.features.store import write_store
 from emotiwave.inference import predict
@@ -27,16 +28,21 @@ from emotiwave.run_folder import (
     check_comparable,
     check_same_data,
     check_same_run,
+    discard_run,
     finish_run,
+    go_on_with_run,
     holds_run,
+    is_finished,
     label_runs,
     read_run,
     write_predictions,
     write_scores,
 )
-from emotiwave.training.fit import TrainingSummary, build, fit, is_main_process
 from emotiwave.training.settings import TrainingSettings
 from emotiwave.types import BAYES_OPTIMAL, Corpus, Score
+
+if TYPE_CHECKING:
+    from emotiwave.training.fit import TrainingSummary
 
 PathLike = str | os.PathLike[str]
 DEMO_EPOCHS = 20
@@ -47,7 +53,7 @@ class Run:
     """A trained run: its folder, which any command takes, and how training went."""
 
     folder: Path
-    summary: TrainingSummary
+    summary: "TrainingSummary"
 
     def __fspath__(self) -> str:
         return str(self.folder)
@@ -75,6 +81,10 @@ def train(
         KeyboardInterrupt: If the user stops it; ``resume`` goes on.
         SystemExit: In the processes that Lightning starts for further devices, when training is over.
     """
+    from emotiwave.training.fit import build, fit, is_main_process  # Lightning takes seconds; only training pays
+
+    if isinstance(overrides, str):
+        raise ConfigError(f"overrides must be a list of TABLE.KEY=VALUE strings; got {overrides!r}")
     folder = Path(out)
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(os.fspath(recipe), overrides)
     corpus = recipe.load_corpus()
@@ -84,9 +94,16 @@ def train(
         raise SystemExit(0)
     if resume and holds_run(folder):
         check_same_run(folder, recipe, corpus)
+        go_on_with_run(folder, recipe)
     else:
+        if resume:
+            warnings.warn(f"nothing to resume in {folder}; a new run begins there", DataWarning, stacklevel=2)
         begin_run(folder, recipe, corpus)
-    summary = fit(model, corpus, recipe.training, folder, resume=resume, console=console)
+    try:
+        summary = fit(model, corpus, recipe.training, folder, resume=resume, console=console)
+    except EmotiwaveError:
+        discard_run(folder)
+        raise
     finish_run(folder, summary)
     _warn_of_non_finite("training", summary.n_non_finite)
     return Run(folder, summary)
@@ -109,6 +126,7 @@ def evaluate(runs: PathLike | Sequence[PathLike], *, split: str | None = None) -
     check_comparable(recipes)
     corpus = next(iter(recipes.values())).load_corpus()
     labels = label_runs(recipes)
+    _check_seeds(recipes, labels)
     by_label: dict[str, list[list[Score]]] = {}
     references: list[Score] = []
     for folder, recipe in recipes.items():
@@ -155,7 +173,7 @@ def demo(out: PathLike = "emotiwave-demo", *, console: Console | None = None) ->
                 epochs=DEMO_EPOCHS, learning_rate=5e-4, modality_dropout=dropout, batch_size=32, accelerator="cpu"
             ),
         )
-        runs.append(train(recipe, out=folder / name, resume=True, console=console))
+        runs.append(train(recipe, out=folder / name, resume=holds_run(folder / name), console=console))
     scores = evaluate(runs)
     return scores, write_report(runs, out=folder / "report.html")
 
@@ -180,16 +198,41 @@ def list_names(kind: str) -> dict[str, str]:
 def _read_runs(runs: PathLike | Sequence[PathLike]) -> dict[Path, Recipe]:
     folders = [runs] if isinstance(runs, str | os.PathLike) else runs
     recipes = {Path(folder): read_run(Path(folder)) for folder in folders}
+    if len({folder.resolve() for folder in recipes}) < len(folders):
+        raise ConfigError(f"a run is named twice: {', '.join(map(str, folders))}")
     if not recipes:
         raise ConfigError("no run was named; give at least one run folder")
     return recipes
+
+
+def _check_seeds(recipes: Mapping[Path, Recipe], labels: Mapping[Path, str]) -> None:
+    """A mean over seeds takes each seed once."""
+    seen: dict[tuple[str, int], Path] = {}
+    for folder, recipe in recipes.items():
+        first = seen.setdefault((labels[folder], recipe.training.seed), folder)
+        if first != folder:
+            raise ConfigError(f"{first} and {folder} are the same recipe with the same seed; name one of them")
 
 
 def _evaluate_run(folder: Path, recipe: Recipe, corpus: Corpus, split: str | None) -> tuple[list[Score], list[Score]]:
     """Rows of the run, and of the baselines on the same utterances; both go to ``scores.jsonl``."""
     check_same_data(folder, corpus)
     settings = recipe.evaluation if split is None else recipe.evaluation.model_copy(update={"split": split})
-    predictions = predict(load_model(folder), corpus, settings.split)
+    model = load_model(folder)
+    if model.spec.settings != recipe.model:
+        raise CheckpointError(
+            f"{folder}: model.json describes {model.spec.settings.name!r} of size {model.spec.settings.size!r}, "
+            f"config.toml {recipe.model.name!r} of size {recipe.model.size!r}; the model is of another run"
+        )
+    if not is_finished(folder):
+        warnings.warn(
+            f"{folder}: training is not finished; the scores are of its best epoch so far", DataWarning, stacklevel=3
+        )
+    if recipe.training.patience and settings.split == recipe.training.selection_split:
+        warnings.warn(
+            f"{folder}: {settings.split!r} chose this model, so its scores flatter", DataWarning, stacklevel=3
+        )
+    predictions = predict(model, corpus, settings.split)
     _warn_of_non_finite(settings.split, predictions.n_non_finite)
     rows = score(predictions, settings, model=recipe.model.name, dataset=corpus.name, seed=recipe.training.seed)
     references = constant_scores(predictions, settings, dataset=corpus.name)

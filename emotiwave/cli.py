@@ -26,7 +26,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Robust, interpretable multimodal emotion recognition: one model for every combination of modalities.",
 )
-stdout, stderr = Console(), Console(stderr=True)
+WIDE = None if sys.stdout.isatty() else 200
+"""Columns of what is printed into a file or a pipe, where nothing needs to fit a screen."""
+stdout, stderr = Console(markup=False, width=WIDE), Console(stderr=True, markup=False)
 Runs = Annotated[list[Path], typer.Argument(help="Run folders that `emotiwave train` made.")]
 
 
@@ -128,7 +130,7 @@ def list_names(
     from emotiwave import api
 
     for name, described in api.list_names(kind).items():
-        stdout.print(f"[bold]{name}[/bold]  {described}", highlight=False)
+        stdout.print(f"{name:20} {described}", highlight=False, soft_wrap=True)
 
 
 def main() -> None:
@@ -148,6 +150,9 @@ def main() -> None:
             app()
     except EmotiwaveError as error:
         stderr.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(1)
+    except OSError as error:
+        stderr.print(f"error: {error}", style="red", highlight=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         stderr.print("\nStopped.")
@@ -179,7 +184,7 @@ def _print_scores(scores: "list[Score]") -> None:
         table = Table(
             title=f"{metric} on {scores[0].dataset} {scores[0].split}, n = {scores[0].n}", title_justify="left"
         )
-        table.add_column("available")
+        table.add_column("available", no_wrap=True)
         for model in models:
             table.add_column(model, justify="right")
         cells: dict[str, dict[str, str]] = {}

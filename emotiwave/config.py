@@ -11,12 +11,13 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from emotiwave.datasets import DATASETS
+from emotiwave.datasets.splits import check_leakage
 from emotiwave.errors import ConfigError, unknown_name
 from emotiwave.evaluation.settings import EvaluationSettings
 from emotiwave.features.store import open_store
 from emotiwave.models import MODELS
 from emotiwave.models.fusion import ModelSettings
-from emotiwave.settings import Settings
+from emotiwave.settings import AbsolutePath, Settings
 from emotiwave.training.settings import TrainingSettings
 from emotiwave.types import Corpus
 
@@ -28,7 +29,7 @@ Table = TypeVar("Table", bound=Settings)
 class StoreSettings(Settings):
     """Keys of ``[dataset]`` for a corpus that was prepared into a feature store."""
 
-    store: Path
+    store: AbsolutePath
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,17 @@ class Recipe:
     evaluation: EvaluationSettings
 
     def load_corpus(self) -> Corpus:
-        """Read the corpus."""
+        """Read the corpus; a store is checked against its content hash, and no video or speaker may be in two splits.
+
+        Raises:
+            EmotiwaveError: If the data is missing, damaged, or leaks between splits.
+        """
         if isinstance(self.dataset, StoreSettings):
-            return open_store(self.dataset.store)
-        return DATASETS[str(self.dataset_name)].load(self.dataset)
+            corpus = open_store(self.dataset.store, verify=True)
+        else:
+            corpus = DATASETS[str(self.dataset_name)].load(self.dataset)
+        check_leakage(corpus.utterances, corpus=corpus.name)
+        return corpus
 
     def tables(self) -> dict[str, dict[str, Any]]:
         """Every table with every key, as a recipe would write them."""
@@ -106,13 +114,14 @@ def parse_recipe(tables: Mapping[str, Any], *, source: str) -> Recipe:
     model = _parse(ModelSettings, tables.get("model", {}), f"{source}: [model]")
     if model.name not in MODELS:
         raise ConfigError(f"{source}: [model] {unknown_name('model', model.name, MODELS)}")
-    return Recipe(
-        dataset_name=dataset_name,
-        dataset=dataset,
-        model=model,
-        training=_parse(TrainingSettings, tables.get("training", {}), f"{source}: [training]"),
-        evaluation=_parse(EvaluationSettings, tables.get("evaluation", {}), f"{source}: [evaluation]"),
-    )
+    training = _parse(TrainingSettings, tables.get("training", {}), f"{source}: [training]")
+    evaluation = _parse(EvaluationSettings, tables.get("evaluation", {}), f"{source}: [evaluation]")
+    if training.patience and training.selection_split == evaluation.split:
+        raise ConfigError(
+            f"{source}: training.selection_split and evaluation.split are both {evaluation.split!r}; a model is never "
+            "scored on the data that chose it"
+        )
+    return Recipe(dataset_name=dataset_name, dataset=dataset, model=model, training=training, evaluation=evaluation)
 
 
 def _parse_dataset(table: dict[str, Any], source: str) -> tuple[str | None, Settings]:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from emotiwave.batch import collate
-from emotiwave.errors import DatasetError
+from emotiwave.errors import CheckpointError, DatasetError
 from emotiwave.models.fusion import FusionModel
 from emotiwave.types import Configuration, Corpus, Predictions, all_configurations
 
@@ -45,6 +45,7 @@ def predict(
 
     Raises:
         DatasetError: If the split is empty or the model does not fit the corpus.
+        CheckpointError: If an answer is not finite.
     """
     check_fit(model, corpus)
     indices = corpus.indices(split)
@@ -58,6 +59,11 @@ def predict(
         rows = by_length[start : start + BATCH_SIZE]
         batch = collate(corpus, indices[rows])
         for configuration, answer in model.each_configuration(batch.to(device), wanted):
+            if not torch.isfinite(answer).all():
+                raise CheckpointError(
+                    "the model gives answers that are not finite: its training diverged; train again with a lower "
+                    "learning rate"
+                )
             logits[configuration][rows] = answer.float().cpu().numpy()
         for name, count in batch.n_non_finite.items():
             n_non_finite[name] += count

@@ -2,12 +2,13 @@
 
 import json
 import platform
+import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,8 +18,10 @@ from emotiwave.config import Recipe, read_recipe
 from emotiwave.errors import CheckpointError, ConfigError, DatasetError
 from emotiwave.metrics import decide
 from emotiwave.models.checkpoint import replace_file
-from emotiwave.training.fit import TrainingSummary
 from emotiwave.types import Corpus, Predictions, Score
+
+if TYPE_CHECKING:
+    from emotiwave.training.fit import TrainingSummary
 
 PACKAGES = ("emotiwave", "torch", "lightning", "numpy", "scikit-learn", "pandas", "pyarrow", "safetensors")
 
@@ -34,15 +37,35 @@ def begin_run(folder: Path, recipe: Recipe, corpus: Corpus) -> None:
     Raises:
         ConfigError: If the folder is not new or empty.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        holds = "holds a run; go on with it by --resume" if holds_run(folder) else "is not empty"
-        raise ConfigError(f"{folder} {holds}, or choose another folder with --out")
+    if folder.exists() and (not folder.is_dir() or any(not _is_leftover(file) for file in folder.iterdir())):
+        holds = "holds a run; go on with it by --resume" if holds_run(folder) else "is not empty; empty it"
+        raise ConfigError(f"{folder} {holds}, or choose another folder by --out")
     folder.mkdir(parents=True, exist_ok=True)
     _write_environment(folder, _describe(recipe, corpus))
     replace_file(folder / "config.toml", recipe.to_toml().encode())
 
 
-def finish_run(folder: Path, summary: TrainingSummary) -> None:
+def go_on_with_run(folder: Path, recipe: Recipe) -> None:
+    """Take the recipe's way of evaluating, and drop the scores of an unfinished model."""
+    replace_file(folder / "config.toml", recipe.to_toml().encode())
+    if not is_finished(folder):
+        for name in ("scores.jsonl", "predictions.parquet", "report.html"):
+            (folder / name).unlink(missing_ok=True)
+
+
+def discard_run(folder: Path) -> None:
+    """Take back `begin_run` where no epoch was finished, so that a corrected recipe may use the folder."""
+    if not (folder / "last.ckpt").exists():
+        for name in ("config.toml", "environment.json"):
+            (folder / name).unlink(missing_ok=True)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether training came to its end."""
+    return "training" in read_environment(folder)
+
+
+def finish_run(folder: Path, summary: "TrainingSummary") -> None:
     """Note how the training went."""
     _write_environment(folder, read_environment(folder) | {"training": asdict(summary)})
 
@@ -78,12 +101,12 @@ def check_same_run(folder: Path, recipe: Recipe, corpus: Corpus) -> None:
         ConfigError: The first key that differs is named.
         DatasetError: If the content of the data differs.
     """
-    before, now = read_run(folder).tables(), recipe.tables()
+    before, now = _read_tables(folder / "config.toml"), recipe.tables()
     for table in ("dataset", "model", "training"):
-        for key in sorted(before[table].keys() | now[table].keys()):
-            if before[table].get(key) != now[table].get(key):
+        for key in sorted(before.get(table, {}).keys() | now[table].keys()):
+            if before.get(table, {}).get(key) != now[table].get(key):
                 raise ConfigError(
-                    f"{folder}: the run has {table}.{key} = {before[table].get(key)!r}, the recipe "
+                    f"{folder}: the run has {table}.{key} = {before.get(table, {}).get(key)!r}, the recipe "
                     f"{now[table].get(key)!r}; resume with the same recipe, or choose another folder"
                 )
     if data_digest(folder) != corpus.digest:
@@ -172,6 +195,18 @@ def write_predictions(predictions: Predictions, folder: Path) -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.concat_tables(tables), sink)
     replace_file(folder / "predictions.parquet", sink.getvalue().to_pybytes())
+
+
+def _is_leftover(file: Path) -> bool:
+    """Whether a process that died while it made a run folder left this."""
+    return file.name == "environment.json" or (file.name.startswith(".") and file.name.endswith(".tmp"))
+
+
+def _read_tables(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error}); train the run again") from None
 
 
 def _name_labels(holds: Any, names: Sequence[str], kind: str) -> pa.Array:

@@ -1,6 +1,12 @@
 """What every table of a recipe has in common: keys are typed, frozen, and unknown ones are refused."""
 
-from pydantic import BaseModel, ConfigDict
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
+"""A path that means the same file wherever the recipe is read from."""
 
 
 class Settings(BaseModel):

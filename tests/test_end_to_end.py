@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.metrics import f1_score
 from emotiwave import api
 from emotiwave.config import read_recipe
 from emotiwave.datasets.synthetic import SyntheticSettings, load
-from emotiwave.errors import CheckpointError, ConfigError, DatasetError, FeatureError
+from emotiwave.errors import CheckpointError, ConfigError, DatasetError, DataWarning, FeatureError
 from emotiwave.features.store import write_store
 from emotiwave.types import Corpus
 from tests.made import small_corpus
@@ -102,7 +103,7 @@ def test_runs_that_cannot_be_compared_are_not_evaluated_together(runs: list[Path
         api.evaluate([runs[0], tmp_path / "data"])
     shutil.copytree(runs[0], tmp_path / "split")
     config = (runs[0] / "config.toml").read_text()
-    (tmp_path / "split" / "config.toml").write_text(config.replace('split = "test"', 'split = "validation"'))
+    (tmp_path / "split" / "config.toml").write_text(config.replace("bootstrap = 1000", "bootstrap = 10"))
     with pytest.raises(ConfigError, match=r"different \[evaluation\] tables"):
         api.evaluate([runs[0], tmp_path / "split"])
 
@@ -113,6 +114,72 @@ def test_a_truncated_store_is_named(store: Path, tmp_path: Path) -> None:
     values.write_bytes(values.read_bytes()[:1000])
     with pytest.raises(FeatureError, match=r"audio/values\.npy: truncated or damaged"):
         api.train(recipe_for(tmp_path / "store"), out=tmp_path / "run", console=QUIET)
+
+
+def test_a_store_whose_values_were_changed_is_refused_although_its_recorded_hash_is_not(
+    runs: list[Path], store: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(store, tmp_path / "store")
+    shutil.copytree(runs[0], tmp_path / "run")
+    config = tmp_path / "run" / "config.toml"
+    config.write_text(config.read_text().replace(str(store), str(tmp_path / "store")))
+    values = np.load(tmp_path / "store" / "sequences" / "text" / "values.npy", mmap_mode="r+")
+    values[5] = 7.0
+    values.flush()
+    with pytest.raises(FeatureError, match="text does not match its content hash"):
+        api.evaluate(tmp_path / "run")
+
+
+def test_a_store_that_leaks_between_splits_is_refused(tmp_path: Path) -> None:
+    corpus = small_corpus(task="multilabel")
+    mixed = tuple(replace(u, dialogue=None, speaker=f"s{i % 4}") for i, u in enumerate(corpus.utterances))
+    folder = write_store(replace(corpus, utterances=mixed), tmp_path / "store")
+    with pytest.raises(DatasetError, match="speaker 's0' is in two splits"):
+        api.train(recipe_for(folder), out=tmp_path / "run", console=QUIET)
+
+
+def test_a_model_of_another_run_is_refused(store: Path, runs: list[Path], tmp_path: Path) -> None:
+    shutil.copytree(runs[0], tmp_path / "run")
+    other = api.train(recipe_for(store, "model.size=base"), out=tmp_path / "other", console=QUIET)
+    for name in ("model.json", "model.safetensors"):
+        shutil.copy(other.folder / name, tmp_path / "run" / name)
+    with pytest.raises(
+        CheckpointError, match=r"model\.json describes 'late' of size 'base', config\.toml 'late' of size 'small'"
+    ):
+        api.evaluate(tmp_path / "run")
+
+
+def test_one_seed_counts_once(runs: list[Path], tmp_path: Path) -> None:
+    shutil.copytree(runs[0], tmp_path / "copy")
+    with pytest.raises(ConfigError, match="the same recipe with the same seed"):
+        api.evaluate([runs[0], tmp_path / "copy"])
+    with pytest.raises(ConfigError, match="named twice"):
+        api.evaluate([runs[0], runs[0].parent / ".." / runs[0].parent.name / runs[0].name])
+
+
+def test_resuming_drops_the_scores_of_the_unfinished_model(store: Path, tmp_path: Path) -> None:
+    run = api.train(recipe_for(store), out=tmp_path / "run", console=QUIET).folder
+    environment = json.loads((run / "environment.json").read_text())
+    del environment["training"]  # as a kill before the end leaves it
+    (run / "environment.json").write_text(json.dumps(environment))
+    with pytest.warns(DataWarning, match="training is not finished"):
+        api.evaluate(run)
+    api.train(recipe_for(store, "evaluation.bootstrap=7"), out=run, resume=True, console=QUIET)
+    assert not (run / "scores.jsonl").exists()
+    assert read_recipe(run / "config.toml").evaluation.bootstrap == 7
+
+
+def test_a_recipe_is_never_scored_on_what_chose_its_model(store: Path, runs: list[Path]) -> None:
+    with pytest.raises(ConfigError, match="both 'validation'"):
+        recipe_for(store, "evaluation.split=validation")
+    with pytest.warns(DataWarning, match="'validation' chose this model"):
+        api.evaluate(runs[0], split="validation")
+
+
+def test_a_run_that_never_began_leaves_its_folder_free(store: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="training cannot run with accelerator 'nonsense'"):
+        api.train(recipe_for(store, "training.accelerator=nonsense"), out=tmp_path / "run", console=QUIET)
+    assert api.train(recipe_for(store), out=tmp_path / "run", console=QUIET).summary.n_epochs == 2
 
 
 def test_test_is_read_by_evaluate_alone(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

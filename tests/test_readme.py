@@ -59,6 +59,25 @@ def test_the_tables_are_those_of_the_results() -> None:
     assert tables.results_page(ROOT / "results") == (ROOT / "results" / "README.md").read_text()
 
 
+def test_every_seed_of_the_default_model_reaches_what_was_asked() -> None:
+    rows = json.loads((ROOT / "results" / "mosi.json").read_text())["scores"]
+    rows = [r for r in rows if r["model"] == "bottleneck" and r["condition"] == "mean" and r["sd"] is None]
+    for metric, floor in (("macro_f1", 0.64), ("accuracy", 0.65)):
+        values = [row["value"] for row in rows if row["metric"] == metric]
+        assert len(values) == 5
+        assert min(values) >= floor
+
+
+def test_the_results_are_of_the_recipe_as_it_stands() -> None:
+    from emotiwave.config import read_recipe
+
+    result = json.loads((ROOT / "results" / "mosi.json").read_text())
+    now = read_recipe(ROOT / "recipes" / "mosi.toml").tables()
+    assert {table: result["recipe"][table] for table in ("model", "training", "evaluation")} == {
+        table: now[table] for table in ("model", "training", "evaluation")
+    }
+
+
 @pytest.mark.parametrize("model", ["bottleneck", "late", "lstm_concat"])
 def test_the_means_of_the_results_are_means_of_their_rows(model: str) -> None:
     rows = json.loads((ROOT / "results" / "mosi.json").read_text())["scores"]

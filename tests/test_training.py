@@ -170,10 +170,17 @@ def test_training_learns_what_is_planted(tmp_path: Path) -> None:
     assert summary.n_epochs == 12
 
 
-def test_a_loss_that_diverges_stops_the_run_and_spoils_no_model(tmp_path: Path) -> None:
+def test_a_loss_that_diverges_stops_the_run_and_keeps_no_model(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"the loss became nan in epoch \d; .*lower learning rate than 1e\+30"):
         trained(small_corpus(), tmp_path, epochs=5, patience=0, learning_rate=1e30)
-    assert not (tmp_path / "model.safetensors").exists() or all(v.isfinite().all() for v in weights(tmp_path).values())
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_a_model_that_diverged_in_its_only_step_is_not_kept_either(tmp_path: Path) -> None:
+    """The one loss is finite, the weights are too, and the answers are not."""
+    with pytest.raises(CheckpointError, match="answers that are not finite"):
+        trained(small_corpus(), tmp_path, epochs=1, patience=1, learning_rate=1e30, batch_size=1000)
+    assert not (tmp_path / "model.safetensors").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04" + b"\0" * 100])

@@ -18,7 +18,7 @@ from emotiwave.datasets.splits import check_leakage, split_off
 from emotiwave.errors import DatasetError, FeatureError
 from emotiwave.npz import read_archive
 from emotiwave.sequences import ComputationalSequence, first_duplicate
-from emotiwave.settings import Settings
+from emotiwave.settings import AbsolutePath, Settings
 from emotiwave.types import Corpus, LabelSet, Utterance
 
 FOLDER = "mosi_trimodal"
@@ -32,7 +32,7 @@ POLARITIES = {0: "negative", 1: "positive"}
 class MosiSettings(Settings):
     """Keys of ``[dataset]`` for ``name = "mosi"``."""
 
-    root: Path | None = None
+    root: AbsolutePath | None = None
     """The folder ``mosi_trimodal``; by default in the folder that EMOTIWAVE_DATA names."""
     task: Literal["polarity"] = "polarity"
     validation_share: float = Field(default=0.0, ge=0.0, lt=1.0)

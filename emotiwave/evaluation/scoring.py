@@ -164,7 +164,12 @@ def _number(groups: tuple[str, ...]) -> NDArray[np.int64]:
 
 
 def _draw_groups(n_groups: int, settings: EvaluationSettings) -> NDArray[np.float64]:
-    """How often each group counts: once in row 0, then as drawn with replacement; ``(1 + bootstrap, n_groups)``."""
+    """How often each group counts: once in row 0, then as drawn with replacement; ``(1 + bootstrap, n_groups)``.
+
+    One group alone has nothing to resample, so it gets no interval.
+    """
+    if n_groups < 2:
+        return np.ones((1, n_groups))
     rng = np.random.default_rng(settings.seed)
     drawn = rng.multinomial(n_groups, np.full(n_groups, 1 / n_groups), size=settings.bootstrap)
     return np.vstack([np.ones(n_groups), drawn]).astype(np.float64)

@@ -75,8 +75,11 @@ def load_model(folder: Path) -> FusionModel:
 def replace_file(path: Path, content: bytes) -> None:
     """Write a file beside its place, flush it to disk, then put it there in one step."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with scratch.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(scratch, path)
+    try:
+        with scratch.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)

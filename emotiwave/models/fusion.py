@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from emotiwave.batch import Batch
-from emotiwave.errors import FeatureError
+from emotiwave.errors import ConfigError, FeatureError
 from emotiwave.models.layers import Standardize
 from emotiwave.settings import Settings
 from emotiwave.types import Configuration, LabelSet
@@ -65,6 +65,9 @@ class FusionModel(nn.Module, ABC):
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
+        for name in spec.sizes:
+            if hasattr(nn.ModuleDict, name) or "." in name or not name:
+                raise ConfigError(f"a modality cannot be named {name!r}; choose another name, such as {name!r} + '_'")
         self.spec = spec
         self.modalities = tuple(sorted(spec.sizes))
         self.standardize = nn.ModuleDict({name: Standardize(spec.sizes[name]) for name in self.modalities})

@@ -11,8 +11,8 @@ from emotiwave.models.fusion import WIDTHS, Encoded, FusionModel, ModelSpec
 class LstmConcat(FusionModel):
     """Hidden 128 per direction at the size ``small``; three modalities give 768 -> 128 -> classes.
 
-    The state of an absent modality is a learned vector that starts at zero, so without modality dropout this is the
-    classic model that sees zeros.
+    The state of an absent modality is a learned vector that starts at zero. Where training never lacks a modality, it
+    stays there, and this is the classic model that sees zeros.
     """
 
     def __init__(self, spec: ModelSpec) -> None:

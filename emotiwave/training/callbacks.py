@@ -38,6 +38,22 @@ def mean_macro_f1(predictions: Predictions) -> float:
     return float(sum(scores) / len(scores))
 
 
+class StopAtDivergence(Callback):
+    """Ends a run whose loss is no longer a number, before anything of that epoch is kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        module = _training_module(pl_module)
+        loss = float(torch.stack(module.losses).mean())
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"{self.folder}: the loss became {loss} in epoch {trainer.current_epoch + 1}; what finished before is "
+                f"kept; train into a new folder with a lower learning rate than {module.settings.learning_rate:g}"
+            )
+
+
 class ValidationScore(Callback):
     """Scores the selection split in every configuration after each epoch."""
 
@@ -87,12 +103,6 @@ class RunFiles(Checkpoint):
         score = float(trainer.callback_metrics[SCORE]) if SCORE in trainer.callback_metrics else None
         seconds = round(time.perf_counter() - self.started_at, 3)
         loss = float(torch.stack(module.losses).mean())
-        if not math.isfinite(loss):
-            kept = f"the model of epoch {self.best_epoch} is kept" if self.best_epoch else "no epoch was kept"
-            raise TrainingError(
-                f"{self.folder}: the loss became {loss} in epoch {epoch}; {kept}; train into a new folder with a lower "
-                f"learning rate than {module.settings.learning_rate:g}"
-            )
         self.history.append(dict(zip(HISTORY, (epoch, loss, score, seconds), strict=True)))
         if not self.selects or (score is not None and score > self.best_score):
             self.best_epoch, self.best_score = epoch, -1.0 if score is None else score

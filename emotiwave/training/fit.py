@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.utilities import rank_zero_only
@@ -17,7 +18,7 @@ from rich.console import Console
 from emotiwave.errors import CheckpointError, ConfigError
 from emotiwave.models import create_model
 from emotiwave.models.fusion import FusionModel, ModelSettings, ModelSpec
-from emotiwave.training.callbacks import SCORE, ProgressBar, RunFiles, ValidationScore
+from emotiwave.training.callbacks import SCORE, ProgressBar, RunFiles, StopAtDivergence, ValidationScore
 from emotiwave.training.module import TrainingModule
 from emotiwave.training.randomness import derived_seed
 from emotiwave.training.settings import TrainingSettings
@@ -86,9 +87,10 @@ def fit(
     for scratch in folder.glob(".*.tmp") if is_main_process() else ():  # what a killed process left
         scratch.unlink()
     if not files.finished:
-        callbacks: list[Callback] = [ProgressBar(model.spec.settings.name, console), files]
+        callbacks: list[Callback] = [StopAtDivergence(folder)]
         if corpus.has_split(settings.selection_split):
-            callbacks.insert(0, ValidationScore(settings.selection_split))
+            callbacks.append(ValidationScore(settings.selection_split))
+        callbacks += [ProgressBar(model.spec.settings.name, console), files]
         if settings.patience:
             callbacks.append(
                 EarlyStopping(SCORE, mode="max", patience=settings.patience, check_on_train_epoch_end=True)
@@ -131,8 +133,9 @@ def _run(
                 enable_model_summary=False,
                 use_distributed_sampler=False,
             )
-        except (ValueError, RuntimeError) as error:  # Lightning's MisconfigurationException is a RuntimeError
-            raise ConfigError(f"training cannot run on accelerator {settings.accelerator!r}: {error}") from None
+        except (ValueError, RuntimeError, MisconfigurationException) as error:
+            asked = f"accelerator {settings.accelerator!r}, devices {settings.devices!r}, nodes {settings.nodes}"
+            raise ConfigError(f"training cannot run with {asked}: {error}") from None
         try:
             trainer.fit(module, ckpt_path=folder / "last.ckpt" if resume else None, weights_only=True)
         except SystemExit:

@@ -1,6 +1,6 @@
 """What a recipe may say of training."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -30,7 +30,7 @@ class TrainingSettings(Settings):
     accelerator: str = "auto"
     devices: int | str = "auto"
     nodes: int = Field(default=1, gt=0)
-    precision: str = "32-true"
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
 
     @field_validator("selection_split")
     @classmethod
