@@ -123,8 +123,6 @@ PER_LABEL: dict[str, Callable[[Counts, LabelKind], NDArray[np.float64]]] = {
 }
 """One number per class."""
 
-METRICS = (*AVERAGES, *PER_LABEL)
-
 
 def _ratio(part: NDArray, whole: NDArray) -> NDArray[np.float64]:
     return np.divide(part, whole, out=np.zeros(np.broadcast_shapes(part.shape, whole.shape)), where=whole > 0)

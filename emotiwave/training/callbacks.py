@@ -115,9 +115,12 @@ class RunFiles(Checkpoint):
         if trainer.is_global_zero:
             self._write_history()
         scratch = self.folder / f".last.ckpt.{os.getpid()}.tmp"
-        trainer.save_checkpoint(scratch)
-        if trainer.is_global_zero:
-            os.replace(scratch, self.folder / "last.ckpt")
+        try:
+            trainer.save_checkpoint(scratch)
+            if trainer.is_global_zero:
+                os.replace(scratch, self.folder / "last.ckpt")
+        finally:
+            scratch.unlink(missing_ok=True)
 
     @staticmethod
     def _over_processes(trainer: Trainer, count: int) -> int:
