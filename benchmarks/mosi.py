@@ -28,6 +28,8 @@ from emotiwave.types import Corpus, Predictions, all_configurations
 RECIPE = "recipes/mosi.toml"
 MODELS = ("bottleneck", "late", "lstm_concat")
 SEEDS = range(5)
+SHRINKAGE = 0.01
+"""Strong; it gives this baseline about its published figures (66.7 accuracy), which scikit-learn's default does not."""
 
 
 def logistic_regression(corpus: Corpus) -> Predictions:
@@ -43,7 +45,7 @@ def logistic_regression(corpus: Corpus) -> Predictions:
             ],
             axis=1,
         )
-        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=SHRINKAGE, max_iter=5000))
         model.fit(features[train], label[train])
         logits[configuration] = np.log(np.clip(model.predict_proba(features[test]), 1e-9, 1)).astype(np.float32)
     return Predictions(
