@@ -1,5 +1,6 @@
 """Training: exact resume, randomness, modality dropout, statistics, losses, refusals."""
 
+import json
 import os
 import signal
 import subprocess
@@ -66,36 +67,48 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: 
 
 
 KILLED_RUN = """
-import os, signal, sys
+import json, os, signal, sys
 from pathlib import Path
 from emotiwave.training.module import TrainingModule
 from tests.made import small_corpus
 from tests.test_training import trained
 
 step = TrainingModule.training_step
+killed_in, settings = int(sys.argv[2]), json.loads(sys.argv[3])
 def step_then_die(self, batch, index):
-    if self.current_epoch == 2 and index == 1:
+    if self.current_epoch == killed_in and index == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     return step(self, batch, index)
 TrainingModule.training_step = step_then_die
-trained(small_corpus(), Path(sys.argv[1]), name="bottleneck", epochs=4)
+trained(small_corpus(), Path(sys.argv[1]), **settings)
 """
 
 
-def test_a_run_killed_in_an_epoch_resumes_to_the_weights_of_one_never_interrupted(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("killed_in", "settings"),
+    [
+        (2, {"name": "bottleneck", "epochs": 4}),
+        (1, {"name": "late", "epochs": 20, "patience": 2, "learning_rate": 0.03}),  # stops early, after the resume
+    ],
+)
+def test_a_run_killed_in_an_epoch_resumes_to_the_weights_of_one_never_interrupted(
+    tmp_path: Path, killed_in: int, settings: dict
+) -> None:
     corpus = small_corpus()
     root = Path(__file__).parents[1]
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED_RUN, str(tmp_path / "killed")],
+        [sys.executable, "-c", KILLED_RUN, str(tmp_path / "killed"), str(killed_in), json.dumps(settings)],
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root)},
     )
     assert killed.returncode == -signal.SIGKILL
-    assert (tmp_path / "killed" / "history.csv").read_text().count("\n") == 1 + 2  # header and two finished epochs
-    resumed = trained(corpus, tmp_path / "killed", name="bottleneck", epochs=4, resume=True)
-    straight = trained(corpus, tmp_path / "straight", name="bottleneck", epochs=4)
+    assert (tmp_path / "killed" / "history.csv").read_text().count("\n") == 1 + killed_in  # header, finished epochs
+    resumed = trained(corpus, tmp_path / "killed", **settings, resume=True)
+    straight = trained(corpus, tmp_path / "straight", **settings)
     assert_same_weights(tmp_path / "killed", tmp_path / "straight")
     assert resumed == straight
+    assert resumed.n_epochs > killed_in
+    assert (resumed.n_epochs < settings["epochs"]) == ("patience" in settings)
     ends = [torch.load(tmp_path / run / "last.ckpt", weights_only=True) for run in ("killed", "straight")]
     for name, value in ends[0]["state_dict"].items():
         assert torch.equal(value, ends[1]["state_dict"][name]), name
