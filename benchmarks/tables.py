@@ -99,6 +99,7 @@ def results_page(folder: Path) -> str:
         evaluate=mosi["seconds"]["evaluate all"] / (len(ROWS) * 5),
         store=store,
         step=step,
+        threads=mosi["threads"],
         settings=settings_table(settings),
         rank=rank_of(chosen, settings),
     )
