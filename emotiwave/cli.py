@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from emotiwave.types import Score
 
 INTERRUPTED = 130
+SHOWN = {
+    "mae": ("macro_f1", "mae", "pearson"),
+    "uar": ("macro_f1", "accuracy"),
+    "macro_f1": ("macro_f1", "weighted_accuracy", "weighted_f1"),
+}
+"""The metrics of a printed table, by one that tells continuous, categorical and multilabel scores apart."""
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -41,15 +47,100 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
         raise typer.Exit()
 
 
+data = typer.Typer(no_args_is_help=True, help="Look into feature files, and prepare them for training.")
+app.add_typer(data, name="data")
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key: --set training.seed=3.")
+]
+
+
+@data.command()
+def inspect(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help=".csd files, MMSA .pkl files, .npz archives, feature stores, or folders of them."),
+    ],
+    folds: Annotated[
+        Path | None, typer.Option(help="The ids of each split; standard_folds.json among the files by default.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page with pictures there.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print findings and facts as JSON.")] = False,
+) -> None:
+    """Find what would hurt a model in feature files and labels; exits with 1 where a person must decide."""
+    from emotiwave import api
+    from emotiwave.doctor.inspection import to_json
+    from emotiwave.doctor.layout import summary, tables
+
+    found = api.inspect(files, folds=folds, html=html, console=stderr)
+    if as_json:
+        print(to_json(found))
+    else:
+        for table in tables(found):
+            stdout.print(table)
+        stdout.print(summary(found), highlight=False)
+        if html is not None:
+            stdout.print(f"page: {html}", highlight=False, soft_wrap=True)
+    if found.needs_decision:
+        raise typer.Exit(1)
+
+
+@data.command()
+def export(
+    source: Annotated[str, typer.Argument(help="A feature store, a recipe file, or the name of a shipped recipe.")],
+    out: Annotated[Path, typer.Argument(help="The .pkl file to write.")],
+    aligned: Annotated[
+        bool, typer.Option("--aligned", help="The modalities share their frames (prepare with features.align=words).")
+    ] = False,
+    overrides: Overrides = None,
+) -> None:
+    """Write a corpus as an MMSA pickle: dicts, lists and arrays only."""
+    from emotiwave import api
+
+    for what, counts in api.export_mmsa(source, out, aligned=aligned, overrides=overrides or ()).items():
+        for name, count in counts.items():
+            stdout.print(f"{what} {name:40} {count}", highlight=False, soft_wrap=True)
+    stdout.print(f"{out}: written", highlight=False, soft_wrap=True)
+
+
+@data.command()
+def prepare(
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe file, or the name of a shipped recipe (`emotiwave list recipes`).")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The folder of the store; by default where the recipe looks for it.")
+    ] = None,
+    overrides: Overrides = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="How many processes work at once; by default one per core.")
+    ] = None,
+) -> None:
+    """Prepare the feature store of a recipe: segments cut, aligned or pooled, masked, counted."""
+    from emotiwave import api
+
+    try:
+        prepared = api.prepare(recipe, out=out, overrides=overrides or (), processes=processes, console=stderr)
+    except KeyboardInterrupt:
+        stderr.print("\nStopped. The same command goes on where it was.", highlight=False)
+        raise typer.Exit(INTERRUPTED) from None
+    for name, count in prepared.counts.items():
+        stdout.print(f"{name:60} {count}", highlight=False, soft_wrap=True)
+    for error in prepared.errors:
+        stderr.print(
+            f"error row: {error['video']} ({error['modality']}): {error['error']}", style="yellow", soft_wrap=True
+        )
+    state = "was up to date" if prepared.was_ready else "is ready"
+    resumed = f"; {prepared.n_resumed} videos were there from an earlier start" if prepared.n_resumed else ""
+    stdout.print(f"{prepared.folder}: the feature store {state}{resumed}", highlight=False, soft_wrap=True)
+
+
 @app.command()
 def train(
     recipe: Annotated[
         str, typer.Argument(help="A recipe file, or the name of a shipped recipe (`emotiwave list recipes`).")
     ],
     out: Annotated[Path, typer.Option("--out", help="The run folder to make.")],
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key: --set training.seed=3.")
-    ] = None,
+    overrides: Overrides = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished epoch in OUT.")] = False,
 ) -> None:
     """Train a recipe into a run folder."""
@@ -107,10 +198,10 @@ def report(
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for the demo's files.")] = Path("emotiwave-demo"),
 ) -> None:
-    """Go the whole way in about a minute, offline: made corpus, two models, seven configurations, report."""
+    """Go the whole way offline: made .csd files, doctor, store, two models, seven configurations, report."""
     from emotiwave import api
 
-    stderr.print("A made corpus of six emotions; bottleneck learns with modality dropout, lstm_concat without.")
+    stderr.print("Six emotions in made .csd files; bottleneck learns with modality dropout, lstm_concat without.")
     try:
         scores, page = api.demo(out, console=stderr)
     except KeyboardInterrupt:
@@ -180,7 +271,8 @@ def _print_scores(scores: "list[Score]") -> None:
     models = list(dict.fromkeys(row.model for row in scores))
     with_interval = len({row.model for row in scores if row.seed is not None}) == 1
     summarised = {row.model for row in scores if row.sd is not None}
-    for metric in ("macro_f1", "accuracy"):
+    scored = {row.metric for row in scores}
+    for metric in next(shown for known, shown in SHOWN.items() if known in scored):
         table = Table(
             title=f"{metric} on {scores[0].dataset} {scores[0].split}, n = {scores[0].n}", title_justify="left"
         )

@@ -1,5 +1,6 @@
 """Recipes: TOML tables checked against the settings of each stage; unknown keys are refused, the nearest is named."""
 
+import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -10,19 +11,26 @@ from typing import Any, TypeVar, get_args
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
-from emotiwave.datasets import DATASETS
+from emotiwave.datasets import DATASETS, RecordedDataset
 from emotiwave.datasets.splits import check_leakage
-from emotiwave.errors import ConfigError, unknown_name
+from emotiwave.errors import ConfigError, DatasetError, unknown_name
 from emotiwave.evaluation.settings import EvaluationSettings
-from emotiwave.features.store import open_store
+from emotiwave.features.prepare import is_up_to_date
+from emotiwave.features.settings import FeatureSettings
+from emotiwave.features.store import open_store, store_bytes
 from emotiwave.models import MODELS
 from emotiwave.models.fusion import ModelSettings
+from emotiwave.recordings import Recordings
 from emotiwave.settings import AbsolutePath, Settings
 from emotiwave.training.settings import TrainingSettings
 from emotiwave.types import Corpus
 
 SHIPPED = Path(__file__).parent / "recipes"
-TABLES = ("dataset", "model", "training", "evaluation")
+STORES = Path("emotiwave-stores")
+"""Where feature stores go that are given no place."""
+TABLES = ("dataset", "features", "model", "training", "evaluation")
+VERIFIED_BYTES = 2**30
+"""Stores up to this size are read through and checked against their hash whenever they are opened."""
 Table = TypeVar("Table", bound=Settings)
 
 
@@ -34,10 +42,15 @@ class StoreSettings(Settings):
 
 @dataclass(frozen=True)
 class Recipe:
-    """One experiment. ``dataset_name`` is None where ``dataset`` names a feature store."""
+    """One experiment.
+
+    ``dataset_name`` is None where ``dataset`` names a feature store. ``features`` says how the store of a corpus of
+    recordings is prepared, and is None for all others.
+    """
 
     dataset_name: str | None
     dataset: Settings
+    features: FeatureSettings | None
     model: ModelSettings
     training: TrainingSettings
     evaluation: EvaluationSettings
@@ -46,20 +59,56 @@ class Recipe:
         """Read the corpus; a store is checked against its content hash, and no video or speaker may be in two splits.
 
         Raises:
-            EmotiwaveError: If the data is missing, damaged, or leaks between splits.
+            EmotiwaveError: If the data is missing, not prepared, damaged, or leaks between splits.
         """
         if isinstance(self.dataset, StoreSettings):
-            corpus = open_store(self.dataset.store, verify=True)
+            corpus = open_store(self.dataset.store, verify=store_bytes(self.dataset.store) <= VERIFIED_BYTES)
+        elif self.features is not None:
+            store = self.store
+            if not is_up_to_date(store, self.prepared_tables()):
+                raise DatasetError(f"{store}: no feature store of this recipe; make it with `emotiwave data prepare`")
+            corpus = open_store(store, verify=store_bytes(store) <= VERIFIED_BYTES)
         else:
-            corpus = DATASETS[str(self.dataset_name)].load(self.dataset)
+            corpus = self._load()
+            if isinstance(corpus, Recordings):
+                raise ConfigError(f"{self.dataset_name}: needs a [features] table")
         check_leakage(corpus.utterances, corpus=corpus.name)
         return corpus
+
+    def load_recordings(self) -> Recordings:
+        """Read labels and folds of a corpus of recordings.
+
+        Raises:
+            ConfigError: If the corpus needs no preparation.
+            EmotiwaveError: If its files are missing or damaged.
+        """
+        loaded = None if isinstance(self.dataset, StoreSettings) else self._load()
+        if not isinstance(loaded, Recordings):
+            raise ConfigError(f"{self.dataset_name or 'a feature store'} needs no preparation; train on it as it is")
+        return loaded
+
+    @property
+    def store(self) -> Path:
+        """The folder of the feature store that the corpus is prepared into."""
+        if self.features is not None and self.features.store is not None:
+            return self.features.store
+        described = json.dumps(self.prepared_tables(), sort_keys=True)
+        return (STORES / f"{self.dataset_name}-{hashlib.sha256(described.encode()).hexdigest()[:10]}").absolute()
+
+    def prepared_tables(self) -> dict[str, Any]:
+        """What the content of a prepared store depends on."""
+        features = {} if self.features is None else _plain(self.features.model_copy(update={"store": None}))
+        return {"dataset": {"name": self.dataset_name} | _plain(self.dataset), "features": features}
+
+    def _load(self) -> Corpus | Recordings:
+        return DATASETS[str(self.dataset_name)].load(self.dataset)
 
     def tables(self) -> dict[str, dict[str, Any]]:
         """Every table with every key, as a recipe would write them."""
         name = {"name": self.dataset_name} if self.dataset_name else {}
         return {
             "dataset": name | _plain(self.dataset),
+            **({} if self.features is None else {"features": _plain(self.features) | {"store": str(self.store)}}),
             "model": _plain(self.model),
             "training": _plain(self.training),
             "evaluation": _plain(self.evaluation),
@@ -111,6 +160,7 @@ def parse_recipe(tables: Mapping[str, Any], *, source: str) -> Recipe:
         if not isinstance(table, Mapping):
             raise ConfigError(f"{source}: {name} must be a table; got {table!r}")
     dataset_name, dataset = _parse_dataset(dict(tables.get("dataset", {})), source)
+    features = _parse_features(dataset_name, tables, source)
     model = _parse(ModelSettings, tables.get("model", {}), f"{source}: [model]")
     if model.name not in MODELS:
         raise ConfigError(f"{source}: [model] {unknown_name('model', model.name, MODELS)}")
@@ -121,7 +171,7 @@ def parse_recipe(tables: Mapping[str, Any], *, source: str) -> Recipe:
             f"{source}: training.selection_split and evaluation.split are both {evaluation.split!r}; a model is never "
             "scored on the data that chose it"
         )
-    return Recipe(dataset_name=dataset_name, dataset=dataset, model=model, training=training, evaluation=evaluation)
+    return Recipe(dataset_name, dataset, features, model, training, evaluation)
 
 
 def _parse_dataset(table: dict[str, Any], source: str) -> tuple[str | None, Settings]:
@@ -136,6 +186,18 @@ def _parse_dataset(table: dict[str, Any], source: str) -> tuple[str | None, Sett
     if not isinstance(name, str) or name not in DATASETS:
         raise ConfigError(f"{where} {unknown_name('dataset', str(name), DATASETS)}")
     return name, _parse(DATASETS[name].settings, table, where)
+
+
+def _parse_features(dataset_name: str | None, tables: Mapping[str, Any], source: str) -> FeatureSettings | None:
+    is_recorded = isinstance(DATASETS.get(dataset_name or ""), RecordedDataset)
+    if is_recorded:
+        return _parse(FeatureSettings, tables.get("features", {}), f"{source}: [features]")
+    if "features" in tables:
+        raise ConfigError(
+            f"{source}: [features] says how recordings are prepared, but {dataset_name or 'a feature store'} holds "
+            "prepared features; take the table out"
+        )
+    return None
 
 
 def _parse(settings: type[Table], table: Mapping[str, Any], where: str) -> Table:

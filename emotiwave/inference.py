@@ -8,7 +8,7 @@ import torch
 from emotiwave.batch import collate
 from emotiwave.errors import CheckpointError, DatasetError
 from emotiwave.models.fusion import FusionModel
-from emotiwave.types import Configuration, Corpus, Predictions, all_configurations
+from emotiwave.types import Configuration, Corpus, LabelSet, Predictions, all_configurations
 
 BATCH_SIZE = 64
 
@@ -17,12 +17,11 @@ def check_fit(model: FusionModel, corpus: Corpus) -> None:
     """Refuse data that the model was not built for.
 
     Raises:
-        DatasetError: If classes or modalities differ.
+        DatasetError: If classes, ranges of values or modalities differ.
     """
     if model.spec.label_set != corpus.label_set:
         raise DatasetError(
-            f"the model answers {', '.join(model.spec.label_set.names)} ({model.spec.label_set.kind}); "
-            f"{corpus.name} has {', '.join(corpus.label_set.names)} ({corpus.label_set.kind})"
+            f"the model answers {_describe(model.spec.label_set)}; {corpus.name} has {_describe(corpus.label_set)}"
         )
     for name in model.modalities:
         if corpus.sizes.get(name) != model.spec.sizes[name]:
@@ -30,6 +29,13 @@ def check_fit(model: FusionModel, corpus: Corpus) -> None:
                 f"the model needs {name} with {model.spec.sizes[name]} features; {corpus.name} has "
                 + ", ".join(f"{m} ({size})" for m, size in corpus.sizes.items())
             )
+
+
+def _describe(labels: LabelSet) -> str:
+    if labels.ranges is None:
+        return f"{', '.join(labels.names)} ({labels.kind})"
+    ranges = (f"{name} from {low:g} to {high:g}" for name, (low, high) in zip(labels.names, labels.ranges, strict=True))
+    return f"{', '.join(ranges)} ({labels.kind})"
 
 
 @torch.inference_mode()

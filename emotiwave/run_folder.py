@@ -14,11 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from emotiwave.calibration import Thresholds, has_thresholds
+from emotiwave.cautions import cautions
 from emotiwave.config import Recipe, read_recipe
 from emotiwave.errors import CheckpointError, ConfigError, DatasetError
-from emotiwave.metrics import decide
-from emotiwave.models.checkpoint import replace_file
-from emotiwave.types import Corpus, Predictions, Score
+from emotiwave.files import replace_file
+from emotiwave.metrics.counts import decide
+from emotiwave.types import Corpus, LabelSet, Predictions, Score
 
 if TYPE_CHECKING:
     from emotiwave.training.fit import TrainingSummary
@@ -49,7 +51,7 @@ def go_on_with_run(folder: Path, recipe: Recipe) -> None:
     """Take the recipe's way of evaluating, and drop the scores of an unfinished model."""
     replace_file(folder / "config.toml", recipe.to_toml().encode())
     if not is_finished(folder):
-        for name in ("scores.jsonl", "predictions.parquet", "report.html"):
+        for name in ("scores.jsonl", "predictions.parquet", "thresholds.json", "report.html"):
             (folder / name).unlink(missing_ok=True)
 
 
@@ -176,25 +178,49 @@ def write_scores(scores: Sequence[Score], folder: Path) -> None:
     replace_file(folder / "scores.jsonl", ("\n".join(lines) + "\n").encode())
 
 
-def write_predictions(predictions: Predictions, folder: Path) -> None:
-    """Write ``predictions.parquet``: a row per utterance and configuration with truth, decision and probabilities."""
-    names, kind = predictions.label_set.names, predictions.label_set.kind
+def write_predictions(predictions: Predictions, folder: Path, thresholds: Thresholds | None = None) -> None:
+    """Write ``predictions.parquet``: a row per utterance and configuration with truth, decision and answers.
+
+    Columns ``probability_NAME``, and truth and decision as class names; of continuous labels ``value_NAME``, and truth
+    and decision as lists of values, the decision clipped to the ranges.
+    """
+    labels = predictions.label_set
+    tuned = thresholds.by_configuration if thresholds else {}
+    column = "value" if labels.kind == "continuous" else "probability"
     tables = []
     for configuration in predictions.logits:
-        probabilities = predictions.probabilities(configuration)
+        answers = predictions.answers(configuration)
         columns: dict[str, Any] = {
             "id": predictions.ids,
             "group": predictions.groups,
             "split": [predictions.split] * len(predictions.ids),
             "configuration": [str(configuration)] * len(predictions.ids),
-            "truth": _name_labels(predictions.targets > 0, names, kind),
-            "decision": _name_labels(decide(probabilities, kind), names, kind),
+            "truth": _label_column(predictions.targets, labels),
+            "decision": _label_column(_decisions(answers, labels, tuned.get(configuration)), labels),
         }
-        columns |= {f"probability_{name}": probabilities[:, k] for k, name in enumerate(names)}
+        columns |= {f"{column}_{name}": answers[:, k] for k, name in enumerate(labels.names)}
         tables.append(pa.table(columns))
     sink = pa.BufferOutputStream()
     pq.write_table(pa.concat_tables(tables), sink)
     replace_file(folder / "predictions.parquet", sink.getvalue().to_pybytes())
+
+
+def write_thresholds(thresholds: Thresholds | None, folder: Path) -> None:
+    """Write ``thresholds.json``, those that decided; without tuned ones, drop the file of an earlier evaluation."""
+    if thresholds is None:
+        (folder / "thresholds.json").unlink(missing_ok=True)
+        return
+    named = [(k, name) for k, name in enumerate(thresholds.label_set.names) if has_thresholds(thresholds.label_set)[k]]
+    described = {
+        "split": thresholds.split,
+        "n": thresholds.n,
+        "objective": "f1",
+        "thresholds": {
+            str(configuration): {name: float(row[k]) for k, name in named}
+            for configuration, row in thresholds.by_configuration.items()
+        },
+    }
+    replace_file(folder / "thresholds.json", json.dumps(described, indent=1).encode() + b"\n")
 
 
 def _is_leftover(file: Path) -> bool:
@@ -209,9 +235,15 @@ def _read_tables(path: Path) -> dict[str, dict[str, Any]]:
         raise CheckpointError(f"{path}: cannot be read ({error}); train the run again") from None
 
 
-def _name_labels(holds: Any, names: Sequence[str], kind: str) -> pa.Array:
-    chosen = [[name for name, yes in zip(names, row, strict=True) if yes] for row in holds]
-    if kind == "multilabel":
+def _decisions(answers: Any, labels: LabelSet, thresholds: Any) -> Any:
+    return answers if labels.kind == "continuous" else decide(answers, labels, thresholds)
+
+
+def _label_column(rows: Any, labels: LabelSet) -> pa.Array:
+    if labels.kind == "continuous":
+        return pa.array(rows.astype(float).tolist(), type=pa.list_(pa.float64()))
+    chosen = [[name for name, yes in zip(labels.names, row, strict=True) if yes] for row in rows > 0]
+    if labels.kind == "multilabel":
         return pa.array(chosen, type=pa.list_(pa.string()))
     return pa.array([row[0] for row in chosen], type=pa.string())
 
@@ -231,6 +263,7 @@ def _describe(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
             "task": corpus.task,
             "licence": corpus.licence,
             "digest": corpus.digest,
+            "counts": dict(corpus.counts),
             "label_set": asdict(corpus.label_set),
             "splits": {split: {"utterances": n, "groups": groups[split]} for split, n in splits.items()},
             "modalities": {
@@ -238,6 +271,7 @@ def _describe(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
                 for name, sequence in corpus.sequences.items()
             },
         },
+        "cautions": cautions(recipe),
         "seed": recipe.training.seed,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",

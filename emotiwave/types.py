@@ -5,11 +5,12 @@ Frozen dataclasses over plain Python and numpy; nothing here imports torch.
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,8 @@ from scipy.special import expit, softmax
 from emotiwave.errors import DatasetError, unknown_name
 from emotiwave.sequences import ComputationalSequence, first_duplicate
 
-LabelKind = Literal["categorical", "multilabel"]
-Label = str | tuple[str, ...]
+LabelKind = Literal["categorical", "multilabel", "continuous"]
+Label = str | tuple[str, ...] | tuple[float, ...]
 
 CONSTANT = "constant"
 """The model name of score rows for the best answer that looks at nothing."""
@@ -40,8 +41,9 @@ class Segment:
 class Utterance:
     """One labelled stretch of speech.
 
-    ``label`` is one class name (categorical) or a tuple of class names, perhaps empty (multilabel).
-    ``intensity`` is the corpus's own continuous rating where it has one; MOSI: sentiment from -3 to 3.
+    ``label`` is one class name (categorical), a tuple of class names, perhaps empty (multilabel), or a value per label
+    (continuous). ``ratings`` are the corpus's own continuous ratings by name, whatever the task; MOSI: ``sentiment``
+    from -3 to 3.
     """
 
     id: str
@@ -52,7 +54,11 @@ class Utterance:
     language: str | None = None
     transcript: str | None = None
     segment: Segment | None = None
-    intensity: float | None = None
+    ratings: Mapping[str, float] | None = field(default=None, hash=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values by name, for JSON and tables (`dataclasses.asdict` takes ten times as long)."""
+        return vars(self) | {"segment": vars(self.segment).copy() if self.segment else None}
 
     @property
     def group(self) -> str:
@@ -62,32 +68,85 @@ class Utterance:
 
 @dataclass(frozen=True)
 class LabelSet:
-    """The classes of a task: exactly one holds (categorical) or any number hold (multilabel)."""
+    """What a task asks: which one class holds (categorical), which ones hold (multilabel), or how much (continuous).
+
+    ``ranges`` holds the lowest and the highest value of each continuous label, and is None for classes. A range goes
+    from zero (how much of something there is) or crosses zero (between two opposites), so that every continuous label
+    can also be read as a decision.
+    """
 
     kind: LabelKind
     names: tuple[str, ...]
+    ranges: tuple[tuple[float, float], ...] | None = None
 
     def __post_init__(self) -> None:
         if len(self.names) < (2 if self.kind == "categorical" else 1):
             raise DatasetError(f"a {self.kind} label set needs more classes than {list(self.names)}")
         if len(set(self.names)) != len(self.names):
             raise DatasetError(f"class names must differ; got {list(self.names)}")
+        if (self.kind == "continuous") != (self.ranges is not None):
+            needs = "needs ranges, one per label" if self.kind == "continuous" else "has no ranges"
+            raise DatasetError(f"a {self.kind} label set {needs}; got {self.ranges}")
+        if self.ranges is not None and len(self.ranges) != len(self.names):
+            raise DatasetError(f"{len(self.names)} labels need as many ranges; got {len(self.ranges)}")
+        for name, (low, high) in zip(self.names, self.ranges or (), strict=False):
+            if not (low <= 0 < high and math.isfinite(low) and math.isfinite(high)):
+                raise DatasetError(
+                    f"label {name!r} ranges from {low} to {high}; expected a finite range from 0 or across 0, so shift "
+                    "the values (by the middle of a scale between opposites, by the low end of an intensity)"
+                )
+
+    @property
+    def bounds(self) -> NDArray[np.float64]:
+        """Lowest and highest values ``(2, n_labels)`` of continuous labels.
+
+        Raises:
+            DatasetError: If the labels are classes, which have none.
+        """
+        if self.ranges is None:
+            raise DatasetError(f"{self.kind} labels have no range of values")
+        return np.array(self.ranges, dtype=np.float64).T
 
     def encode(self, label: Label) -> NDArray[np.float32]:
-        """Turn a label into a target of shape ``(n_classes,)``: one-hot, or 0/1 per class.
+        """Turn a label into a target of shape ``(n_classes,)``: one-hot, 0/1 per class, or the values themselves.
 
         Raises:
             DatasetError: If the label is outside the set.
         """
+        if self.ranges is not None:
+            return self._encode_values(label)
         if (self.kind == "categorical") != isinstance(label, str):
             raise DatasetError(f"label {label!r} does not fit a {self.kind} label set")
         chosen = (label,) if isinstance(label, str) else label
         target = np.zeros(len(self.names), dtype=np.float32)
         for name in chosen:
             if name not in self.names:
-                raise DatasetError(unknown_name("label", name, self.names))
-            target[self.names.index(name)] = 1.0
+                raise DatasetError(unknown_name("label", str(name), self.names))
+            target[self.names.index(str(name))] = 1.0
         return target
+
+    def _encode_values(self, label: Label) -> NDArray[np.float32]:
+        if isinstance(label, str) or any(isinstance(value, str) for value in label):
+            raise DatasetError(f"label {label!r} does not fit a continuous label set")
+        if len(label) != len(self.names):
+            raise DatasetError(f"label {label!r} has {len(label)} values; expected {len(self.names)}, one per label")
+        for name, value, low, high in zip(self.names, label, *self.bounds, strict=True):
+            if not np.float32(low) <= np.float32(value) <= np.float32(high):  # as targets are kept; also false of NaN
+                raise DatasetError(f"{name} is {value}; expected a value from {low:g} to {high:g}")
+        return np.array(label, dtype=np.float32)
+
+
+def read_label_set(described: Mapping[str, Any]) -> LabelSet:
+    """Make a label set of what JSON holds of one: ``kind``, ``names`` and, of continuous labels, ``ranges``.
+
+    Raises:
+        KeyError: If something is missing.
+        DatasetError: If it is no label set.
+    """
+    ranges = described.get("ranges")
+    if ranges is not None:
+        ranges = tuple((float(low), float(high)) for low, high in ranges)
+    return LabelSet(described["kind"], tuple(described["names"]), ranges)
 
 
 @dataclass(frozen=True)
@@ -117,8 +176,8 @@ def all_configurations(modalities: Iterable[str]) -> tuple[Configuration, ...]:
 class Corpus:
     """Utterances with labels and splits, and one computational sequence per modality.
 
-    ``posteriors`` holds the Bayes-optimal class probabilities ``(utterances, n_classes)`` per configuration, for made
-    corpora that know them.
+    ``posteriors`` holds the Bayes-optimal class probabilities ``(utterances, n_classes)`` per configuration, or the
+    posterior means of continuous labels, for made corpora that know them.
     """
 
     name: str
@@ -128,6 +187,7 @@ class Corpus:
     utterances: tuple[Utterance, ...]
     sequences: Mapping[str, ComputationalSequence]
     posteriors: Mapping[str, NDArray[np.float64]] | None = None
+    counts: Mapping[str, int | float | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.utterances:
@@ -161,7 +221,7 @@ class Corpus:
 
     @cached_property
     def targets(self) -> NDArray[np.float32]:
-        """Targets ``(utterances, n_classes)``: one-hot, or 0/1 per class."""
+        """Targets ``(utterances, n_classes)``: one-hot, 0/1 per class, or values."""
         rows = []
         for utterance in self.utterances:
             try:
@@ -194,7 +254,8 @@ class Corpus:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of utterances, label set and every sequence: what a run trained on."""
-        described = [self.label_set.kind, self.label_set.names, [asdict(u) for u in self.utterances]]
+        labels = self.label_set
+        described = [labels.kind, labels.names, labels.ranges, [u.to_dict() for u in self.utterances]]
         sha = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
         for name in sorted(self.sequences):
             sha.update(f"{name}:{self.sequences[name].digest}".encode())
@@ -207,8 +268,8 @@ class Score:
 
     ``condition`` is ``configuration`` (one set of available modalities), ``mean``, ``mean_incomplete`` or
     ``retention`` (incomplete mean over complete). ``label`` names a class, or is None for an average over classes.
-    ``value`` lies in 0-1 (retention may exceed 1). ``seed`` is None for baselines and for means over seeds, and only
-    those means have an ``sd``.
+    ``value`` lies in 0-1 (retention may exceed 1), but ``pearson`` in -1 to 1 and ``mae``, where lower is better, in
+    units of the label. ``seed`` is None for baselines and for means over seeds, and only those means have an ``sd``.
     """
 
     model: str
@@ -244,8 +305,20 @@ class Predictions:
     """Frames per modality that held NaN or infinity, and so were not observed."""
 
     def probabilities(self, configuration: Configuration) -> NDArray[np.float64]:
-        """Class probabilities ``(utterances, n_classes)``: softmax (categorical) or sigmoid per class."""
+        """Class probabilities ``(utterances, n_classes)``: softmax (categorical) or sigmoid per class.
+
+        Raises:
+            DatasetError: If the labels are continuous.
+        """
         logits = self.logits[configuration].astype(np.float64)
+        if self.label_set.kind == "continuous":
+            raise DatasetError("continuous labels have values, not probabilities; ask for `answers`")
         if self.label_set.kind == "multilabel":
             return expit(logits)
         return softmax(logits, axis=1)
+
+    def answers(self, configuration: Configuration) -> NDArray[np.float64]:
+        """What is scored ``(utterances, n_classes)``: probabilities, or continuous values clipped to their range."""
+        if self.label_set.kind != "continuous":
+            return self.probabilities(configuration)
+        return np.clip(self.logits[configuration].astype(np.float64), *self.label_set.bounds)

@@ -13,7 +13,10 @@ SIZES = {"text": 5, "audio": 4, "vision": 3}
 LABEL_SETS = {
     "categorical": LabelSet("categorical", ("anger", "fear", "neutral")),
     "multilabel": LabelSet("multilabel", ("anger", "fear")),
+    "continuous": LabelSet("continuous", ("sentiment", "fear"), ((-3.0, 3.0), (0.0, 3.0))),
 }
+VALUES = torch.tensor([[-2.0, 0.0], [0.4, 1.5], [3.0, 0.25]])
+"""Truths of continuous labels, in turn."""
 
 
 def small_corpus(**settings: object) -> Corpus:
@@ -49,6 +52,8 @@ def made_batch(n: int = 6, kind: str = "categorical", seed: int = 1, missing: bo
     n_classes = len(LABEL_SETS[kind].names)
     targets = torch.zeros(n, n_classes)
     targets[torch.arange(n), torch.arange(n) % n_classes] = 1.0
+    if kind == "continuous":
+        targets = VALUES[torch.arange(n) % len(VALUES)]
     return Batch(tuple(f"u{i}" for i in range(n)), inputs, mask, targets, dict.fromkeys(SIZES, 0))
 
 

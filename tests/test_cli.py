@@ -1,8 +1,11 @@
 """The command line as a user meets it: help, errors, exit codes, JSON. No traceback, whatever is wrong."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from emotiwave import cli
 from emotiwave.features.store import write_store
 from emotiwave.types import Score
 from tests.made import small_corpus
+from tests.made_mosei_files import FILES, made_arrays, write_arrays
 
 SMALL = ["dataset.n_train=48", "dataset.n_validation=16", "dataset.n_test=16", "training.epochs=2", "model.name=late"]
 
@@ -75,6 +79,22 @@ def test_evaluate_prints_a_table_and_what_to_do_next(trained: Path, capsys) -> N
     assert code == 0
     for word in ("text+audio+vision", "mean incomplete", "retention", "macro_f1", "accuracy", "next: emotiwave report"):
         assert word in out
+
+
+@pytest.mark.parametrize(
+    ("metrics", "shown"),
+    [
+        (("macro_f1", "accuracy", "uar", "weighted_f1"), ["macro_f1", "accuracy"]),
+        (
+            ("macro_f1", "weighted_accuracy", "weighted_f1", "accuracy"),
+            ["macro_f1", "weighted_accuracy", "weighted_f1"],
+        ),
+        (("macro_f1", "mae", "pearson", "accuracy_2"), ["macro_f1", "mae", "pearson"]),
+    ],
+)
+def test_printed_tables_are_those_of_the_kind_of_label(metrics, shown, capsys) -> None:
+    cli._print_scores([Score("m", "made", "test", "mean", None, x, None, 0.5, None, None, 8, 0) for x in metrics])
+    assert [word for word in capsys.readouterr().out.split() if word in metrics] == shown
 
 
 def test_report_names_its_page(trained: Path, capsys, tmp_path: Path) -> None:
@@ -198,3 +218,124 @@ def test_an_internal_fault_is_said_to_be_one(capsys, monkeypatch) -> None:
     code, _, err = run(capsys, "list", "models")
     assert code == 1
     assert "internal error: ZeroDivisionError: planted" in err
+
+
+# --- data prepare
+
+
+@pytest.fixture(scope="module")
+def mosei(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_arrays(made_arrays(), tmp_path_factory.mktemp("mosei"))
+
+
+def prepare_words(mosei: Path, *more: str) -> list[str]:
+    return ["data", "prepare", "mosei_lstm_concat", "--set", f"dataset.root={mosei}", *more]
+
+
+def test_data_prepare_prints_its_counts_and_leaves_a_finished_store_alone(
+    mosei: Path, capsys, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = prepare_words(mosei, "--processes", "1")
+    code, out, err = run(capsys, *words)
+    assert (code, err) == (0, "")
+    assert [line.split()[-1] for line in out.splitlines() if line.startswith("train utterances")] == ["36"]
+    (store,) = (tmp_path / "emotiwave-stores").iterdir()
+    assert out.splitlines()[-1] == f"{store}: the feature store is ready"
+    code, again, _ = run(capsys, *words)
+    assert (code, again.splitlines()[-1]) == (0, f"{store}: the feature store was up to date")
+    assert again.splitlines()[:-1] == out.splitlines()[:-1]
+    code, out, _ = run(capsys, *words, "--out", str(tmp_path / "mine"))
+    assert (code, out.splitlines()[-1]) == (0, f"{tmp_path / 'mine'}: the feature store is ready")
+
+
+def test_data_prepare_shows_a_row_for_every_error(capsys, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    arrays = made_arrays()
+    arrays["audio"]["v04"] = np.ones((5, 9), np.float32), arrays["audio"]["v04"][1][:5]
+    code, out, err = run(capsys, *prepare_words(write_arrays(arrays, tmp_path / "data"), "--processes", "1"))
+    assert code == 0
+    assert err.count("error row: ") == 1
+    assert f"error row: v04 (audio): {tmp_path / 'data' / FILES['mosei']['audio']}: 'v04' has 9 features" in err
+    assert "errors (a video lacks what could not be read)" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--set", "features.frame=3"], "[features] unknown key 'frame'; did you mean 'frames'?"),
+        (["--set", "features.frames=0"], "[features] frames: expected a whole number above 0"),
+        (["--set", "features.frames={voice = 3}"], "features.frames: unknown modality 'voice'"),
+        (["--set", "dataset.root=/nowhere"], "/nowhere is no folder; expected the .csd files there"),
+        (["--out", "{tmp}/taken"], "taken exists and is no feature store; choose another folder"),
+        (["--out", "{tmp}/taken/file/store"], "cannot be written"),
+    ],
+)
+def test_what_can_go_wrong_with_data_prepare_is_explained(
+    words: list[str], message: str, mosei: Path, capsys, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "file").write_text("mine")
+    code, _, err = run(capsys, *prepare_words(mosei, *(word.replace("{tmp}", str(tmp_path)) for word in words)))
+    assert code == 1
+    assert err.startswith("error: ")
+    assert message in err.replace("\n", " ")
+    assert [path.name for path in (tmp_path / "taken").iterdir()] == ["file"]
+    assert (tmp_path / "taken" / "file").read_text() == "mine"
+
+
+def test_data_prepare_of_what_needs_none_is_explained(capsys) -> None:
+    code, _, err = run(capsys, "data", "prepare", "synthetic", "--set", "dataset.n_train=3")
+    assert (code, err) == (1, "error: synthetic needs no preparation; train on it as it is\n")
+    code, _, err = run(capsys, "data", "prepare", "synthetic", "--set", "features.frames=3")
+    assert code == 1
+    assert "[features] says how recordings are prepared, but synthetic holds prepared features" in err
+
+
+SLOWLY = """
+import sys, time
+from emotiwave.features.partial import PartialStore
+append = PartialStore.append
+PartialStore.append = lambda *both: (time.sleep(0.1), append(*both))
+sys.argv = ["emotiwave", *sys.argv[1:]]
+from emotiwave import cli
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_data_prepare_can_be_stopped_at_any_time_and_goes_on(
+    mosei: Path, capsys, tmp_path: Path, sent: int, code: int
+) -> None:
+    """A real signal: Ctrl-C to the whole group of processes, as a terminal sends it."""
+    words = prepare_words(mosei, "--out", str(tmp_path / "store"))
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOWLY, *words, "--processes", "2"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    journal, deadline = tmp_path / ".store.partial" / "journal.jsonl", time.monotonic() + 90
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 3:
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    if sent == signal.SIGKILL:
+        process.kill()  # the first process alone; the others follow, or `communicate` would wait for them
+    else:
+        os.killpg(process.pid, sent)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code, said
+    assert "Traceback" not in said
+    assert ("Stopped. The same command goes on where it was." in said) == (sent == signal.SIGINT)
+    assert not (tmp_path / "store").exists()
+    done, out, _ = run(capsys, *words, "--processes", "1")
+    assert done == 0
+    assert int(out.split("the feature store is ready; ")[1].split()[0]) >= 2
+    assert run(capsys, *prepare_words(mosei, "--out", str(tmp_path / "whole"), "--processes", "1"))[0] == 0
+    for path in (tmp_path / "whole").rglob("*"):
+        if path.is_file():
+            assert (tmp_path / "store" / path.relative_to(tmp_path / "whole")).read_bytes() == path.read_bytes()

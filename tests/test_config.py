@@ -6,7 +6,8 @@ import pytest
 from emotiwave.config import StoreSettings, parse_recipe, read_recipe, shipped_recipes
 from emotiwave.datasets.synthetic import SyntheticSettings
 from emotiwave.datasets.synthetic import load as make_synthetic
-from emotiwave.errors import ConfigError
+from emotiwave.errors import ConfigError, DatasetError
+from emotiwave.features.settings import FeatureSettings
 from emotiwave.features.store import write_store
 
 RECIPE = """
@@ -44,6 +45,10 @@ def dataset_only(**tables) -> dict:
     return {"dataset": {"name": "synthetic"}} | tables
 
 
+def recorded(**features) -> dict:
+    return {"dataset": {"name": "mosei"}, "features": features}
+
+
 # --- what a recipe says
 
 
@@ -61,7 +66,7 @@ def test_a_recipe_says_what_it_says_and_the_rest_has_defaults(recipe):
 def test_only_the_dataset_must_be_named():
     assert parse_recipe({"dataset": {"name": "mosi"}}, source="r").dataset_name == "mosi"
     for tables in ({}, {"dataset": {}}, {"dataset": {"task": "categorical"}}):
-        with pytest.raises(ConfigError, match=r"r: \[dataset\] needs a name, one of mosi, synthetic, or a store"):
+        with pytest.raises(ConfigError, match=r"r: \[dataset\] needs a name, one of mmsa, .*synthetic, or a store"):
             parse_recipe(tables, source="r")
 
 
@@ -124,6 +129,52 @@ def test_mosi_is_trained_without_looking_at_any_split(recipe):
     assert getattr(read.dataset, "validation_share", None) == 0
 
 
+def test_recordings_have_features_even_where_the_recipe_says_nothing_of_them():
+    for name in ("mosei", "mosi_csd"):
+        assert parse_recipe({"dataset": {"name": name}}, source="r").features == FeatureSettings()
+
+
+@pytest.mark.parametrize(("dataset", "name"), [({"name": "synthetic"}, "synthetic"), ({"store": "x"}, "a feature st")])
+def test_features_of_what_needs_no_preparation_are_refused(dataset, name):
+    with pytest.raises(ConfigError, match=rf"r: \[features\] says how recordings are prepared, but {name}.*take"):
+        parse_recipe({"dataset": dataset, "features": {}}, source="r")
+
+
+def test_frames_are_the_same_for_all_or_by_modality():
+    assert FeatureSettings(frames=7).budget("audio") == 7
+    by_modality = FeatureSettings(frames={"audio": 500})
+    assert (by_modality.budget("audio"), by_modality.budget("text")) == (500, FeatureSettings().budget("text"))
+
+
+def test_a_store_lies_where_the_recipe_says_or_under_a_name_of_its_tables(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    named = parse_recipe(recorded(store="here/it/is", frames=3), source="r")
+    assert named.store == tmp_path / "here/it/is"
+    unnamed = parse_recipe(recorded(frames=3), source="r")
+    assert unnamed.store.parent == tmp_path / "emotiwave-stores"
+    assert unnamed.store.name.startswith("mosei-")
+    assert unnamed.prepared_tables() == named.prepared_tables(), "the place is no part of the content"
+
+
+def test_the_place_of_the_store_is_written_down(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    read = parse_recipe(recorded(), source="r")
+    monkeypatch.chdir("/")
+    assert read.store.parent == Path("/emotiwave-stores")
+    monkeypatch.chdir(tmp_path)
+    tables = tomllib.loads(read.to_toml())
+    monkeypatch.chdir("/")
+    assert parse_recipe(tables, source="again").store == tmp_path / "emotiwave-stores" / read.store.name
+
+
+def test_a_corpus_that_is_not_prepared_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        DatasetError, match=r"mosei-\w+: no feature store of this recipe; make it with `emotiwave data pr"
+    ):
+        parse_recipe(recorded(), source="r").load_corpus()
+
+
 # --- names that are not known
 
 
@@ -134,8 +185,10 @@ def test_mosi_is_trained_without_looking_at_any_split(recipe):
         (dataset_only(training={"epoch": 1}), r"\[training\] unknown key 'epoch'; did you mean 'epochs'\?"),
         (dataset_only(evaluation={"bootstraps": 1}), r"\[evaluation\] unknown key.* did you mean 'bootstrap'\?"),
         (dataset_only(model={"width": 3, "sise": "small"}), r"\[model\] unknown key 'sise'; did you mean 'size'\?"),
+        (recorded(frmes=3), r"\[features\] unknown key 'frmes'; did you mean 'frames'\?"),
+        (recorded(windows=3), r"\[features\] unknown key 'windows'.*Known: align, .*unobserved"),
         ({"dataset": {"name": "mosi", "seed": 1}}, r"\[dataset\] unknown key 'seed'.*Known:.* validation_share"),
-        ({"dataset": {"name": "mosei"}}, r"\[dataset\] unknown dataset 'mosei'; did you mean 'mosi'\?"),
+        ({"dataset": {"name": "moseii"}}, r"\[dataset\] unknown dataset 'moseii'; did you mean 'mosei'\?"),
         ({"dataset": {"name": 3}}, r"\[dataset\] unknown dataset '3'"),
         ({"dataset": {"store": "x", "task": "y"}}, r"\[dataset\] unknown key 'task'.*Known: store"),
         (
@@ -175,6 +228,21 @@ def test_an_unknown_name_is_told_with_the_nearest(tables, message):
             "'fast'",
         ),
         ({"dataset": {"store": 3}}, r"\[dataset\] store:", "3"),
+        (recorded(frames=0), r"\[features\] frames: expected a whole number above 0", "0"),
+        (recorded(frames=-2), r"\[features\] frames:", "-2"),
+        (recorded(frames=2.5), r"\[features\] frames:", "2.5"),
+        (recorded(frames=True), r"\[features\] frames:", "True"),
+        (recorded(frames="64"), r"\[features\] frames:", "'64'"),
+        (recorded(frames={"audio": 0}), r"\[features\] frames: .*or a table of such numbers", "{'audio': 0}"),
+        (recorded(align="word"), r"\[features\] align: .*'none' or 'words'", "'word'"),
+        (recorded(collapse="sum"), r"\[features\] collapse:", "'sum'"),
+        (recorded(unobserved="nan"), r"\[features\] unobserved:", "'nan'"),
+        (recorded(beyond="drop"), r"\[features\] beyond:", "'drop'"),
+        (recorded(pad="yes"), r"\[features\] pad:", "'yes'"),
+        (recorded(pad=True), r"\[features\] pad = true .*set unobserved = \"zero\" too", ""),
+        (recorded(store=3), r"\[features\] store:", "3"),
+        ({"dataset": {"name": "mosei"}, "features": 3}, "features", "3"),
+        (dataset_only(training={"modality_dropout_per": "epoch"}), r"\[training\] modality_dropout_per:", "'epoch'"),
         ({"dataset": {"name": ["mosi"]}}, r"\[dataset\] .*", r"\[.mosi.\]"),
         ({"dataset": "mosi"}, "dataset", "'mosi'"),
         (dataset_only(training=3), "training", "3"),

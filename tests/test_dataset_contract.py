@@ -1,5 +1,6 @@
 """What is promised for every dataset."""
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,15 @@ import pytest
 from pydantic import ValidationError
 
 from emotiwave.config import parse_recipe
-from emotiwave.datasets import DATASETS
+from emotiwave.datasets import DATASETS, RecordedDataset
 from emotiwave.datasets.splits import check_leakage
+from emotiwave.features.prepare import prepare
+from emotiwave.features.settings import FeatureSettings
 from emotiwave.features.store import open_store, write_store
+from emotiwave.recordings import Recordings
+from emotiwave.settings import Settings
 from emotiwave.types import Corpus, Utterance, all_configurations
+from tests.tiny_csd import write_features, write_folds, write_labels, write_tiny_mosei
 
 
 def small_mosi(folder: Path) -> dict:
@@ -41,8 +47,46 @@ def small_synthetic(folder: Path) -> dict:
     return {"n_train": 20, "n_validation": 10, "n_test": 10, "longest": 2.5}
 
 
+def small_mmsa(folder: Path) -> dict:
+    rng = np.random.default_rng(0)
+    splits = {}
+    for split, videos in (("train", "ab"), ("valid", "c"), ("test", "de")):
+        ids = [f"{video}$_${clip}" for video in videos for clip in (1, 2, 3)]
+        arrays = {name: rng.standard_normal((len(ids), 6, size)) for name, size in (("text", 4), ("audio", 3))}
+        values = np.tile([-1.5, 0.0, 0.6], len(videos))
+        splits[split] = arrays | {
+            "id": ids,
+            "raw_text": ["words"] * len(ids),
+            "regression_labels": values,
+            "classification_labels": np.sign(values) + 1,
+            "audio_lengths": [4] * len(ids),
+        }
+        splits[split]["audio"][:, 4:] = 0
+    (folder / "small.pkl").write_bytes(pickle.dumps(splits))
+    return {"file": str(folder / "small.pkl"), "task": "polarity"}
+
+
+def small_mosei(folder: Path) -> dict:
+    return {"root": str(write_tiny_mosei(folder))}
+
+
+def small_mosi_csd(folder: Path) -> dict:
+    videos = {f"v{k}": [(0, 4, (-1.5,)), (2, 6, (2.0,))] for k in range(4)}
+    write_labels(folder / "CMU_MOSI_Opinion_Labels.csd", videos, None)
+    for name in ("TimestampedWordVectors", "COVAREP", "Visual_Facet_42"):
+        write_features(folder / f"CMU_MOSI_{name}.csd", dict.fromkeys(videos, 6))
+    write_folds(folder / "standard_folds.json", ["v0", "v1"], ["v2"], ["v3"])
+    return {"root": str(folder)}
+
+
 # A new dataset is given a small form of itself here: keys of [dataset], and the files they need in a folder.
-SMALL = {"mosi": small_mosi, "synthetic": small_synthetic}
+SMALL = {
+    "mmsa": small_mmsa,
+    "mosei": small_mosei,
+    "mosi": small_mosi,
+    "mosi_csd": small_mosi_csd,
+    "synthetic": small_synthetic,
+}
 
 
 @pytest.fixture(params=list(DATASETS))
@@ -55,9 +99,17 @@ def settings(name: str, tmp_path: Path):
     return DATASETS[name].settings.model_validate(SMALL[name](tmp_path))
 
 
+def read(name: str, settings: Settings, store: Path) -> Corpus:
+    """The corpus as a recipe gets it: recordings are prepared into a store, which is opened."""
+    loaded = DATASETS[name].load(settings)
+    if isinstance(loaded, Recordings):
+        return open_store(prepare(loaded, FeatureSettings(), store, tables={}).folder)
+    return loaded
+
+
 @pytest.fixture
-def corpus(name: str, settings) -> Corpus:
-    return DATASETS[name].load(settings)
+def corpus(name: str, settings, tmp_path: Path) -> Corpus:
+    return read(name, settings, tmp_path / "prepared")
 
 
 def test_every_dataset_has_a_small_form_to_be_tested_by():
@@ -81,22 +133,27 @@ def test_unknown_keys_are_refused_and_settings_are_frozen(name, settings):
 
 
 def test_a_recipe_can_ask_for_it(name, settings, corpus, tmp_path):
-    recipe = parse_recipe({"dataset": {"name": name} | SMALL[name](tmp_path)}, source="made")
+    tables: dict = {"dataset": {"name": name} | SMALL[name](tmp_path)}
+    if isinstance(DATASETS[name], RecordedDataset):
+        tables["features"] = {"store": str(tmp_path / "store")}
+    recipe = parse_recipe(tables, source="made")
     assert recipe.dataset == settings
+    if recipe.features is not None:
+        prepare(recipe.load_recordings(), recipe.features, recipe.store, tables=recipe.prepared_tables())
     assert recipe.load_corpus().digest == corpus.digest
 
 
-def test_reading_twice_gives_the_same(name, settings, corpus):
-    again = DATASETS[name].load(settings)
+def test_reading_twice_gives_the_same(name, settings, corpus, tmp_path):
+    again = read(name, settings, tmp_path / "again")
     assert again.digest == corpus.digest
     assert again.utterances == corpus.utterances
 
 
-def test_reading_leaves_the_global_random_state_alone(name, settings):
+def test_reading_leaves_the_global_random_state_alone(name, settings, tmp_path):
     np.random.seed(3)  # noqa: NPY002 - what a user may have done
     expected = np.random.random()  # noqa: NPY002
     np.random.seed(3)  # noqa: NPY002
-    DATASETS[name].load(settings)
+    read(name, settings, tmp_path / "prepared")
     assert np.random.random() == expected  # noqa: NPY002
 
 
@@ -116,6 +173,9 @@ def test_every_utterance_says_which_group_a_bootstrap_resamples_it_with(corpus):
 
 def test_every_label_is_in_the_label_set(corpus):
     for utterance, target in zip(corpus.utterances, corpus.targets, strict=True):
+        if corpus.label_set.kind == "continuous":
+            assert [float(value) for value in target] == [np.float32(value) for value in utterance.label]
+            continue
         names = {utterance.label} if isinstance(utterance.label, str) else set(utterance.label)
         assert {corpus.label_set.names[k] for k in np.flatnonzero(target)} == names
         assert isinstance(utterance.label, str) == (corpus.label_set.kind == "categorical")
@@ -129,7 +189,7 @@ def test_fields_have_the_types_they_declare(corpus):
             assert type(getattr(utterance, field)) is str
         for field in ("dialogue", "speaker", "language", "transcript"):
             assert getattr(utterance, field) is None or type(getattr(utterance, field)) is str
-        assert utterance.intensity is None or type(utterance.intensity) is float
+        assert utterance.ratings is None or all(type(value) is float for value in utterance.ratings.values())
 
 
 def test_modalities_are_named_and_their_frames_are_finite_float32(corpus):

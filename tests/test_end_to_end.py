@@ -16,7 +16,7 @@ from emotiwave.config import read_recipe
 from emotiwave.datasets.synthetic import SyntheticSettings, load
 from emotiwave.errors import CheckpointError, ConfigError, DatasetError, DataWarning, FeatureError
 from emotiwave.features.store import write_store
-from emotiwave.types import Corpus
+from emotiwave.types import Corpus, LabelSet
 from tests.made import small_corpus
 
 QUIET = Console(quiet=True)
@@ -58,6 +58,69 @@ def test_scores_equal_scikit_learns_on_the_predictions_that_were_written(runs: l
             and "+".join(s.available or ()) == configuration
         ]
         assert row.value == pytest.approx(expected)
+
+
+def test_thresholds_are_tuned_on_validation_and_decide_on_test(runs: list[Path], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(runs[0], folder)
+    config = folder / "config.toml"
+    config.write_text(config.read_text().replace('thresholds = "fixed"', 'thresholds = "validation"'))
+    scores = api.evaluate(folder)
+    tuned = json.loads((folder / "thresholds.json").read_text())
+    assert (tuned["split"], tuned["n"], tuned["objective"]) == ("validation", 20, "f1")
+    table = pd.read_parquet(folder / "predictions.parquet")
+    names = list(tuned["thresholds"]["text"])
+    for configuration, rows in table.groupby("configuration"):
+        limits = np.array([tuned["thresholds"][configuration][name] for name in names])
+        truth, decision = (np.array([[n in held for n in names] for held in rows[c]]) for c in ("truth", "decision"))
+        probability = rows[[f"probability_{name}" for name in names]].to_numpy()
+        np.testing.assert_array_equal(decision, probability > limits)
+        (row,) = [
+            s for s in scores if s.model == "late" and s.metric == "macro_f1" and s.available == as_key(configuration)
+        ]
+        assert row.value == pytest.approx(f1_score(y_true=truth, y_pred=decision, average="macro", zero_division=0))
+    with pytest.raises(ConfigError, match=r"tuned on 'validation' .*cannot be scored with them; score another split"):
+        api.evaluate(folder, split="validation")
+    assert "thresholds tuned on validation" in api.write_report(folder).read_text()
+    config.write_text(config.read_text().replace('thresholds = "validation"', 'thresholds = "fixed"'))
+    api.evaluate(folder)
+    assert not (folder / "thresholds.json").exists()
+
+
+def as_key(configuration: object) -> tuple[str, ...]:
+    return tuple(str(configuration).split("+"))
+
+
+def test_thresholds_need_a_split_to_be_tuned_on(tmp_path: Path) -> None:
+    data = write_store(small_corpus(task="multilabel", n_train=60, n_validation=0), tmp_path / "store")
+    recipe = recipe_for(data, "training.patience=0", 'evaluation.thresholds="validation"')
+    run = api.train(recipe, out=tmp_path / "run", console=QUIET)
+    with pytest.raises(
+        ConfigError, match=r"tunes on the split 'validation' .*, which synthetic does not have; hold out"
+    ):
+        api.evaluate(run)
+
+
+def test_a_continuous_run_goes_the_whole_way(tmp_path: Path) -> None:
+    """Ratings instead of classes: train, evaluate, report; decisions are values within their range."""
+    corpus = small_corpus(n_train=60)
+    values = {"happiness": (3.0, 0.0), "sadness": (-3.0, 0.5), "fear": (-1.0, 3.0)}
+    rated = replace(
+        corpus,
+        label_set=LabelSet("continuous", ("sentiment", "fear"), ((-3.0, 3.0), (0.0, 3.0))),
+        utterances=tuple(replace(u, label=values.get(str(u.label), (0.0, 0.0))) for u in corpus.utterances),
+        posteriors=None,
+    )
+    recipe = recipe_for(write_store(rated, tmp_path / "store"), 'evaluation.thresholds="validation"')
+    run = api.train(recipe, out=tmp_path / "run", console=QUIET)
+    scores = {(s.model, s.metric): s for s in api.evaluate(run) if s.condition == "mean"}
+    assert scores["constant", "pearson"].value == 0
+    table = pd.read_parquet(tmp_path / "run" / "predictions.parquet")
+    truth, decision = (np.stack(list(table[column])) for column in ("truth", "decision"))
+    np.testing.assert_array_equal(decision, table[["value_sentiment", "value_fear"]].to_numpy())
+    assert scores["late", "mae"].value == pytest.approx(np.abs(truth - decision).mean())
+    assert list(json.loads((tmp_path / "run" / "thresholds.json").read_text())["thresholds"]["text"]) == ["fear"]
+    assert "Truth against prediction" in api.write_report(run).read_text()
 
 
 def test_runs_of_other_settings_are_told_apart_and_seeds_are_summarised(runs: list[Path]) -> None:

@@ -74,6 +74,14 @@ def test_a_model_of_other_classes_or_sizes_is_refused(corpus) -> None:
         predict(model, other, "test")
 
 
+def test_a_model_of_other_ranges_is_refused(corpus) -> None:
+    rated = LabelSet("continuous", ("sentiment", "fear"), ((-1.0, 1.0), (0.0, 3.0)))
+    utterances = tuple(replace(u, label=(0.5, 0.5)) for u in corpus.utterances)
+    other = replace(corpus, label_set=rated, utterances=utterances, posteriors=None)
+    with pytest.raises(DatasetError, match=r"answers sentiment from -3 to 3, .*; synthetic has sentiment from -1 to 1"):
+        predict(made_model("late", "continuous"), other, "test")
+
+
 def test_an_empty_split_is_refused(corpus) -> None:
     with pytest.raises(DatasetError, match="split 'dev' is empty; the splits are test, train, validation"):
         predict(model_for(corpus), corpus, "dev")

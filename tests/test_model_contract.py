@@ -1,4 +1,4 @@
-"""The seven promises that every model keeps, whatever its name, for both kinds of labels."""
+"""The seven promises that every model keeps, whatever its name, for every kind of labels."""
 
 import json
 from dataclasses import replace
@@ -18,7 +18,7 @@ from tests.made import ALL_MODELS, LABEL_SETS, SIZES, made_batch, made_model
 CONFIGURATIONS = all_configurations(SIZES)
 pytestmark = [
     pytest.mark.parametrize("name", ALL_MODELS),
-    pytest.mark.parametrize("kind", ["categorical", "multilabel"]),
+    pytest.mark.parametrize("kind", list(LABEL_SETS)),
 ]
 
 

@@ -1,6 +1,7 @@
 """What single models and layers promise beyond the contract."""
 
 import math
+from typing import cast
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from emotiwave.errors import ConfigError
 from emotiwave.models import create_model
 from emotiwave.models.fusion import ModelSettings, ModelSpec
 from emotiwave.models.layers import CLIP, Attention, Standardize, sinusoids
+from emotiwave.models.lstm_concat import LstmConcatZeros
 from emotiwave.types import LabelSet
 from tests.made import SIZES, made_batch, made_model
 
@@ -31,7 +33,34 @@ def test_lstm_concat_is_the_baseline_that_people_know() -> None:
     assert n_parameters("lstm_concat") == lstm + head + absent == 1_612_422
 
 
-@pytest.mark.parametrize("name", ["bottleneck", "late", "lstm_concat"])
+def test_lstm_concat_zeros_is_the_same_without_learned_states_of_absence() -> None:
+    assert n_parameters("lstm_concat") - n_parameters("lstm_concat_zeros") == 768
+
+
+def test_lstm_concat_zeros_hears_300_zeros_where_a_modality_is_absent() -> None:
+    model, batch = made_model("lstm_concat_zeros"), made_batch(missing=False)
+    assert isinstance(model, LstmConcatZeros)
+    encoded = model.encode(batch)
+    without = encoded.keep_only(["audio", "vision"])
+    _, (state, _) = cast(torch.nn.LSTM, model.lstm["text"])(torch.zeros(1, 300, SIZES["text"]))
+    of_zeros = torch.cat([state[0], state[1]], dim=1).expand(len(batch.ids), -1)
+    heard = [encoded.values["audio"][:, 0], of_zeros, encoded.values["vision"][:, 0]]  # audio, text, vision
+    torch.testing.assert_close(model.fuse(without), model.head(torch.cat(heard, dim=1)))
+    assert not torch.allclose(model.fuse(without), model.fuse(encoded))
+
+
+def test_lstm_concat_zeros_answers_nothing_at_all_by_zeros_in_training_and_by_the_prior_else() -> None:
+    model, batch = made_model("lstm_concat_zeros"), made_batch(missing=False)
+    nothing = model.encode(batch).keep_only([])
+    torch.testing.assert_close(model.fuse(nothing), model.prior_logits.expand(len(batch.ids), -1), rtol=0, atol=0)
+    torch.manual_seed(0)
+    learned = model.train().fuse(nothing)
+    assert not torch.allclose(learned, model.prior_logits.expand_as(learned))
+    learned.sum().backward()
+    assert any(parameter.grad is not None and parameter.grad.any() for parameter in model.lstm.parameters())
+
+
+@pytest.mark.parametrize("name", ["bottleneck", "late", "lstm_concat", "lstm_concat_zeros"])
 def test_the_dial_makes_models_larger(name: str) -> None:
     assert n_parameters(name, "small") < n_parameters(name, "base") < n_parameters(name, "large")
 
@@ -48,6 +77,16 @@ def test_late_averages_probabilities_of_each_label() -> None:
     encoded = model.encode(batch)
     probabilities = torch.stack([logits.sigmoid() for logits in encoded.values.values()]).mean(dim=0)
     torch.testing.assert_close(model.fuse(encoded).sigmoid(), probabilities)
+
+
+def test_late_averages_the_values_of_what_is_present() -> None:
+    model, batch = made_model("late", "continuous"), made_batch(kind="continuous", missing=False)
+    encoded = model.encode(batch)
+    alone = {name: model.fuse(encoded.keep_only([name])) for name in model.modalities}
+    assert not torch.allclose(alone["text"], alone["audio"])
+    for names in (["text", "audio"], ["text", "audio", "vision"]):
+        expected = torch.stack([alone[name] for name in names]).mean(dim=0)
+        torch.testing.assert_close(model.fuse(encoded.keep_only(names)), expected)
 
 
 def test_unimodal_hears_one_modality() -> None:

@@ -72,13 +72,23 @@ def test_the_time_of_the_one_frame_is_unknown(root):
     assert np.isnan(read(root).sequences["text"].intervals).all()
 
 
-def test_labels_split_video_transcript_and_intensity_are_kept(root):
+def test_labels_split_video_transcript_and_rating_are_kept(root):
     by_id = {u.id: u for u in read(root).utterances}
     for name, video, _, _, split, polarity, sentiment, _, text in ROWS:
         said = by_id[name]
-        assert (said.dialogue, said.split, said.intensity, said.transcript) == (video, split, sentiment, text)
+        assert (said.dialogue, said.split, said.transcript) == (video, split, text)
+        assert said.ratings == {"sentiment": sentiment}
         assert said.label == ("positive" if polarity else "negative")
     assert read(root).label_set.names == ("negative", "positive")
+
+
+def test_sentiment_is_a_continuous_task_of_the_same_utterances(root):
+    corpus = read(root, task="sentiment")
+    assert (corpus.task, corpus.label_set.kind) == ("sentiment", "continuous")
+    assert (corpus.label_set.names, corpus.label_set.ranges) == (("sentiment",), ((-3.0, 3.0),))
+    by_id = {row[0]: row[6] for row in ROWS}
+    assert {u.id: u.label for u in corpus.utterances} == {name: (value,) for name, value in by_id.items()}
+    assert [u.id for u in corpus.utterances] == [u.id for u in read(root).utterances]
 
 
 def test_the_order_of_the_rows_does_not_matter(root, tmp_path_factory):
@@ -241,4 +251,4 @@ def test_the_published_features_have_the_published_sizes(mosi):
 
 
 def test_the_published_polarity_is_the_sign_of_the_sentiment(mosi):
-    assert all((u.label == "positive") == (u.intensity >= 0) for u in mosi.utterances)
+    assert all((u.label == "positive") == (u.ratings["sentiment"] >= 0) for u in mosi.utterances)

@@ -15,12 +15,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from emotiwave.drawing import DARK, LIGHT, contrast, readable
 from emotiwave.errors import CheckpointError
-from emotiwave.metrics import AVERAGES, PER_LABEL
+from emotiwave.metrics import averages, per_label_metrics
 from emotiwave.report import page as page_module
-from emotiwave.report.drawing import DARK, LIGHT, contrast, readable
 from emotiwave.report.page import write_page
-from emotiwave.types import BAYES_OPTIMAL, CONSTANT, Configuration, Label, LabelKind, Score, all_configurations
+from emotiwave.types import (
+    BAYES_OPTIMAL,
+    CONSTANT,
+    Configuration,
+    Label,
+    LabelKind,
+    LabelSet,
+    Score,
+    all_configurations,
+)
 
 NAMES = ("<b>&", "$x_1$", "joy")
 SINGLE_TRUTH: list[Label] = ["<b>&", "<b>&", "<b>&", "$x_1$", "$x_1$", "joy"]
@@ -29,8 +38,37 @@ MULTI_TRUTH: list[Label] = [("<b>&", "joy"), ("<b>&",), (), ("$x_1$",), ("joy",)
 MULTI_DECISION: list[Label] = [("<b>&", "joy"), (), ("$x_1$",), ("$x_1$",), ("<b>&", "joy"), ()]
 
 
+RANGES = ((-3.0, 3.0), (0.0, 3.0), (0.0, 1.0))
+VALUE_TRUTH: list[Label] = [
+    (-3.0, 0.0, 0.0),
+    (3.0, 1.0, 1.0),
+    (1.0, 0.0, 0.5),
+    (0.0, 3.0, 0.0),
+    (2.0, 2.0, 1.0),
+    (-1.0, 0.0, 0.1),
+]
+VALUE_DECISION: list[Label] = [
+    (-2.0, 0.5, 0.0),
+    (2.5, 1.5, 0.9),
+    (1.0, 0.0, 0.5),
+    (0.5, 2.0, 0.2),
+    (2.0, 2.0, 1.0),
+    (1.0, 0.0, 0.0),
+]
+
+
+def labels_of(kind: LabelKind, names: Sequence[str] = NAMES) -> LabelSet:
+    return LabelSet(kind, tuple(names), RANGES[: len(names)] if kind == "continuous" else None)
+
+
 def make_scores(
-    model: str, configurations: Sequence[Configuration], *, seed: int | None, start: int, n: int = 6
+    model: str,
+    configurations: Sequence[Configuration],
+    labels: LabelSet,
+    *,
+    seed: int | None,
+    start: int,
+    n: int = 6,
 ) -> list[Score]:
     """Rows as `evaluate` writes them, no two with the same value."""
     numbers = count(start)
@@ -38,9 +76,11 @@ def make_scores(
     places += [(name, None) for name in (["mean", "mean_incomplete", "retention"] if len(places) > 1 else ["mean"])]
     rows = []
     for condition, available in places:
-        metrics: list[tuple[str, str | None]] = [(metric, None) for metric in AVERAGES]
+        metrics: list[tuple[str, str | None]] = [
+            (metric, None) for metric in averages(labels) if (condition, metric) != ("retention", "mae")
+        ]
         if available:
-            metrics += [(metric, name) for metric in PER_LABEL for name in NAMES]
+            metrics += [(metric, name) for metric in per_label_metrics(labels) for name in NAMES]
         for metric, label in metrics:
             value = next(numbers) / 1000
             ends = (value - 0.05, value + 0.04)
@@ -57,27 +97,32 @@ def make_run(
     modalities: Sequence[str] = ("text", "audio"),
     names: Sequence[str] = NAMES,
     start: int = 100,
+    thresholds: str = "fixed",
 ) -> Path:
     """Write the files of one evaluated run of six utterances."""
     folder.mkdir()
     configurations = all_configurations(modalities)
     (folder / "config.toml").write_text(
         f'note = "</pre><script>alert(1)</script>"\n[training]\nseed = {seed}\n'
-        "[evaluation]\nbootstrap = 1000\nconfidence = 0.9\n"
+        f'[evaluation]\nbootstrap = 1000\nconfidence = 0.9\nthresholds = "{thresholds}"\n'
     )
     history = ["epoch,train_loss,validation_score,seconds"]
     history += [f"{epoch},{2 - 0.5 * epoch},{0.2 * epoch if validated else ''},1.0" for epoch in (1, 2, 3)]
     (folder / "history.csv").write_text("\n".join(history) + "\n")
-    label_set = {"kind": kind, "names": names}
-    (folder / "environment.json").write_text(json.dumps(make_environment(label_set, seed, modalities)))
-    rows = make_scores("bottleneck", configurations, seed=seed, start=start)
-    mean = [Score(CONSTANT, "made", "test", "mean", None, m, None, 0.0123, 0.011, 0.013, 6, None) for m in AVERAGES]
-    rows += mean + make_scores(BAYES_OPTIMAL, configurations, seed=None, start=800)
+    labels = labels_of(kind, names)
+    (folder / "environment.json").write_text(json.dumps(make_environment(asdict(labels), seed, modalities)))
+    rows = make_scores("bottleneck", configurations, labels, seed=seed, start=start)
+    mean = [
+        Score(CONSTANT, "made", "test", "mean", None, m, None, 0.0123, 0.011, 0.013, 6, None) for m in averages(labels)
+    ]
+    rows += mean + make_scores(BAYES_OPTIMAL, configurations, labels, seed=None, start=800)
     write_scores(folder, rows)
-    single = kind == "categorical"
-    write_predictions(
-        folder, configurations, SINGLE_TRUTH if single else MULTI_TRUTH, SINGLE_DECISION if single else MULTI_DECISION
-    )
+    truth, decision = {
+        "categorical": (SINGLE_TRUTH, SINGLE_DECISION),
+        "multilabel": (MULTI_TRUTH, MULTI_DECISION),
+        "continuous": (VALUE_TRUTH, VALUE_DECISION),
+    }[kind]
+    write_predictions(folder, configurations, truth, decision)
     return folder
 
 
@@ -213,35 +258,46 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {
         "categorical": make_run(root / "categorical"),
         "multilabel": make_run(root / "multilabel", "multilabel", validated=False),
+        "continuous": make_run(root / "continuous", "continuous"),
         "other seed": make_run(root / "other", seed=1, start=300),
     }
 
 
 @pytest.fixture(scope="module")
 def pages(folders: dict[str, Path]) -> dict[str, Page]:
-    categorical, multilabel, other = folders.values()
+    categorical, multilabel, continuous, other = folders.values()
     return {
         "categorical": Page(write_page({categorical: "bottleneck"})),
         "multilabel": Page(write_page({multilabel: "bottleneck"})),
+        "continuous": Page(write_page({continuous: "bottleneck"})),
         "seeds": Page(write_page({categorical: "bottleneck", other: "bottleneck"})),
         "mixed": Page(write_page({categorical: "<i>one</i>", multilabel: "many"})),
     }
 
 
-@pytest.mark.parametrize("kind", ["categorical", "multilabel"])
+AVERAGE_COLUMNS = {
+    "categorical": ["Macro-F1", "Accuracy", "UAR", "Weighted F1"],
+    "multilabel": ["Macro-F1", "WA", "Weighted F1", "Accuracy"],
+    "continuous": ["Macro-F1", "MAE", "r", "Acc-2", "Acc-2, zeros left out", "Weighted F1 of two", "Acc-7"],
+}
+
+
+@pytest.mark.parametrize("kind", ["categorical", "multilabel", "continuous"])
 def test_every_configuration_is_shown_in_every_average(
     kind: str, folders: dict[str, Path], pages: dict[str, Page]
 ) -> None:
     own = [s for s in read_scores(folders[kind]) if s.model == "bottleneck" and s.label is None]
     places = [("text", ("text",)), ("audio", ("audio",)), ("text+audio", ("text", "audio"))]
     names = {"mean of all 3": "mean", "mean of the 2 incomplete": "mean_incomplete", "retention": "retention"}
-    expected = [["Available", "Macro-F1", "Accuracy", "UAR"]]
+    expected = [["Available", *AVERAGE_COLUMNS[kind]]]
     for name, available in places:
         expected.append([name, *(shown(s) for s in own if s.available == available)])
     for name, condition in names.items():
         expected.append([name, *(shown(s) for s in own if s.condition == condition)])
+    if kind == "continuous":
+        expected[-1].insert(2, "\N{EN DASH}")  # of an error nothing is retained
     assert pages[kind].table("bottleneck on made (test, n = 6)") == expected
-    assert all(len(row) == 4 for row in expected)
+    assert all(len(row) == 1 + len(AVERAGE_COLUMNS[kind]) for row in expected)
 
 
 @pytest.mark.parametrize("kind", ["categorical", "multilabel"])
@@ -249,7 +305,7 @@ def test_classification_report_is_of_the_complete_configuration(
     kind: str, folders: dict[str, Path], pages: dict[str, Page]
 ) -> None:
     columns = {"Precision": "precision", "Recall": "recall", "F1": "f1"}
-    columns |= {"WA": "weighted_accuracy"} if kind == "multilabel" else {}
+    columns |= {"Weighted F1": "weighted_f1", "WA": "weighted_accuracy"} if kind == "multilabel" else {}
     support = {"categorical": ["3", "2", "1"], "multilabel": ["2", "1", "3"]}[kind]
     found = {
         (s.label, s.metric): s
@@ -331,6 +387,99 @@ def test_multilabel_page_has_one_confusion_matrix_per_class(pages: dict[str, Pag
     assert "joy: found in 2 of 3 that have it, and in 0 of 3 that do not." in alt
 
 
+def test_every_continuous_label_has_its_error_correlation_and_f1(
+    folders: dict[str, Path], pages: dict[str, Page]
+) -> None:
+    found = {
+        (s.label, s.metric): s
+        for s in read_scores(folders["continuous"])
+        if s.model == "bottleneck" and s.available == ("text", "audio")
+    }
+    columns = {"F1": "f1", "MAE": "mae", "r": "pearson"}
+    expected = [["Label", *columns, "Above 0"]]
+    expected += [
+        [name, *(shown(found[name, metric]) for metric in columns.values()), above]
+        for name, above in zip(NAMES, ("3", "3", "4"), strict=True)
+    ]
+    assert pages["continuous"].table("bottleneck with text+audio") == expected
+    about = dict(pages["continuous"].table("made: the data"))
+    assert about["Labels"] == "<b>& (-3 to 3), $x_1$ (0 to 3), joy (0 to 1)"
+    assert "(3 continuous labels)" in pages["continuous"].html
+
+
+def test_continuous_pages_draw_truth_against_prediction(folders: dict[str, Path], pages: dict[str, Page]) -> None:
+    page = pages["continuous"]
+    own = {
+        (s.available, s.metric, s.label): s.value for s in read_scores(folders["continuous"]) if s.model == "bottleneck"
+    }
+    both = ("text", "audio")
+    alt, words = page.picture("Truth against prediction")
+    assert [word for word in words if word in NAMES] == list(NAMES)
+    assert (
+        f"joy: off by {own[both, 'mae', 'joy']:.2f} on average, correlation {own[both, 'pearson', 'joy']:.2f}." in alt
+    )
+    alt, words = page.picture("MAE, r and F1 per label")
+    assert {"MAE (lower is better)", "r", "F1", *NAMES} <= set(words)
+    mae, r, f1 = (own[("text",), metric, "joy"] for metric in ("mae", "pearson", "f1"))
+    assert f"joy with text: MAE {mae:.2f}, r {r:.2f}, F1 {f1:.2f}" in alt
+    titles = [words for tag, words in page.headings if tag == "h3"]
+    assert "Confusion" not in titles
+    assert titles.index("Truth against prediction") < titles.index("Error, correlation and F1 per label")
+
+
+def test_an_error_is_never_coloured_as_a_score(pages: dict[str, Page]) -> None:
+    column = AVERAGE_COLUMNS["continuous"].index("MAE")
+    cells = re.findall(r"<tr>.*?</tr>", pages["continuous"].html, flags=re.DOTALL)
+    row = next(cell for cell in cells if ">text</th>" in cell and cell.count("<td") == 7)
+    shaded = ["shaded" in cell for cell in re.findall(r"<td.*?</td>", row)]
+    assert shaded == [place != column for place in range(7)]
+
+
+def facts(page: Page) -> dict[str, list[str]]:
+    return {name: row for name, *row in page.table("Runs, and the software")}
+
+
+def test_the_page_says_what_turned_answers_into_decisions(pages: dict[str, Page], tmp_path: Path) -> None:
+    assert facts(pages["categorical"])["Decisions"] == ["the largest probability"]
+    assert facts(pages["multilabel"])["Decisions"] == ["probability above 0.5"]
+    assert facts(pages["continuous"])["Decisions"] == ["the sign of the value, a value above half a step"]
+    folder = make_run(tmp_path / "run", "multilabel", thresholds="validation")
+    with pytest.raises(CheckpointError, match=r"thresholds\.json is missing; run `emotiwave evaluate"):
+        write_page({folder: "bottleneck"})
+    tuned = {"text": dict.fromkeys(NAMES, 0.9), "text+audio": {"<b>&": 0.25, "$x_1$": 0.125, "joy": 0.75}}
+    (folder / "thresholds.json").write_text(json.dumps({"split": "dev", "n": 9, "thresholds": tuned}))
+    page = Page(write_page({folder: "bottleneck"}))
+    assert facts(page)["Decisions"] == ["thresholds tuned on dev, to the highest F1 per class and configuration"]
+    rows = page.table("bottleneck with text+audio")
+    assert rows[0][-1] == "Threshold"
+    assert [row[-1] for row in rows[1:]] == ["0.250", "0.125", "0.750"]
+    assert "It was tuned on dev" in page.html
+    (folder / "thresholds.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"thresholds\.json cannot be read \('thresholds'\)"):
+        write_page({folder: "bottleneck"})
+
+
+def test_cautions_and_counts_are_shown_where_there_are_any(pages: dict[str, Page], tmp_path: Path) -> None:
+    assert "questionable" not in pages["categorical"].html
+    assert "How the corpus was counted" not in pages["categorical"].html
+    folder = make_run(tmp_path / "run")
+    environment = json.loads((folder / "environment.json").read_text())
+    environment["cautions"] = ["the tail is cut <script>off</script>", "zeros & silence"]
+    environment["corpus"]["counts"] = {"segments": 16327, "share of zeros": 0.25, "columns": "of the <file>"}
+    (folder / "environment.json").write_text(json.dumps(environment))
+    page = Page(write_page({folder: "bottleneck"}))
+    assert ("h2", "What is questionable about this run") in page.headings
+    assert "<li>the tail is cut &lt;script&gt;off&lt;/script&gt;</li>" in page.html
+    assert "<li>zeros &amp; silence</li>" in page.html
+    assert page.html.index("What is questionable about") < page.html.index("Every configuration")
+    counted = page.table("made: how the corpus was counted")
+    assert counted == [["segments", "16,327"], ["share of zeros", "0.25"], ["columns", "of the <file>"]]
+    both = Page(write_page({folder: "one", make_run(tmp_path / "other"): "other"}))
+    assert ("h2", "What is questionable about these runs") in both.headings
+    assert ("h3", "one") in both.headings
+    assert ("h3", "other") not in both.headings
+
+
 def test_f1_bars_compare_all_modalities_with_each_alone(folders: dict[str, Path], pages: dict[str, Page]) -> None:
     alt, words = pages["categorical"].picture("F1 per class")
     f1 = {
@@ -390,7 +539,7 @@ def test_page_asks_the_network_for_nothing(pages: dict[str, Page]) -> None:
 
 
 def test_every_picture_is_inside_the_page_in_two_themes_with_words(pages: dict[str, Page]) -> None:
-    for name, n_runs in (("categorical", 1), ("seeds", 2)):
+    for name, n_runs in (("categorical", 1), ("continuous", 1), ("seeds", 2)):
         page = pages[name]
         images, sources = page.all("img"), page.all("source")
         assert len(images) == len(sources) == len(page.all("picture")) == 3 * n_runs
@@ -425,7 +574,7 @@ def test_many_runs_are_folded(folders: dict[str, Path], monkeypatch: pytest.Monk
     monkeypatch.setattr(page_module, "MOST_RUNS_IN_SENTENCE", 1)
     page = Page(write_page({folders["categorical"]: "late", folders["other seed"]: "late"}))
     assert [given.get("id") for given in page.all("details")][:2] == ["run-1", "run-2"]
-    assert "modality configurations is 0.145 to 0.345 for 2 runs;" in page.html
+    assert "modality configurations is 0.148 to 0.348 for 2 runs;" in page.html
 
 
 @pytest.mark.parametrize(
@@ -436,10 +585,10 @@ def test_many_runs_are_folded(folders: dict[str, Path], monkeypatch: pytest.Monk
         ("scores.jsonl", None, "is missing; run `emotiwave evaluate {folder}` first"),
         ("scores.jsonl", lambda data: data[:-700], "cannot be read (Invalid JSON"),
         ("scores.jsonl", lambda data: b"".join(data.splitlines(True)[:20]), "it holds 2 of 3 configurations"),
-        ("scores.jsonl", lambda data: b"".join(data.splitlines(True)[:47]), "it lacks the uar of all classes for mean"),
+        ("scores.jsonl", lambda data: b"".join(data.splitlines(True)[:50]), "it lacks the uar of all classes for mean"),
         (
             "scores.jsonl",
-            lambda data: data.replace(b'"value": 0.104', b'"value": NaN'),
+            lambda data: data.replace(b'"value": 0.105', b'"value": NaN'),
             "it lacks the precision of $x_1",
         ),
         ("scores.jsonl", lambda data: b"", "it holds no score"),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
+from emotiwave.calibration import Thresholds
 from emotiwave.datasets.synthetic import SyntheticSettings, load
 from emotiwave.evaluation.scoring import (
     _draw_groups,
@@ -85,7 +86,8 @@ def test_every_configuration_has_the_same_rows_and_the_same_utterances():
         c: {(row.metric, row.label) for row in rows if row.available == c.modalities} for c in (TEXT, AUDIO, BOTH)
     }
     assert per_configuration[TEXT] == per_configuration[AUDIO] == per_configuration[BOTH]
-    assert per_configuration[BOTH] == {(m, None) for m in AVERAGES} | {(m, label) for m in PER_LABEL for label in "-+"}
+    averaged, per_class = AVERAGES["categorical"], PER_LABEL["categorical"]
+    assert per_configuration[BOTH] == {(m, None) for m in averaged} | {(m, c) for m in per_class for c in "-+"}
     assert {row.n for row in rows} == {4}, "n counts utterances, not videos"
     assert {(row.model, row.dataset, row.split, row.seed) for row in rows} == {("m", "d", "test", 4)}
     assert {(row.ci_low, row.ci_high, row.sd) for row in rows} == {(None, None, None)}
@@ -129,12 +131,39 @@ def by_scikit_learn(kind: str, truth: np.ndarray, decision: np.ndarray) -> dict[
         return {
             "accuracy": float((truth == decision).mean()),
             "macro_f1": macro(sk.f1_score, truth, decision),
+            "weighted_f1": float(np.mean([weighted_f1(t, d) for t, d in zip(truth.T, decision.T, strict=True)])),
+            "weighted_accuracy": float(np.mean([balanced(t, d) for t, d in zip(truth.T, decision.T, strict=True)])),
         }
     y, z = truth.argmax(1), decision.argmax(1)
     return {
         "accuracy": float(sk.accuracy_score(y, z)),
         "macro_f1": macro(sk.f1_score, y, z),
         "uar": macro(sk.recall_score, y, z, labels=np.unique(y)),
+        "weighted_f1": weighted_f1(y, z),
+    }
+
+
+def weighted_f1(truth: np.ndarray, decision: np.ndarray) -> float:
+    return float(sk.f1_score(truth, decision, average="weighted", zero_division=0))
+
+
+def balanced(truth: np.ndarray, decision: np.ndarray) -> float:
+    """Mean recall of the sides that hold."""
+    sides = [side for side in (False, True) if (truth == side).any()]
+    return float(np.mean([(decision[truth == side] == side).mean() for side in sides]))
+
+
+def by_formula(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """Of one label from -3 to 3."""
+    kept = truth != 0
+    return {
+        "macro_f1": macro(sk.f1_score, truth >= 0, predicted >= 0),
+        "mae": float(np.abs(truth - predicted).mean()),
+        "pearson": float(np.corrcoef(truth, predicted)[0, 1]),
+        "accuracy_2": float(((truth >= 0) == (predicted >= 0)).mean()),
+        "accuracy_2_signed": float(((truth[kept] > 0) == (predicted[kept] > 0)).mean()),
+        "weighted_f1_2": weighted_f1(truth >= 0, predicted >= 0),
+        "accuracy_7": float((np.round(truth) == np.round(predicted)).mean()),
     }
 
 
@@ -160,10 +189,65 @@ def test_intervals_are_those_of_a_brute_force_bootstrap_over_videos(kind):
             resamples.setdefault(("mean", None, metric, None), []).append(mean)
             resamples.setdefault(("mean_incomplete", None, metric, None), []).append(incomplete)
             resamples.setdefault(("retention", None, metric, None), []).append(incomplete / values[BOTH][metric])
-    assert len(resamples) == 6 * (3 if kind == "categorical" else 2)
+    assert len(resamples) == 6 * 4
     for place, expected in resamples.items():
         assert rows[place].ci_low == pytest.approx(np.quantile(expected, 0.05)), place
         assert rows[place].ci_high == pytest.approx(np.quantile(expected, 0.95)), place
+
+
+SENTIMENT = LabelSet("continuous", ("sentiment",), ((-3.0, 3.0),))
+
+
+def sentiment_predictions(seed: int = 0) -> Predictions:
+    rng = np.random.default_rng(seed)
+    groups = rng.choice(["v9", "v10", "b", "a", "Z"], size=60).tolist()
+    truth = np.round(rng.uniform(-3, 3, size=(60, 1)) * 5) / 5
+    logits = {c: truth + s * rng.standard_normal((60, 1)) for c, s in ((TEXT, 1.0), (AUDIO, 3.0), (BOTH, 0.8))}
+    return predictions(SENTIMENT, truth, groups, logits)
+
+
+def test_intervals_of_continuous_scores_are_those_of_a_brute_force_bootstrap():
+    made, settings = sentiment_predictions(), EvaluationSettings(bootstrap=30, confidence=0.9, seed=7)
+    rows = rows_by_place(score(made, settings, model="m", dataset="d"))
+    groups, truth = np.array(made.groups), made.targets[:, 0].astype(float)
+    names = sorted(set(made.groups))
+    for c, logits in made.logits.items():
+        predicted = np.clip(logits[:, 0].astype(float), -3, 3)
+        resamples = []
+        for draw in _draw_groups(len(names), settings):
+            drawn = [name for name, times in zip(names, draw, strict=True) for _ in range(int(times))]
+            chosen = np.concatenate([np.flatnonzero(groups == name) for name in drawn])
+            resamples.append(by_formula(truth[chosen], predicted[chosen]))
+        for metric, value in resamples[0].items():
+            row = rows["configuration", c.modalities, metric, None]
+            assert row.value == pytest.approx(value), metric
+            low, high = np.quantile([values[metric] for values in resamples[1:]], [0.05, 0.95])
+            assert (row.ci_low, row.ci_high) == pytest.approx((low, high)), metric
+    assert {row.label for row in rows.values()} == {None, "sentiment"}
+
+
+def test_an_error_has_a_mean_over_configurations_and_no_retention():
+    rows = rows_by_place(score(sentiment_predictions(), WITHOUT_INTERVALS, model="m", dataset="d"))
+    mae = {c: rows["configuration", c.modalities, "mae", None].value for c in (TEXT, AUDIO, BOTH)}
+    assert rows["mean", None, "mae", None].value == pytest.approx(sum(mae.values()) / 3)
+    assert rows["mean_incomplete", None, "mae", None].value == pytest.approx((mae[TEXT] + mae[AUDIO]) / 2)
+    assert {metric for condition, _, metric, _ in rows if condition == "retention"} == {
+        "macro_f1", "pearson", "accuracy_2", "accuracy_2_signed", "weighted_f1_2", "accuracy_7"
+    }  # fmt: skip
+
+
+def test_tuned_thresholds_decide_in_their_configuration_only():
+    truth = np.array([[1], [0], [1], [0]])
+    logit = np.log(0.3 / 0.7)
+    says = [[logit], [-4.0], [logit], [-4.0]]
+    made = predictions(LabelSet("multilabel", ("fear",)), truth, ["v", "w", "x", "y"], {TEXT: says, AUDIO: says})
+    tuned = {TEXT: np.array([0.2]), AUDIO: np.array([0.4])}
+    thresholds = Thresholds("validation", 4, made.label_set, tuned)
+    rows = rows_by_place(score(made, WITHOUT_INTERVALS, model="m", dataset="d", thresholds=thresholds))
+    assert rows["configuration", ("text",), "macro_f1", None].value == 1
+    assert rows["configuration", ("audio",), "macro_f1", None].value == 0
+    fixed = rows_by_place(score(made, WITHOUT_INTERVALS, model="m", dataset="d"))
+    assert fixed["configuration", ("text",), "macro_f1", None].value == 0
 
 
 @pytest.mark.parametrize("n_groups", [2, 5, 31])
@@ -219,8 +303,10 @@ def test_the_constant_answer_on_test_like_mosi():
     )
     rows = constant_scores(made, EvaluationSettings(bootstrap=20), dataset="mosi")
     values = {row.metric: row.value for row in rows}
-    assert len(values) == len(rows) == len(AVERAGES)
-    assert values == pytest.approx({"accuracy": 467 / 752, "macro_f1": 467 / 1219, "uar": 0.5})
+    assert len(values) == len(rows) == len(AVERAGES["categorical"])
+    weighted = 467 / 752 * 2 * 467 / 1219
+    expected = {"accuracy": 467 / 752, "macro_f1": 467 / 1219, "uar": 0.5, "weighted_f1": weighted}
+    assert values == pytest.approx(expected)
     assert (round(values["accuracy"], 3), round(values["macro_f1"], 3)) == (0.621, 0.383)
     assert {(row.model, row.n, row.seed) for row in rows} == {("constant", 752, None)}
     for row in rows:
@@ -234,13 +320,13 @@ def test_no_constant_multilabel_answer_of_the_eight_beats_the_baseline(rates):
     truth = np.random.default_rng(0).random((30, 3)) < rates
     made = predictions(LabelSet("multilabel", ("a", "b", "c")), truth, ["v"] * 30, {TEXT: np.zeros((30, 3))})
     values = {row.metric: row.value for row in constant_scores(made, WITHOUT_INTERVALS, dataset="d")}
-    for metric in ("accuracy", "macro_f1"):
+    for metric in ("accuracy", "macro_f1", "weighted_f1"):
         answers = [
             by_scikit_learn("multilabel", truth, np.broadcast_to(answer, truth.shape))[metric]
             for answer in itertools.product((True, False), repeat=3)
         ]
         assert values[metric] == pytest.approx(max(answers))
-    assert values["uar"] == 0.5
+    assert values["weighted_accuracy"] == 0.5
 
 
 @pytest.mark.parametrize("kind", ["categorical", "multilabel"])
@@ -253,7 +339,61 @@ def test_no_constant_answer_of_a_class_beats_the_baseline(kind):
         assert best[metric] == pytest.approx(max(values[metric] for values in tried))
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_no_constant_value_beats_the_continuous_baseline(seed):
+    made = sentiment_predictions(seed)
+    truth = made.targets[:, 0].astype(float)
+    best = {row.metric: row.value for row in constant_scores(made, WITHOUT_INTERVALS, dataset="d")}
+    tried = []
+    for value in np.linspace(-3, 3, 241):
+        always = np.full(60, value)
+        tried.append(without_pearson(truth, always))
+    for metric in ("macro_f1", "accuracy_2", "accuracy_2_signed", "weighted_f1_2"):
+        assert best[metric] == pytest.approx(max(values[metric] for values in tried)), metric
+    # the median has the lowest error of all constants
+    assert best["mae"] == pytest.approx(np.abs(truth - np.median(truth)).mean())
+    assert best["mae"] <= min(values["mae"] for values in tried) + 1e-6
+    assert best["pearson"] == 0
+
+
+def without_pearson(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """`by_formula` of a constant, whose correlation is not defined."""
+    with np.errstate(invalid="ignore"):
+        return {name: value for name, value in by_formula(truth, predicted).items() if name != "pearson"}
+
+
+def test_the_constant_answer_takes_the_side_of_each_label():
+    """Three of four are negative, and three of four are afraid: always saying so has an F1 of 6/7 each."""
+    labels = LabelSet("continuous", ("sentiment", "fear"), ((-3.0, 3.0), (0.0, 3.0)))
+    truth = np.array([[-1.0, 1.0], [-2.0, 2.0], [-1.0, 0.3], [1.0, 0.0]])
+    made = predictions(labels, truth, ["v", "w", "x", "y"], {TEXT: np.zeros((4, 2))})
+    best = {row.metric: row.value for row in constant_scores(made, WITHOUT_INTERVALS, dataset="d")}
+    assert best["macro_f1"] == pytest.approx(((6 / 7 + 0) / 2 + 6 / 7) / 2)
+    assert best["accuracy_2"] == pytest.approx(3 / 4)
+
+
 # --- the best there is
+
+
+def test_the_optimal_value_is_the_posterior_mean():
+    corpus = load(SyntheticSettings(n_train=4, n_validation=0, n_test=3, longest=2.5))
+    configurations = all_configurations(corpus.modalities)
+    means = {str(c): np.linspace(-2, 2, 7)[:, None] for c in configurations}
+    utterances = tuple(replace(u, label=(0.5,)) for u in corpus.utterances)
+    rated = replace(corpus, label_set=SENTIMENT, utterances=utterances, posteriors=means)
+    rows = rated.indices("test")
+    made = Predictions(
+        ids=tuple(rated.utterances[i].id for i in rows),
+        groups=("v",) * 3,
+        split="test",
+        label_set=SENTIMENT,
+        targets=rated.targets[rows],
+        logits={c: np.zeros((3, 1), np.float32) for c in configurations},
+    )
+    optimal = optimal_predictions(rated, made)
+    assert optimal is not None
+    for c in configurations:
+        np.testing.assert_allclose(optimal.answers(c), means[str(c)][rows], rtol=1e-6)
 
 
 @pytest.mark.parametrize("task", ["categorical", "multilabel"])

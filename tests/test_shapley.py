@@ -122,6 +122,10 @@ def test_a_multilabel_score_is_the_logit():
     np.testing.assert_allclose(attributable_scores(logits(), "multilabel"), np.log(p / (1 - p)), atol=1e-9)
 
 
+def test_a_continuous_score_is_the_value():
+    np.testing.assert_array_equal(attributable_scores(logits(), "continuous"), logits())
+
+
 def test_a_constant_added_to_softmax_logits_changes_no_score():
     constant = np.array([[[-40.0]], [[7.5]]])
     np.testing.assert_allclose(

@@ -13,7 +13,12 @@ from emotiwave.features.store import open_store, write_store
 from emotiwave.sequences import ComputationalSequence, FeatureSequence
 from emotiwave.types import Corpus, LabelSet, Segment, Utterance
 
-KINDS = ("categorical", "multilabel")
+LABEL_SETS = {
+    "categorical": LabelSet("categorical", ("anger", "fear")),
+    "multilabel": LabelSet("multilabel", ("anger", "fear")),
+    "continuous": LabelSet("continuous", ("anger", "fear"), ((-3.0, 3.0), (0.0, 1.0))),
+}
+KINDS = tuple(LABEL_SETS)
 
 
 def made_corpus(kind: Any = "categorical", **changes) -> Corpus:
@@ -27,18 +32,25 @@ def made_corpus(kind: Any = "categorical", **changes) -> Corpus:
     labels = {
         "categorical": ("anger", "fear", "anger"),
         "multilabel": (("anger", "fear"), (), ("fear",)),
+        "continuous": ((-1.5, 1 / 3), (0.0, 0.0), (3.0, 1.0)),
     }[kind]
     spoken = (
-        {"dialogue": "d1", "speaker": "s1", "language": "en", "transcript": "Ça va? 你好", "intensity": -1.5},
+        {
+            "dialogue": "d1",
+            "speaker": "s1",
+            "language": "en",
+            "transcript": "Ça va? 你好",
+            "ratings": {"sentiment": -1.5, "fear": 0.0},
+        },
         {"segment": Segment("a.mp4", 0.25, 3.0), "transcript": ""},
-        {"segment": None, "intensity": 0.1},
+        {"segment": None, "ratings": {"sentiment": 0.1}},
     )
     splits = ("train", "train", "test")
     parts = {
         "name": "made",
         "task": "polarity",
         "licence": "none, really",
-        "label_set": LabelSet(kind, ("anger", "fear")),
+        "label_set": LABEL_SETS[kind],
         "utterances": tuple(
             Utterance(f"u{i}", splits[i], labels[i], **spoken[i])  # pyright: ignore[reportArgumentType]
             for i in range(3)
@@ -105,6 +117,8 @@ def test_a_stored_corpus_is_bit_equal(tmp_path, kind, verify):
             "utterances": tuple(replace(u, label=()) for u in made_corpus().utterances),
         },
         {"utterances": tuple(replace(u, segment=None, transcript=None) for u in made_corpus().utterances)},
+        {"utterances": tuple(replace(u, ratings=None) for u in made_corpus().utterances)},
+        {"utterances": tuple(replace(u, ratings={}) for u in made_corpus().utterances)},
         {"sequences": dict(reversed(list(made_corpus().sequences.items())))},
         {
             "sequences": dict(made_corpus().sequences)
@@ -115,7 +129,15 @@ def test_a_stored_corpus_is_bit_equal(tmp_path, kind, verify):
             }
         },
     ],
-    ids=["no posteriors", "nobody shows anything", "fields nobody has", "other order", "a modality nobody has"],
+    ids=[
+        "no posteriors",
+        "nobody shows anything",
+        "fields nobody has",
+        "no ratings",
+        "empty ratings",
+        "other order",
+        "a modality nobody has",
+    ],
 )
 def test_a_sparse_corpus_is_bit_equal_too(tmp_path, changes):
     corpus = made_corpus(**changes)
@@ -287,7 +309,7 @@ def test_every_key_of_the_description_is_needed(store, key):
 def test_another_format_names_both(store):
     described = json.loads((store / "corpus.json").read_text())
     (store / "corpus.json").write_text(json.dumps(described | {"format": 99}))
-    with pytest.raises(FeatureError, match=r"store format 99; this version reads 1"):
+    with pytest.raises(FeatureError, match=r"store format 99; this version reads 2"):
         open_store(store)
 
 

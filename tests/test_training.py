@@ -18,14 +18,22 @@ from safetensors.torch import load_file
 from sklearn.utils.class_weight import compute_class_weight
 
 from emotiwave.errors import CheckpointError, ConfigError, DatasetError, FeatureError, TrainingError
+from emotiwave.inference import predict
 from emotiwave.models.checkpoint import load_model
-from emotiwave.models.fusion import ModelSettings
+from emotiwave.models.fusion import Encoded, ModelSettings
 from emotiwave.sequences import ComputationalSequence
 from emotiwave.training.fit import TrainingSummary, build, fit
 from emotiwave.training.module import moving_average, task_loss
-from emotiwave.training.randomness import EpochBatches, derived_seed, draw_kept
+from emotiwave.training.randomness import EpochBatches, derived_seed, draw_kept, draw_kept_by_batch
 from emotiwave.training.settings import TrainingSettings
-from emotiwave.training.statistics import balanced_weights, class_shares, fit_statistics, robust_scale
+from emotiwave.training.statistics import (
+    balanced_weights,
+    class_shares,
+    class_weights,
+    fit_statistics,
+    prior_logits,
+    robust_scale,
+)
 from emotiwave.types import Corpus, LabelSet, Utterance
 from tests.made import made_model, small_corpus
 
@@ -283,6 +291,62 @@ def test_prior_is_the_log_share_of_each_class() -> None:
     torch.testing.assert_close(model.prior_logits, expected)
 
 
+RATED = LabelSet("continuous", ("sentiment", "fear"), ((-3.0, 3.0), (0.0, 3.0)))
+
+
+def rated_corpus(**settings: object) -> Corpus:
+    """The planted classes as ratings: sentiment from what is happy or sad, fear from what is afraid."""
+    corpus = small_corpus(**settings)
+    values = {"happiness": (2.0, 0.0), "sadness": (-2.0, 0.0), "fear": (-0.5, 2.5)}
+    utterances = tuple(replace(u, label=values.get(str(u.label), (0.25, 0.0))) for u in corpus.utterances)
+    return replace(corpus, label_set=RATED, utterances=utterances, posteriors=None)
+
+
+def test_the_prior_of_continuous_labels_is_the_training_mean() -> None:
+    corpus = rated_corpus()
+    train = [u.label for u in corpus.utterances if u.split == "train"]
+    expected = [sum(float(label[k]) for label in train) / len(train) for k in (0, 1)]
+    np.testing.assert_allclose(prior_logits(corpus, corpus.indices("train")), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["bottleneck", "late", "lstm_concat"])
+def test_an_untrained_model_answers_close_to_the_training_mean(name: str) -> None:
+    corpus = rated_corpus()
+    model = build(corpus, ModelSettings(name=name), TrainingSettings(patience=0))
+    answers = np.concatenate(list(predict(model, corpus, "train").logits.values()))
+    offset = (answers - prior_logits(corpus, corpus.indices("train"))) / np.array([6.0, 3.0])
+    assert 1e-4 < np.abs(offset).mean() < 0.05  # of the range
+
+
+def test_a_continuous_label_that_never_varies_is_refused() -> None:
+    corpus = rated_corpus()
+    same = tuple(replace(u, label=(float(u.label[0]), 1.5)) for u in corpus.utterances)
+    with pytest.raises(DatasetError, match=r"'fear' is 1\.5 in every training utterance"):
+        prior_logits(replace(corpus, utterances=same), corpus.indices("train"))
+
+
+def test_continuous_labels_have_no_class_weights() -> None:
+    corpus = rated_corpus()
+    assert class_weights(corpus, corpus.indices("train"), balanced=True).tolist() == [1, 1]
+
+
+def test_the_continuous_loss_by_hand() -> None:
+    """Errors of half a range and of a whole one: 0.5 and |2| - 0.5, whatever the label's range."""
+    logits = torch.tensor([[3.0, 1.5], [-3.0, 3.0]])
+    targets = torch.tensor([[0.0, 0.0], [3.0, 0.0]])
+    by_hand = (0.5 + 0.5 + 1.5 + 1.5) / 4
+    torch.testing.assert_close(task_loss(logits, targets, RATED, torch.ones(2)), torch.tensor(by_hand))
+
+
+def test_training_learns_planted_ratings(tmp_path: Path) -> None:
+    corpus = rated_corpus(n_train=300, n_test=100)
+    trained(corpus, tmp_path, patience=0, epochs=8, learning_rate=2e-3)
+    made = predict(load_model(tmp_path), corpus, "test")
+    complete = max(made.logits, key=lambda c: len(c.modalities))
+    r = [np.corrcoef(made.logits[complete][:, k], made.targets[:, k])[0, 1] for k in (0, 1)]
+    assert min(r) > 0.3
+
+
 def test_class_weights_equal_scikit_learns() -> None:
     labels = np.array([0] * 6 + [1] * 3 + [2])
     shares = np.bincount(labels) / len(labels)
@@ -346,6 +410,32 @@ def test_modality_dropout_spares_the_only_modality_present() -> None:
     n = 500
     present = {"a": torch.zeros(n, dtype=torch.bool), "b": torch.ones(n, dtype=torch.bool)}
     assert draw_kept(present, 0.9, torch.Generator().manual_seed(0))["b"].all()
+
+
+def test_modality_dropout_per_batch_takes_the_same_from_all_and_sometimes_everything() -> None:
+    present = {"a": torch.ones(5, dtype=torch.bool), "b": torch.tensor([True, False, True, True, True])}
+    generator = torch.Generator().manual_seed(0)
+    n, p = 4_000, 0.3
+    drawn = [draw_kept_by_batch(present, p, generator) for _ in range(n)]
+    assert all(kept[name].shape == (5,) and len(kept[name].unique()) == 1 for kept in drawn for name in present)
+    a, b = (np.array([bool(kept[name][0]) for kept in drawn]) for name in present)
+    for dropped, expected in ((~a, p), (~b, p), (~a & ~b, p * p)):
+        np.testing.assert_allclose(dropped.mean(), expected, atol=4 * (expected / n) ** 0.5)
+
+
+@pytest.mark.parametrize(("per", "mixed"), [("utterance", True), ("batch", False)])
+def test_the_settings_say_how_modalities_are_dropped(tmp_path: Path, monkeypatch, per: str, mixed: bool) -> None:
+    """Whether in some step one modality is kept in some utterances and dropped in others."""
+    drawn: list[list[bool]] = []
+
+    def keep(self: Encoded, kept: dict[str, torch.Tensor]) -> Encoded:
+        drawn.extend(of_one.tolist() for of_one in kept.values())
+        return replace(self, present={name: present & kept[name] for name, present in self.present.items()})
+
+    monkeypatch.setattr(Encoded, "keep", keep)
+    trained(small_corpus(missing=0.0), tmp_path, epochs=1, modality_dropout=0.4, modality_dropout_per=per)
+    assert any(len(set(kept)) == 2 for kept in drawn) == mixed
+    assert any(not all(kept) for kept in drawn)
 
 
 def test_ctrl_c_keeps_the_finished_epochs(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import itertools
-from dataclasses import fields, replace
+import json
+from dataclasses import asdict, fields, replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,16 @@ from scipy.special import expit, softmax
 
 from emotiwave.errors import DatasetError, FeatureError
 from emotiwave.sequences import ComputationalSequence, FeatureSequence, first_duplicate
-from emotiwave.types import Configuration, Corpus, LabelSet, Predictions, Segment, Utterance, all_configurations
+from emotiwave.types import (
+    Configuration,
+    Corpus,
+    LabelSet,
+    Predictions,
+    Segment,
+    Utterance,
+    all_configurations,
+    read_label_set,
+)
 
 FEELINGS = LabelSet("categorical", ("anger", "fear", "happiness"))
 SIGNS = LabelSet("multilabel", ("anger", "fear", "happiness"))
@@ -72,7 +82,76 @@ def test_a_multilabel_set_of_one_class_is_enough():
     assert LabelSet("multilabel", ("anger",)).encode(("anger",)).tolist() == [1]
 
 
+RATED = LabelSet("continuous", ("sentiment", "fear"), ((-3.0, 3.0), (0.0, 0.1)))
+
+
+def test_a_continuous_label_is_its_values():
+    encoded = RATED.encode((-1.25, 0.05))
+    np.testing.assert_array_equal(encoded, np.array([-1.25, 0.05], np.float32))
+    assert encoded.dtype == np.float32
+    assert RATED.bounds.tolist() == [[-3, 0], [3, 0.1]]
+
+
+def test_the_ends_of_a_range_belong_to_it_even_as_targets_keep_them():
+    for values in ((-3.0, 0.0), (3.0, 0.1)):
+        kept = tuple(float(value) for value in RATED.encode(values))
+        np.testing.assert_array_equal(RATED.encode(kept), RATED.encode(values))
+    assert float(np.float32(0.1)) > 0.1
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ((0.5,), r"has 1 values; expected 2, one per label"),
+        ((), r"has 0 values; expected 2"),
+        ((3.01, 0.0), r"sentiment is 3.01; expected a value from -3 to 3"),
+        ((0.0, -0.1), r"fear is -0.1; expected a value from 0 to 0.1"),
+        ((float("nan"), 0.0), r"sentiment is nan; expected"),
+        ((0.0, float("inf")), r"fear is inf; expected"),
+        ("fear", "does not fit a continuous"),
+        (("fear", "joy"), "does not fit a continuous"),
+    ],
+)
+def test_a_continuous_label_of_other_count_or_range_is_refused(label, message):
+    with pytest.raises(DatasetError, match=message):
+        RATED.encode(label)
+
+
+@pytest.mark.parametrize("labels", [FEELINGS, SIGNS])
+def test_values_are_refused_where_classes_are_asked_for(labels):
+    with pytest.raises(DatasetError):
+        labels.encode((0.5,))
+
+
+@pytest.mark.parametrize(
+    ("kind", "ranges", "message"),
+    [
+        ("continuous", None, "a continuous label set needs ranges, one per label"),
+        ("categorical", ((0.0, 1.0), (0.0, 1.0)), "a categorical label set has no ranges"),
+        ("multilabel", (), "a multilabel label set has no ranges"),
+        ("continuous", ((0.0, 1.0),), "2 labels need as many ranges; got 1"),
+        ("continuous", ((0.0, 1.0), (1.0, 9.0)), "'b' ranges from 1.0 to 9.0; expected a finite range from 0 or"),
+        ("continuous", ((-3.0, 0.0), (0.0, 1.0)), "'a' ranges from -3.0 to 0.0"),
+        ("continuous", ((0.0, 0.0), (0.0, 1.0)), "'a' ranges from 0.0 to 0.0"),
+        ("continuous", ((0.0, float("inf")), (0.0, 1.0)), "'a' ranges from 0.0 to inf"),
+        ("continuous", ((0.0, float("nan")), (0.0, 1.0)), "'a' ranges from 0.0 to nan"),
+    ],
+)
+def test_ranges_are_for_continuous_labels_and_begin_at_or_cross_zero(kind, ranges, message):
+    with pytest.raises(DatasetError, match=message):
+        LabelSet(kind, ("a", "b"), ranges)
+
+
+@pytest.mark.parametrize("labels", [FEELINGS, SIGNS, RATED])
+def test_a_label_set_survives_json(labels):
+    assert read_label_set(json.loads(json.dumps(asdict(labels)))) == labels
+
+
 # --- utterances
+
+
+def test_an_utterance_with_ratings_can_be_in_a_set():
+    assert len({Utterance("u", "train", "anger", ratings={"sentiment": 1.0})}) == 1
 
 
 @pytest.mark.parametrize(
@@ -300,7 +379,7 @@ OTHER = {
     "language": "en",
     "transcript": "no",
     "segment": Segment("a.wav", 0.0, 1.0),
-    "intensity": 0.5,
+    "ratings": {"sentiment": 0.5},
 }
 
 
@@ -340,6 +419,33 @@ def predictions(labels: LabelSet, logits: np.ndarray) -> Predictions:
     names = tuple(f"u{i}" for i in range(len(logits)))
     answers = {Configuration(("text",)): logits.astype(np.float32)}
     return Predictions(names, names, "test", labels, np.zeros(logits.shape, np.float32), answers)
+
+
+def test_the_corpus_digest_changes_with_the_ranges():
+    one, other = (
+        corpus(
+            label_set=LabelSet("continuous", ("sentiment",), ((-high, high),)),
+            utterances=tuple(replace(u, label=(0.5,)) for u in (ONE, TWO)),
+        )
+        for high in (1.0, 3.0)
+    )
+    assert one.targets.tolist() == other.targets.tolist() == [[0.5], [0.5]]
+    assert one.digest != other.digest
+
+
+def test_continuous_answers_are_the_logits_clipped_to_their_range_and_no_probabilities():
+    made = predictions(RATED, np.array([[-4.0, -0.5], [2.5, 0.05], [9.0, 0.2]]))
+    got = made.answers(Configuration(("text",)))
+    np.testing.assert_allclose(got, [[-3, 0], [2.5, 0.05], [3, 0.1]], rtol=1e-6)
+    assert got.max(axis=0).tolist() == [3.0, 0.1]
+    with pytest.raises(DatasetError, match="no"):
+        made.probabilities(Configuration(("text",)))
+
+
+def test_answers_of_classes_are_their_probabilities():
+    made = predictions(SIGNS, np.array([[0.0, 2.0, -1.0]]))
+    text = Configuration(("text",))
+    np.testing.assert_array_equal(made.answers(text), made.probabilities(text))
 
 
 @pytest.mark.parametrize("scale", [1.0, 30.0, 2000.0])

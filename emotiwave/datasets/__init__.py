@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from emotiwave.datasets import mosi, synthetic
+from emotiwave.datasets import mmsa, mosei, mosi, mosi_csd, synthetic
+from emotiwave.recordings import Recordings
 from emotiwave.settings import Settings
 from emotiwave.types import Corpus
 
@@ -15,7 +16,17 @@ class Dataset(NamedTuple):
     load: Callable[[Any], Corpus]
 
 
-DATASETS: dict[str, Dataset] = {
+class RecordedDataset(NamedTuple):
+    """A corpus whose features lie in files of whole videos, and are prepared into a store before use."""
+
+    settings: type[Settings]
+    load: Callable[[Any], Recordings]
+
+
+DATASETS: dict[str, Dataset | RecordedDataset] = {
+    "mmsa": Dataset(mmsa.MmsaSettings, mmsa.load),
+    "mosei": RecordedDataset(mosei.MoseiSettings, mosei.load),
     "mosi": Dataset(mosi.MosiSettings, mosi.load),
+    "mosi_csd": RecordedDataset(mosi_csd.MosiCsdSettings, mosi_csd.load),
     "synthetic": Dataset(synthetic.SyntheticSettings, synthetic.load),
 }

@@ -27,6 +27,10 @@ ARRAYS = {"text": "text", "audio": "audio", "vision": "video"}  # our modality -
 COLUMNS = ("utt_id", "video_id", "utt_index", "split", "polarity", "sentiment", "text")
 NUMBERS = ("utt_index", "polarity", "sentiment")
 POLARITIES = {0: "negative", 1: "positive"}
+LABEL_SETS = {
+    "polarity": LabelSet("categorical", tuple(POLARITIES.values())),
+    "sentiment": LabelSet("continuous", ("sentiment",), ((-3.0, 3.0),)),
+}
 
 
 class MosiSettings(Settings):
@@ -34,7 +38,8 @@ class MosiSettings(Settings):
 
     root: AbsolutePath | None = None
     """The folder ``mosi_trimodal``; by default in the folder that EMOTIWAVE_DATA names."""
-    task: Literal["polarity"] = "polarity"
+    task: Literal["polarity", "sentiment"] = "polarity"
+    """``polarity``: negative or positive. ``sentiment``: the raters' mean, from -3 to 3."""
     validation_share: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Share of the train videos to hold out as ``validation``; misleading with these features."""
     split_seed: int = Field(default=0, ge=0)
@@ -50,7 +55,7 @@ def load(settings: MosiSettings) -> Corpus:
     table = _read_table(root / "utterances.csv")
     arrays = _read_arrays(root / "features.npz", n_rows=len(table))
     table = table.sort_values(["video_id", "utt_index"], kind="stable")
-    utterances = tuple(_utterance(row, root / "utterances.csv") for row in table.to_dict("records"))
+    utterances = tuple(_utterance(row, settings.task, root / "utterances.csv") for row in table.to_dict("records"))
     check_leakage(utterances, corpus="mosi")
     if settings.validation_share:
         utterances = split_off(
@@ -62,7 +67,7 @@ def load(settings: MosiSettings) -> Corpus:
         name="mosi",
         task=settings.task,
         licence=LICENCE,
-        label_set=LabelSet("categorical", tuple(POLARITIES.values())),
+        label_set=LABEL_SETS[settings.task],
         utterances=utterances,
         sequences={name: _one_frame_each(ids, array[order]) for name, array in arrays.items()},
     )
@@ -115,17 +120,18 @@ def _read_arrays(path: Path, *, n_rows: int) -> Mapping[str, NDArray[np.float32]
     return {modality: archive[name].astype(np.float32) for modality, name in ARRAYS.items()}
 
 
-def _utterance(row: Mapping[Any, Any], path: Path) -> Utterance:
+def _utterance(row: Mapping[Any, Any], task: str, path: Path) -> Utterance:
     if row["polarity"] not in POLARITIES:
         raise DatasetError(f"mosi: {path}: {row['utt_id']}: polarity {row['polarity']!r}; expected 0 or 1")
+    sentiment = float(row["sentiment"])
     return Utterance(
         id=row["utt_id"],
         split=row["split"],
-        label=POLARITIES[row["polarity"]],
+        label=POLARITIES[row["polarity"]] if task == "polarity" else (sentiment,),
         dialogue=row["video_id"],
         language="en",
         transcript=row["text"],
-        intensity=float(row["sentiment"]),
+        ratings={"sentiment": sentiment},
     )
 
 

@@ -6,9 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from emotiwave.calibration import Thresholds
 from emotiwave.evaluation.settings import EvaluationSettings
-from emotiwave.metrics import AVERAGES, PER_LABEL, Counts, count, decide
-from emotiwave.types import CONSTANT, Configuration, Corpus, LabelKind, Predictions, Score
+from emotiwave.metrics import LOWER_IS_BETTER, averages, per_label_metrics, statistics
+from emotiwave.types import CONSTANT, Configuration, Corpus, LabelSet, Predictions, Score
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -23,50 +26,80 @@ class _Subject:
 
 
 def score(
-    predictions: Predictions, settings: EvaluationSettings, *, model: str, dataset: str, seed: int | None = None
+    predictions: Predictions,
+    settings: EvaluationSettings,
+    *,
+    model: str,
+    dataset: str,
+    seed: int | None = None,
+    thresholds: Thresholds | None = None,
 ) -> list[Score]:
-    """Score every configuration, their mean, the mean of the incomplete ones, and retention."""
-    kind = predictions.label_set.kind
-    truth = predictions.targets > 0
-    groups = _number(predictions.groups)
-    counts = {
-        c: count(truth, decide(predictions.probabilities(c), kind), groups, kind=kind) for c in predictions.logits
+    """Score every configuration, their mean, the mean of the incomplete ones, and retention.
+
+    Retention is the mean of the incomplete over the score of the complete configuration, 0 where that is not above 0.
+    Where lower is better (``mae``) such a ratio would praise what is lost, so there is no such row.
+    """
+    labels, groups = predictions.label_set, _number(predictions.groups)
+    tuned = thresholds.by_configuration if thresholds else {}
+    per_group = {
+        c: statistics(predictions.targets, predictions.answers(c), groups, labels, tuned.get(c))
+        for c in predictions.logits
     }
     subject = _Subject(model, dataset, predictions.split, len(predictions.ids), seed)
-    return _rows(counts, kind, predictions.label_set.names, settings, subject)
+    return _rows(per_group, labels, settings, subject)
 
 
 def constant_scores(predictions: Predictions, settings: EvaluationSettings, *, dataset: str) -> list[Score]:
     """Score the best answer that looks at nothing, chosen per metric on the scored data: the bar to clear.
 
     Categorical: always the same class. Multilabel: all classes, none, or those that hold more often than not.
+    Continuous: the mean, the median, zero, either end, or the end on the side where most of a label's values are.
+    The best ``mae`` is the lowest.
     """
-    kind, names = predictions.label_set.kind, predictions.label_set.names
-    truth = predictions.targets > 0
+    labels = predictions.label_set
     groups = _number(predictions.groups)
     subject = _Subject(CONSTANT, dataset, predictions.split, len(predictions.ids), None)
-    if kind == "categorical":
-        answers = np.eye(len(names), dtype=bool)
-    else:
-        answers = np.stack([np.ones(len(names), bool), np.zeros(len(names), bool), truth.mean(axis=0) > 0.5])
     complete = max(predictions.logits, key=lambda c: len(c.modalities))
     tried = []
-    for answer in answers:
-        counts = count(truth, np.broadcast_to(answer, truth.shape), groups, kind=kind)
-        tried.append(_rows({complete: counts}, kind, names, settings, subject))
-    best = [max(rows, key=lambda row: row.value) for rows in zip(*tried, strict=True)]
+    for answer in _constant_answers(predictions.targets.astype(np.float64), labels):
+        always = np.broadcast_to(answer, predictions.targets.shape)
+        per_group = {complete: statistics(predictions.targets, always, groups, labels)}
+        tried.append(_rows(per_group, labels, settings, subject))
+    best = [
+        (min if rows[0].metric in LOWER_IS_BETTER else max)(rows, key=lambda row: row.value)
+        for rows in zip(*tried, strict=True)
+    ]
     return [row for row in best if row.condition == "mean"]  # the same in every configuration
 
 
+def _constant_answers(targets: Array, labels: LabelSet) -> Array:
+    """Answers to try ``(n_answers, n_classes)``."""
+    n_classes = len(labels.names)
+    if labels.kind == "categorical":
+        return np.eye(n_classes)
+    if labels.kind == "multilabel":
+        return np.stack([np.ones(n_classes), np.zeros(n_classes), targets.mean(axis=0) > 0.5]).astype(np.float64)
+    low, high = labels.bounds
+    most = np.where((targets >= 0).mean(axis=0) >= 0.5, high, low)
+    return np.stack([targets.mean(axis=0), np.median(targets, axis=0), np.zeros(n_classes), low, high, most])
+
+
 def optimal_predictions(corpus: Corpus, predictions: Predictions) -> Predictions | None:
-    """What Bayes' rule says of the same utterances, for a made corpus that knows; None for real ones."""
+    """What Bayes' rule says of the same utterances, for a made corpus that knows; None for real ones.
+
+    Of continuous labels it says the posterior mean.
+    """
     if corpus.posteriors is None:
         return None
     row = {utterance.id: index for index, utterance in enumerate(corpus.utterances)}
     rows = [row[name] for name in predictions.ids]
     logits = {}
     for configuration in predictions.logits:
-        p = np.clip(corpus.posteriors[str(configuration)][rows], 1e-12, 1 - 1e-12)
+        posterior = corpus.posteriors[str(configuration)][rows]
+        if corpus.label_set.kind == "continuous":
+            logits[configuration] = posterior.astype(np.float32)
+            continue
+        p = np.clip(posterior, 1e-12, 1 - 1e-12)
         odds = np.log(p) if corpus.label_set.kind == "categorical" else np.log(p) - np.log1p(-p)
         logits[configuration] = odds.astype(np.float32)
     return replace(predictions, logits=logits)
@@ -87,28 +120,24 @@ def summarise_seeds(runs: Iterable[list[Score]]) -> list[Score]:
 
 
 def _rows(
-    counts: Mapping[Configuration, Counts],
-    kind: LabelKind,
-    names: tuple[str, ...],
-    settings: EvaluationSettings,
-    subject: _Subject,
+    statistics_of: Mapping[Configuration, Array], labels: LabelSet, settings: EvaluationSettings, subject: _Subject
 ) -> list[Score]:
-    n_groups = len(next(iter(counts.values())))
+    n_groups = len(next(iter(statistics_of.values())))
     draws = _draw_groups(n_groups, settings)
     rows: list[Score] = []
-    averages: dict[str, dict[Configuration, NDArray[np.float64]]] = {metric: {} for metric in AVERAGES}
-    for configuration, per_group in counts.items():
+    by_metric: dict[str, dict[Configuration, Array]] = {metric: {} for metric in averages(labels)}
+    for configuration, per_group in statistics_of.items():
         # row 0 is the data itself, the others are resamples
         resampled = np.tensordot(draws, per_group, axes=(1, 0))
         place = ("configuration", configuration.modalities)
-        for metric, average in AVERAGES.items():
-            averages[metric][configuration] = average(resampled, kind)
-            rows.append(_row(subject, place, metric, None, averages[metric][configuration], settings))
-        for metric, per_class in PER_LABEL.items():
-            values = per_class(resampled, kind)
-            rows += [_row(subject, place, metric, label, values[:, k], settings) for k, label in enumerate(names)]
-    complete = max(counts, key=lambda c: len(c.modalities))
-    for metric, values in averages.items():
+        for metric, average in averages(labels).items():
+            by_metric[metric][configuration] = average(resampled, labels)
+            rows.append(_row(subject, place, metric, None, by_metric[metric][configuration], settings))
+        for metric, per_label in per_label_metrics(labels).items():
+            values = per_label(resampled, labels)
+            rows += [_row(subject, place, metric, name, values[:, k], settings) for k, name in enumerate(labels.names)]
+    complete = max(statistics_of, key=lambda c: len(c.modalities))
+    for metric, values in by_metric.items():
         rows += _summary_rows(subject, metric, values, complete, settings)
     return rows
 
@@ -116,16 +145,18 @@ def _rows(
 def _summary_rows(
     subject: _Subject,
     metric: str,
-    values: Mapping[Configuration, NDArray[np.float64]],
+    values: Mapping[Configuration, Array],
     complete: Configuration,
     settings: EvaluationSettings,
 ) -> list[Score]:
     incomplete = [value for configuration, value in values.items() if configuration != complete]
     rows = [_row(subject, ("mean", None), metric, None, np.mean(list(values.values()), axis=0), settings)]
-    if incomplete:
-        mean = np.mean(incomplete, axis=0)
+    if not incomplete:
+        return rows
+    mean = np.mean(incomplete, axis=0)
+    rows.append(_row(subject, ("mean_incomplete", None), metric, None, mean, settings))
+    if metric not in LOWER_IS_BETTER:
         kept = np.divide(mean, values[complete], out=np.zeros_like(mean), where=values[complete] > 0)
-        rows.append(_row(subject, ("mean_incomplete", None), metric, None, mean, settings))
         rows.append(_row(subject, ("retention", None), metric, None, kept, settings))
     return rows
 
@@ -135,7 +166,7 @@ def _row(
     place: tuple[str, tuple[str, ...] | None],
     metric: str,
     label: str | None,
-    values: NDArray[np.float64],
+    values: Array,
     settings: EvaluationSettings,
 ) -> Score:
     low = high = None
@@ -163,7 +194,7 @@ def _number(groups: tuple[str, ...]) -> NDArray[np.int64]:
     return np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
 
-def _draw_groups(n_groups: int, settings: EvaluationSettings) -> NDArray[np.float64]:
+def _draw_groups(n_groups: int, settings: EvaluationSettings) -> Array:
     """How often each group counts: once in row 0, then as drawn with replacement; ``(1 + bootstrap, n_groups)``.
 
     One group alone has nothing to resample, so it gets no interval.

@@ -1,5 +1,7 @@
 """What a recipe may say of evaluation."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from emotiwave.settings import Settings
@@ -9,6 +11,10 @@ class EvaluationSettings(Settings):
     """Keys of ``[evaluation]``."""
 
     split: str = "test"
+    thresholds: Literal["fixed", "validation"] = "fixed"
+    """What an answer must exceed to count as present. ``fixed``: a probability of 0.5, or half a step of an intensity.
+    ``validation``: per configuration and class, what gives the highest F1 on ``training.selection_split``. Neither
+    concerns categorical labels, decided by the largest probability, nor continuous ones across zero, by their sign."""
     bootstrap: int = Field(default=1000, ge=0)
     """Resamples of the groups (videos, speakers) for the intervals; 0 gives none."""
     confidence: float = Field(default=0.95, gt=0, lt=1)

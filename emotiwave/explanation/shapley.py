@@ -47,11 +47,12 @@ def shapley_values(scores: Mapping[frozenset[str], Array], modalities: Iterable[
 
 
 def attributable_scores(logits: Array, kind: LabelKind) -> Array:
-    """Turn logits ``(..., n_classes)`` into what may be attributed: class log-odds, or the logits if multilabel.
+    """Turn logits ``(..., n_classes)`` into what may be attributed.
 
-    Softmax logits carry a free constant that may differ between subsets; log-odds do not.
+    Categorical: class log-odds, for softmax logits carry a free constant that may differ between subsets. Multilabel:
+    the logits. Continuous: the values, not clipped to their range, so that they add up.
     """
-    if kind == "multilabel":
+    if kind != "categorical":
         return np.asarray(logits, dtype=np.float64)
     logits = np.asarray(logits, dtype=np.float64)
     n_classes = logits.shape[-1]

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import zipfile
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,9 @@ from numpy.typing import NDArray
 from emotiwave.errors import DatasetError, FeatureError
 from emotiwave.npz import map_array, read_archive
 from emotiwave.sequences import ComputationalSequence
-from emotiwave.types import Corpus, LabelSet, Segment, Utterance
+from emotiwave.types import Corpus, Segment, Utterance, read_label_set
 
-FORMAT = 1
+FORMAT = 2
 ARRAYS = ("values", "intervals", "offsets")
 
 
@@ -34,33 +35,48 @@ def write_store(corpus: Corpus, folder: Path) -> Path:
     Raises:
         FeatureError: If the place is taken by something that is no store, or a modality's name cannot be a folder.
     """
-    if folder.exists() and not (folder / "corpus.json").exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FeatureError(f"{folder} exists and is no feature store; choose another folder")
+    check_place(folder, corpus.modalities)
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         _write_files(corpus, scratch)
-        _swap(scratch, folder)
+        replace_store(scratch, folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return folder
 
 
-def _write_files(corpus: Corpus, folder: Path) -> None:
-    for name, sequence in corpus.sequences.items():
+def check_place(folder: Path, modalities: Iterable[str]) -> None:
+    """Refuse a place where something lies that is no store, and modalities whose names cannot be folders.
+
+    Raises:
+        FeatureError: The place or the modality is named.
+    """
+    for name in modalities:
         if not re.fullmatch(r"[A-Za-z0-9_]+", name):
             raise FeatureError(f"modality {name!r} cannot name a folder; use letters, digits and _")
+    if folder.exists() and not (folder / "corpus.json").exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FeatureError(f"{folder} exists and is no feature store; choose another folder")
+
+
+def _write_files(corpus: Corpus, folder: Path) -> None:
+    for name, sequence in corpus.sequences.items():
         place = folder / "sequences" / name
         place.mkdir(parents=True)
-        for array in ARRAYS:
-            with (place / f"{array}.npy").open("wb") as file:
-                np.save(file, getattr(sequence, array), allow_pickle=False)
-                file.flush()
-                os.fsync(file.fileno())
+        for array in ("values", "intervals"):
+            _write_array(place / f"{array}.npy", getattr(sequence, array))
+    write_description(corpus, folder)
+
+
+def write_description(corpus: Corpus, folder: Path) -> None:
+    """Write all of a store but the values and intervals, which lie there already."""
+    for name, sequence in corpus.sequences.items():
+        place = folder / "sequences" / name
+        _write_array(place / "offsets.npy", sequence.offsets)
         described = {"ids": sequence.ids, "digest": sequence.digest, "metadata": dict(sequence.metadata)}
         (place / "metadata.json").write_text(json.dumps(described), encoding="utf-8")
-    pq.write_table(pa.Table.from_pylist([asdict(u) for u in corpus.utterances]), folder / "utterances.parquet")
+    pq.write_table(_utterance_table(corpus.utterances), folder / "utterances.parquet")
     if corpus.posteriors is not None:
         with zipfile.ZipFile(folder / "posteriors.npz", "w") as archive:  # np.savez takes no array named "file"
             for name, array in corpus.posteriors.items():
@@ -73,12 +89,21 @@ def _write_files(corpus: Corpus, folder: Path) -> None:
         "licence": corpus.licence,
         "label_set": asdict(corpus.label_set),
         "modalities": corpus.modalities,
+        "counts": dict(corpus.counts),
         "digest": corpus.digest,
     }
     (folder / "corpus.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
 
 
-def _swap(scratch: Path, folder: Path) -> None:
+def _write_array(path: Path, array: NDArray[Any]) -> None:
+    with path.open("wb") as file:
+        np.save(file, array, allow_pickle=False)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def replace_store(scratch: Path, folder: Path) -> None:
+    """Put a finished folder in the place of an older store, or where nothing was."""
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     if folder.exists():
         os.replace(folder, old)
@@ -105,17 +130,17 @@ def open_store(folder: Path, *, verify: bool = False) -> Corpus:
     if described.get("format") != FORMAT:
         raise FeatureError(f"{folder}: store format {described.get('format')!r}; this version reads {FORMAT}")
     try:
-        kind, names = described["label_set"]["kind"], tuple(described["label_set"]["names"])
         utterances = tuple(_utterance(row) for row in pq.read_table(folder / "utterances.parquet").to_pylist())
         posteriors = folder / "posteriors.npz"
         corpus = Corpus(
             name=described["name"],
             task=described["task"],
             licence=described["licence"],
-            label_set=LabelSet(kind, names),
+            label_set=read_label_set(described["label_set"]),
             utterances=utterances,
             sequences={name: _open_sequence(folder / "sequences" / name) for name in described["modalities"]},
             posteriors=read_archive(posteriors) if posteriors.exists() else None,
+            counts=described["counts"],
         )
         if verify:
             _verify(folder, corpus, described["digest"])
@@ -124,6 +149,11 @@ def open_store(folder: Path, *, verify: bool = False) -> Corpus:
     except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
         raise FeatureError(f"{folder}: damaged feature store ({error}); prepare it again") from None
     return corpus
+
+
+def store_bytes(folder: Path) -> int:
+    """How much a store holds on disk, in bytes."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _verify(folder: Path, corpus: Corpus, digest: str) -> None:
@@ -160,11 +190,20 @@ def _read_json(path: Path) -> dict[str, Any]:
     return described
 
 
+def _utterance_table(utterances: Sequence[Utterance]) -> pa.Table:
+    rows = [utterance.to_dict() for utterance in utterances]
+    ratings = [None if (rated := row.pop("ratings")) is None else list(rated.items()) for row in rows]
+    column = pa.array(ratings, type=pa.map_(pa.string(), pa.float64()))  # as a struct, absent ratings would be nulls
+    return pa.Table.from_pylist(rows).append_column("ratings", column)
+
+
 def _utterance(row: dict[str, Any]) -> Utterance:
     label = row.pop("label")
     segment = row.pop("segment", None)
+    ratings = row.pop("ratings")
     return Utterance(
         **row,
+        ratings=None if ratings is None else dict(ratings),
         label=label if isinstance(label, str) else tuple(label),
         segment=Segment(**segment) if segment else None,
     )

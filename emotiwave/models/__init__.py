@@ -4,12 +4,13 @@ from emotiwave.errors import ConfigError, unknown_name
 from emotiwave.models.bottleneck import Bottleneck
 from emotiwave.models.fusion import FusionModel, ModelSpec
 from emotiwave.models.late import Late, Unimodal
-from emotiwave.models.lstm_concat import LstmConcat
+from emotiwave.models.lstm_concat import LstmConcat, LstmConcatZeros
 
 MODELS: dict[str, type[FusionModel]] = {
     "bottleneck": Bottleneck,
     "late": Late,
     "lstm_concat": LstmConcat,
+    "lstm_concat_zeros": LstmConcatZeros,
     "unimodal": Unimodal,
 }
 

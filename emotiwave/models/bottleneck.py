@@ -34,7 +34,7 @@ class Bottleneck(FusionModel):
         )
         self.readout = nn.Parameter(torch.randn(width) / math.sqrt(width))
         self.joint = nn.ModuleList(AttentionBlock(width, n_heads, DROPOUT) for _ in range(N_JOINT_LAYERS))
-        self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, self.n_classes))
+        self.head = nn.Sequential(nn.LayerNorm(width), self.answer_layer(width))
 
     def encode_modality(
         self, name: str, frames: Float[Tensor, "batch time _"], mask: Bool[Tensor, "batch time"]

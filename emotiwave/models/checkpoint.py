@@ -5,17 +5,17 @@ No pickle is read or written; loading is strict, and the weights are checked aga
 
 import hashlib
 import json
-import os
+from dataclasses import asdict
 from pathlib import Path
 
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from emotiwave.errors import CheckpointError, EmotiwaveError
+from emotiwave.files import replace_file
 from emotiwave.models import create_model
 from emotiwave.models.fusion import FusionModel, ModelSettings, ModelSpec
-from emotiwave.types import LabelSet
+from emotiwave.types import read_label_set
 
 FORMAT = 1
 
@@ -28,7 +28,7 @@ def save_model(model: FusionModel, folder: Path) -> None:
         "format": FORMAT,
         "settings": spec.settings.model_dump(),
         "sizes": dict(spec.sizes),
-        "label_set": {"kind": spec.label_set.kind, "names": spec.label_set.names},
+        "label_set": asdict(spec.label_set),
         "sha256": hashlib.sha256(weights).hexdigest(),
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,11 +57,11 @@ def load_model(folder: Path) -> FusionModel:
             "another model; copy both files again"
         )
     try:
-        label_set = LabelSet(described["label_set"]["kind"], tuple(described["label_set"]["names"]))
+        label_set = read_label_set(described["label_set"])
         spec = ModelSpec(ModelSettings(**described["settings"]), dict(described["sizes"]), label_set)
         model = create_model(spec)
         tensors = load(weights)
-    except (KeyError, TypeError, ValidationError, SafetensorError, EmotiwaveError) as error:
+    except (KeyError, TypeError, ValueError, SafetensorError, EmotiwaveError) as error:
         raise CheckpointError(f"{folder / 'model.json'}: damaged model description ({error})") from None
     try:
         model.load_state_dict(tensors, strict=True)
@@ -70,16 +70,3 @@ def load_model(folder: Path) -> FusionModel:
             f"{folder}: the weights are of another model than {spec.settings.name!r}, which model.json names: {error}"
         ) from None
     return model.eval()
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file beside its place, flush it to disk, then put it there in one step."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with scratch.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)

@@ -17,6 +17,8 @@ from emotiwave.types import Configuration, LabelSet
 
 Size = Literal["small", "base", "large"]
 WIDTHS: dict[Size, int] = {"small": 64, "base": 128, "large": 256}
+SMALL_START = 0.1
+"""Shrinks the first weights of continuous answers, to about a twentieth of the range."""
 
 
 class ModelSettings(Settings):
@@ -58,10 +60,13 @@ class FusionModel(nn.Module, ABC):
     """Base of all models.
 
     ``encode`` runs each modality's encoder, ``fuse`` turns what is present into logits, and ``forward`` does both.
-    Where nothing at all is present the answer is the class prior of the training data, ``prior_logits``.
+    Where nothing at all is present the answer is the class prior of the training data, ``prior_logits``. Logits of
+    continuous labels are the values themselves: ``combine`` then gives how far they are from the training mean, in
+    half ranges, so that an untrained model answers close to the mean.
     """
 
     prior_logits: Tensor
+    half_ranges: Tensor
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
@@ -72,11 +77,25 @@ class FusionModel(nn.Module, ABC):
         self.modalities = tuple(sorted(spec.sizes))
         self.standardize = nn.ModuleDict({name: Standardize(spec.sizes[name]) for name in self.modalities})
         self.register_buffer("prior_logits", torch.zeros(len(spec.label_set.names)))
+        half_ranges = torch.ones(self.n_classes)
+        if spec.label_set.kind == "continuous":
+            low, high = torch.from_numpy(spec.label_set.bounds)
+            half_ranges = ((high - low) / 2).float()
+        self.register_buffer("half_ranges", half_ranges, persistent=False)
 
     @property
     def n_classes(self) -> int:
         """The number of logits."""
         return len(self.spec.label_set.names)
+
+    def answer_layer(self, width: int) -> nn.Linear:
+        """Build the last layer of a head; for continuous labels it starts near zero, which is the training mean."""
+        layer = nn.Linear(width, self.n_classes)
+        if self.spec.label_set.kind == "continuous":
+            with torch.no_grad():
+                layer.weight.mul_(SMALL_START)
+                layer.bias.zero_()
+        return layer
 
     def encode(self, batch: Batch) -> Encoded:
         """Encode every modality once.
@@ -106,10 +125,16 @@ class FusionModel(nn.Module, ABC):
     def combine(self, encoded: Encoded) -> Float[Tensor, "batch classes"]:
         """Turn what is present into logits; rows where nothing is present may hold anything finite."""
 
+    def answerable(self, encoded: Encoded) -> Bool[Tensor, " batch"]:
+        """Which utterances have a modality that is present; the others are answered by the prior."""
+        return torch.stack(list(encoded.present.values())).any(dim=0)
+
     def fuse(self, encoded: Encoded) -> Float[Tensor, "batch classes"]:
         """Logits of what is present, or of the prior where nothing is."""
-        anything = torch.stack(list(encoded.present.values())).any(dim=0)
-        return torch.where(anything[:, None], self.combine(encoded), self.prior_logits)
+        answer = self.combine(encoded)
+        if self.spec.label_set.kind == "continuous":
+            answer = self.prior_logits + self.half_ranges * answer
+        return torch.where(self.answerable(encoded)[:, None], answer, self.prior_logits)
 
     def forward(self, batch: Batch) -> Float[Tensor, "batch classes"]:
         return self.fuse(self.encode(batch))

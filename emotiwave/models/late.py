@@ -1,4 +1,4 @@
-"""Late fusion: every modality answers alone, and the probabilities of those present are averaged."""
+"""Late fusion: every modality answers alone, and the probabilities or values of those present are averaged."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ class Late(FusionModel):
         self.frames = nn.ModuleDict({n: FrameEncoder(spec.sizes[n], width) for n in self.modalities})
         self.pooling = nn.ModuleDict({n: QueryPooling(width, 1, width // 16, DROPOUT) for n in self.modalities})
         self.heads = nn.ModuleDict(
-            {n: nn.Sequential(nn.LayerNorm(width), nn.Linear(width, self.n_classes)) for n in self.modalities}
+            {n: nn.Sequential(nn.LayerNorm(width), self.answer_layer(width)) for n in self.modalities}
         )
 
     def encode_modality(
@@ -34,6 +34,8 @@ class Late(FusionModel):
     def combine(self, encoded: Encoded) -> Float[Tensor, "batch classes"]:
         logits = torch.stack([encoded.values[name] for name in self.modalities])  # (modality, batch, classes)
         present = torch.stack([encoded.present[name] for name in self.modalities])[..., None]
+        if self.spec.label_set.kind == "continuous":
+            return torch.where(present, logits, 0.0).sum(dim=0) / present.sum(dim=0).clamp(min=1)
         if self.spec.label_set.kind == "categorical":
             return _log_mean(F.log_softmax(logits, dim=-1), present)
         return _log_mean(F.logsigmoid(logits), present) - _log_mean(F.logsigmoid(-logits), present)

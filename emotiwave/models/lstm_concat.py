@@ -7,6 +7,9 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from emotiwave.models.fusion import WIDTHS, Encoded, FusionModel, ModelSpec
 
+FRAMES_OF_ZEROS = 300
+"""How long the sequence of zeros is that stands for an absent modality in `LstmConcatZeros`."""
+
 
 class LstmConcat(FusionModel):
     """Hidden 128 per direction at the size ``small``; three modalities give 768 -> 128 -> classes.
@@ -26,7 +29,7 @@ class LstmConcat(FusionModel):
             nn.Linear(2 * hidden * len(self.modalities), hidden),
             nn.ReLU(),
             nn.Dropout(0.3),
-            nn.Linear(hidden, self.n_classes),
+            self.answer_layer(hidden),
         )
 
     def encode_modality(
@@ -45,3 +48,33 @@ class LstmConcat(FusionModel):
             for name in self.modalities
         ]
         return self.head(torch.cat(states, dim=1))
+
+
+class LstmConcatZeros(LstmConcat):
+    """As notebooks have it: an absent modality is a sequence of zeros that the LSTM reads like any other.
+
+    For comparison only. In training even a batch without any modality is answered and learned from.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(spec)
+        del self.absent
+
+    def encode_modality(
+        self, name: str, frames: Float[Tensor, "batch time _"], mask: Bool[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch 2 state"]:
+        state = super().encode_modality(name, frames, mask)
+        zeros = frames.new_zeros(1, FRAMES_OF_ZEROS, frames.shape[2])
+        of_zeros = super().encode_modality(name, zeros, mask.new_ones(1, FRAMES_OF_ZEROS))
+        return torch.stack([state, of_zeros.expand_as(state)], dim=1)
+
+    def combine(self, encoded: Encoded) -> Float[Tensor, "batch classes"]:
+        states = [
+            torch.where(encoded.present[name][:, None], encoded.values[name][:, 0], encoded.values[name][:, 1])
+            for name in self.modalities
+        ]
+        return self.head(torch.cat(states, dim=1))
+
+    def answerable(self, encoded: Encoded) -> Bool[Tensor, " batch"]:
+        found = super().answerable(encoded)
+        return torch.ones_like(found) if self.training else found

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from emotiwave.metrics import Counts
-from emotiwave.report.drawing import FONT_SIZE, WIDTH, Picture, Theme, hide_frame, picture, readable
+from emotiwave.drawing import FONT_SIZE, WIDTH, Picture, Theme, hide_frame, picture, readable
+from emotiwave.metrics.counts import Counts
 from emotiwave.report.read import EvaluatedRun
 from emotiwave.types import Configuration, Score
 
@@ -109,13 +109,24 @@ def _fill(axes: Axes, counts: NDArray[np.float64], theme: Theme) -> None:
 
 
 def _draw_bars(run: EvaluatedRun, shown: Sequence[Configuration], theme: Theme) -> Figure:
+    n = len(shown)
+    group = n * BAR + 0.12
+    figure = Figure(figsize=(WIDTH, 0.95 + 0.12 * n + group * len(run.labels.names)), layout="constrained")
+    axes = figure.add_subplot()
+    draw_bars(axes, run, shown, "f1", theme)
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("F1")
+    figure.legend(loc="outside upper left", ncols=2, handlelength=1, handleheight=0.8, columnspacing=1.2)
+    return figure
+
+
+def draw_bars(axes: Axes, run: EvaluatedRun, shown: Sequence[Configuration], metric: str, theme: Theme) -> None:
+    """Draw one bar per label and configuration, with its interval; a label for the legend, no limits."""
     names, n = run.labels.names, len(shown)
     group = n * BAR + 0.12
-    figure = Figure(figsize=(WIDTH, 0.95 + 0.12 * n + group * len(names)), layout="constrained")
-    axes = figure.add_subplot()
     colours = (theme.accent, *theme.others)
     for index, configuration in enumerate(shown):
-        scores = [run.scores.own(configuration, "f1", name) for name in names]
+        scores = [run.scores.own(configuration, metric, name) for name in names]
         at = np.arange(len(names)) * group + index * BAR
         colour = colours[index % len(colours)]
         axes.barh(at, [score.value for score in scores], height=0.84 * BAR, color=colour, label=str(configuration))
@@ -123,12 +134,8 @@ def _draw_bars(run: EvaluatedRun, shown: Sequence[Configuration], theme: Theme) 
             _draw_whisker(axes, score, y, theme)
     axes.set_yticks(np.arange(len(names)) * group + (n - 1) * BAR / 2, [short_name(name) for name in names])
     axes.set_ylim(len(names) * group - BAR / 2, -BAR)
-    axes.set_xlim(0, 1)
-    axes.set_xlabel("F1")
     axes.grid(axis="x")
     axes.tick_params(axis="y", length=0)
-    figure.legend(loc="outside upper left", ncols=2, handlelength=1, handleheight=0.8, columnspacing=1.2)
-    return figure
 
 
 def _draw_whisker(axes: Axes, score: Score, y: float, theme: Theme) -> None:

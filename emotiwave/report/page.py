@@ -6,10 +6,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from emotiwave.report import figures, tables
-from emotiwave.report.drawing import DARK, LIGHT
+from emotiwave.drawing import DARK, LIGHT
+from emotiwave.report import continuous, figures, tables
 from emotiwave.report.read import Data, EvaluatedRun, read_runs
-from emotiwave.types import BAYES_OPTIMAL, CONSTANT
+from emotiwave.types import BAYES_OPTIMAL, CONSTANT, LabelSet
 
 MOST_RUNS_OPEN = 3
 """Of more runs than this the details are folded."""
@@ -38,6 +38,7 @@ def write_page(runs: Mapping[Path, str]) -> str:
         comparisons=comparisons,
         compared=any(comparison["table"] for comparison in comparisons),
         runs=[_details(run) for run in evaluated],
+        cautions={run.name: run.environment.cautions for run in evaluated if run.environment.cautions},
         folded=len(evaluated) > MOST_RUNS_OPEN,
         data=[tables.data_tables(data) for data in _corpora(evaluated)],
         run_table=tables.run_table(evaluated),
@@ -78,7 +79,7 @@ def _summary(runs: Sequence[EvaluatedRun]) -> str:
     """Say in one sentence what was reached on what, beside the baselines."""
     first = runs[0]
     score, labels, n = first.scores.headline, first.labels, tables.n_configurations(runs)
-    classes = f"{len(labels.names)} classes{', several may hold' if labels.kind == 'multilabel' else ''}"
+    classes = _say_labels(labels)
     beside = [
         f"{tables.BASELINE_WORDS[name]} reaches {found.value:.3f}"
         for name in tables.baselines(first)
@@ -87,6 +88,13 @@ def _summary(runs: Sequence[EvaluatedRun]) -> str:
     over = "macro-F1" if n == 1 else f"mean macro-F1 over all {f'{n} ' if n else ''}modality configurations"
     where = f"On {score.n} {score.split} utterances of {first.environment.corpus.name} ({classes})"
     return f"{where}, {over} is {_reached(runs)}{'; ' if beside else ''}{' and '.join(beside)}."
+
+
+def _say_labels(labels: LabelSet) -> str:
+    n = len(labels.names)
+    if labels.kind == "continuous":
+        return "1 continuous label" if n == 1 else f"{n} continuous labels"
+    return f"{n} classes{', several may hold' if labels.kind == 'multilabel' else ''}"
 
 
 def _reached(runs: Sequence[EvaluatedRun]) -> str:
@@ -103,14 +111,20 @@ def _reached(runs: Sequence[EvaluatedRun]) -> str:
 
 
 def _details(run: EvaluatedRun) -> dict[str, Any]:
+    if run.labels.kind == "continuous":
+        pictures = {
+            "Truth against prediction": continuous.agreement(run),
+            "Error, correlation and F1 per label": continuous.label_bars(run),
+        }
+    else:
+        pictures = {"Confusion": figures.confusion(run), "F1 per class": figures.class_f1(run)}
     return {
         "name": run.name,
         "folder": str(run.folder),
         "configurations": tables.configuration_table(run),
         "classes": tables.class_table(run),
-        "confusion": figures.confusion(run),
-        "class_f1": figures.class_f1(run),
-        "curves": figures.learning_curves(run),
+        "classes_title": "Every label" if run.labels.kind == "continuous" else "Classification report",
+        "pictures": pictures | {"Learning curves": figures.learning_curves(run)},
         "config": run.config,
     }
 
@@ -124,6 +138,8 @@ def _reading(runs: Sequence[EvaluatedRun]) -> dict[str, Any]:
     return {
         "multilabel": any(run.labels.kind == "multilabel" for run in runs),
         "categorical": any(run.labels.kind == "categorical" for run in runs),
+        "continuous": any(run.labels.kind == "continuous" for run in runs),
+        "tuned": ", ".join(dict.fromkeys(run.tuned.split for run in runs if run.tuned)),
         "incomplete": any(run.scores.singles for run in runs),
         "intervals": any(tables.interval(run.scores.headline) for run in runs),
         "confidence": ", ".join(dict.fromkeys(tables.confidence(run) for run in runs)),

@@ -1,10 +1,11 @@
 """Reads evaluated run folders; everything that the page shows is in their files."""
 
 import csv
+import json
 import math
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from emotiwave.errors import CheckpointError, EmotiwaveError
-from emotiwave.metrics import AVERAGES, PER_LABEL, Counts, count
+from emotiwave.metrics import HEADLINE, LOWER_IS_BETTER, averages, per_label_metrics
+from emotiwave.metrics.counts import Counts, count
 from emotiwave.types import BAYES_OPTIMAL, CONSTANT, Configuration, Label, LabelSet, Score
 
 BASELINES = (CONSTANT, BAYES_OPTIMAL)
@@ -53,6 +55,8 @@ class Data(BaseModel):
     label_set: LabelSet
     splits: dict[str, SplitSize]
     modalities: dict[str, ModalitySize]
+    counts: dict[str, int | float | str] = {}
+    """What reading the corpus met and did, by the words to show."""
 
 
 class Training(BaseModel):
@@ -66,7 +70,10 @@ class Training(BaseModel):
 
 
 class Environment(BaseModel):
-    """What ``environment.json`` records; ``training`` is there once training has finished."""
+    """What ``environment.json`` records; ``training`` is there once training has finished.
+
+    ``cautions`` say what is questionable about the run.
+    """
 
     corpus: Data
     seed: int
@@ -75,6 +82,7 @@ class Environment(BaseModel):
     threads: int
     packages: dict[str, str]
     training: Training | None = None
+    cautions: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,7 @@ class EvaluationFacts:
 
     bootstrap: int
     confidence: float
+    thresholds: str
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,14 @@ class Epoch:
     number: int
     train_loss: float
     validation_score: float | None
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The thresholds of the complete configuration by class, and the split that they were tuned on."""
+
+    split: str
+    thresholds: Mapping[str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,13 +137,13 @@ class Scores:
     @property
     def headline(self) -> Score:
         """Mean macro-F1 over all configurations: the one number that models are chosen by."""
-        return self.own("mean", "macro_f1")
+        return self.own("mean", HEADLINE)
 
     def own(self, place: Place, metric: str, label: str | None = None) -> Score:
         """Look up a row of the run's model."""
         return self.rows[self.model, place, metric, label]
 
-    def find(self, model: str, place: Place, metric: str = "macro_f1") -> Score | None:
+    def find(self, model: str, place: Place, metric: str = HEADLINE) -> Score | None:
         """Find an average of a model or baseline; None where it was not scored."""
         return self.rows.get((model, place, metric, None))
 
@@ -135,8 +152,9 @@ class Scores:
 class EvaluatedRun:
     """One run folder: what was trained, how it went, and what it scored.
 
-    ``counts`` are those of `emotiwave.metrics.count` for the complete configuration; ``truth`` is what they were
-    counted against, by utterance id.
+    ``targets`` and ``decisions (utterances, n_classes)`` are of the complete configuration, as `LabelSet.encode` makes
+    them; ``truth`` is what was scored against, by utterance id. ``tuned`` holds the thresholds of that configuration
+    by class, where they were tuned.
     """
 
     folder: Path
@@ -146,13 +164,21 @@ class EvaluatedRun:
     environment: Environment
     history: tuple[Epoch, ...]
     scores: Scores
-    counts: Counts = field(repr=False)
+    targets: NDArray[np.float32] = field(repr=False)
+    decisions: NDArray[np.float32] = field(repr=False)
     truth: Mapping[str, Label] = field(repr=False)
+    tuned: Tuned | None = None
 
     @property
     def labels(self) -> LabelSet:
         """The classes."""
         return self.environment.corpus.label_set
+
+    @property
+    def counts(self) -> Counts:
+        """Truth against decision, as `emotiwave.metrics.counts.count` counts classes."""
+        one_group = np.zeros(len(self.targets), dtype=np.int64)
+        return count(self.targets > 0, self.decisions > 0, one_group, self.labels)[0]
 
     @property
     def best_epoch(self) -> int | None:
@@ -194,8 +220,11 @@ def _read_run(folder: Path, name: str, environment: Environment) -> EvaluatedRun
     config = _read(folder / "config.toml", _parse_config)
     history = _read(folder / "history.csv", _parse_history)
     scores = _read(folder / "scores.jsonl", lambda path: _parse_scores(path, environment.corpus), by="evaluate")
-    counts, truth = _read(folder / "predictions.parquet", lambda path: _count(path, labels, scores), by="evaluate")
-    return EvaluatedRun(folder, name, *config, environment, history, scores, counts, truth)
+    decided = _read(folder / "predictions.parquet", lambda path: _parse_decisions(path, labels, scores), by="evaluate")
+    tuned = None
+    if config[1].thresholds != "fixed":
+        tuned = _read(folder / "thresholds.json", lambda path: _parse_thresholds(path, scores), by="evaluate")
+    return EvaluatedRun(folder, name, *config, environment, history, scores, *decided, tuned)
 
 
 def _read(path: Path, parse: Callable[[Path], T], *, by: str = "train") -> T:
@@ -223,7 +252,8 @@ def _read_environment(folder: Path) -> Environment:
 def _parse_config(path: Path) -> tuple[str, EvaluationFacts]:
     text = path.read_text(encoding="utf-8")
     evaluation: dict[str, Any] = tomllib.loads(text)["evaluation"]
-    return text, EvaluationFacts(evaluation["bootstrap"], evaluation["confidence"])
+    thresholds = evaluation.get("thresholds", "fixed")  # the only rule there was before it had a key
+    return text, EvaluationFacts(evaluation["bootstrap"], evaluation["confidence"], thresholds)
 
 
 def _parse_history(path: Path) -> tuple[Epoch, ...]:
@@ -260,30 +290,37 @@ def _check_complete(scores: Scores, data: Data) -> None:
     expected = 2 ** len(data.modalities) - 1
     if len(scores.configurations) != expected:
         raise ValueError(f"it holds {len(scores.configurations)} of {expected} configurations")
+    labels = data.label_set
     for place in (*scores.configurations, *scores.summaries):
-        wanted: Iterable[tuple[str, str | None]] = [(metric, None) for metric in AVERAGES]
+        wanted: list[tuple[str, str | None]] = [
+            (metric, None) for metric in averages(labels) if place != "retention" or metric not in LOWER_IS_BETTER
+        ]
         if isinstance(place, Configuration):
-            wanted = [*wanted, *((metric, label) for metric in PER_LABEL for label in data.label_set.names)]
+            wanted += [(metric, label) for metric in per_label_metrics(labels) for label in labels.names]
         for metric, label in wanted:
             score = scores.rows.get((scores.model, place, metric, label))
             if score is None or not math.isfinite(score.value):
                 raise ValueError(f"it lacks the {metric} of {label or 'all classes'} for {place}")
 
 
-def _count(path: Path, labels: LabelSet, scores: Scores) -> tuple[Counts, dict[str, Label]]:
-    """Count truth against decision in the complete configuration."""
+def _parse_decisions(
+    path: Path, labels: LabelSet, scores: Scores
+) -> tuple[NDArray[np.float32], NDArray[np.float32], dict[str, Label]]:
+    """Targets and decisions in the complete configuration, and the truth by utterance."""
     expected, complete = scores.headline, [("configuration", "==", str(scores.complete))]
     rows = pq.read_table(path, columns=["id", "split", "truth", "decision"], filters=complete).to_pylist()
     if len(rows) != expected.n or {row["split"] for row in rows} != {expected.split}:
         raise ValueError(f"it does not hold the {expected.n} {expected.split} utterances of scores.jsonl")
-    truth, decision = (_holds((row[column] for row in rows), labels) for column in ("truth", "decision"))
-    one_group = np.zeros(len(rows), dtype=np.int64)
-    counts = count(truth, decision, one_group, kind=labels.kind)[0]
-    return counts, {row["id"]: _label(row["truth"]) for row in rows}
+    targets, decisions = (
+        np.stack([labels.encode(_label(row[column])) for row in rows]) for column in ("truth", "decision")
+    )
+    return targets, decisions, {row["id"]: _label(row["truth"]) for row in rows}
 
 
-def _holds(named: Iterable[Any], labels: LabelSet) -> NDArray[np.bool_]:
-    return np.stack([labels.encode(_label(value)) for value in named]) > 0
+def _parse_thresholds(path: Path, scores: Scores) -> Tuned:
+    described = json.loads(path.read_text(encoding="utf-8"))
+    tuned = {str(name): float(value) for name, value in described["thresholds"][str(scores.complete)].items()}
+    return Tuned(str(described["split"]), tuned)
 
 
 def _label(value: Any) -> Label:

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from emotiwave.metrics import AVERAGES, PER_LABEL, per_label
+from emotiwave.metrics import LOWER_IS_BETTER, averages, per_label_metrics
+from emotiwave.metrics.counts import per_label
 from emotiwave.report.read import Data, EvaluatedRun, Place
-from emotiwave.types import BAYES_OPTIMAL, CONSTANT, Configuration, Score
+from emotiwave.types import BAYES_OPTIMAL, CONSTANT, Configuration, LabelSet, Score
 
 DASH, SPACE = "\N{EN DASH}", "\N{NO-BREAK SPACE}"
 METRIC_NAMES = {
@@ -16,6 +17,13 @@ METRIC_NAMES = {
     "recall": "Recall",
     "f1": "F1",
     "weighted_accuracy": "WA",
+    "weighted_f1": "Weighted F1",
+    "mae": "MAE",
+    "pearson": "r",
+    "accuracy_2": "Acc-2",
+    "accuracy_2_signed": "Acc-2, zeros left out",
+    "weighted_f1_2": "Weighted F1 of two",
+    "accuracy_7": "Acc-7",
 }
 BASELINE_NAMES = {BAYES_OPTIMAL: "Bayes-optimal", CONSTANT: "constant"}
 BASELINE_WORDS = {BAYES_OPTIMAL: "the Bayes-optimal decision", CONSTANT: "the best constant answer"}
@@ -80,29 +88,36 @@ def comparison_table(runs: Sequence[EvaluatedRun]) -> Table:
 
 def configuration_table(run: EvaluatedRun) -> Table:
     """Show every configuration and summary of one run against every average metric."""
-    scores = run.scores
+    scores, metrics = run.scores, averages(run.labels)
     rows = tuple(
         Row(
             name=place_name(place, len(scores.configurations)),
-            cells=tuple(score_cell(scores.own(place, metric)) for metric in AVERAGES),
+            cells=tuple(score_cell(scores.find(scores.model, place, metric)) for metric in metrics),
             summary=isinstance(place, str),
         )
         for place in (*scores.configurations, *scores.summaries)
     )
-    return Table(f"{run.name} on {data_name(run)}", "Available", _metric_columns(AVERAGES), rows)
+    return Table(f"{run.name} on {data_name(run)}", "Available", _metric_columns(metrics), rows)
 
 
 def class_table(run: EvaluatedRun) -> Table:
-    """Show the classification report of the complete configuration."""
+    """Show every class, or continuous label, in the complete configuration."""
     complete, kind = run.scores.complete, run.labels.kind
-    metrics = [metric for metric in PER_LABEL if kind == "multilabel" or metric != "weighted_accuracy"]
-    support = per_label(run.counts, kind)[:, 1].sum(axis=-1)
+    hidden = ("weighted_accuracy",) if kind == "categorical" else ()
+    metrics = [metric for metric in per_label_metrics(run.labels) if metric not in hidden]
+    if kind == "continuous":
+        support = (run.targets > 0).sum(axis=0)
+    else:
+        support = per_label(run.counts, run.labels)[:, 1].sum(axis=-1)
+    tuned = run.tuned.thresholds if run.tuned else {}
     rows = []
     for name, held in zip(run.labels.names, support, strict=True):
         cells = [score_cell(run.scores.own(complete, metric, name)) for metric in metrics]
-        rows.append(Row(name, (*cells, Cell(f"{held:.0f}"))))
-    columns = (*_metric_columns(metrics), "Support")
-    return Table(f"{run.name} with {complete}", "Class", columns, tuple(rows))
+        limit = [Cell(f"{tuned[name]:.3f}" if name in tuned else DASH)] if tuned else []
+        rows.append(Row(name, (*cells, Cell(f"{held:.0f}"), *limit)))
+    columns = (*_metric_columns(metrics), "Above 0" if kind == "continuous" else "Support")
+    columns += ("Threshold",) if tuned else ()
+    return Table(f"{run.name} with {complete}", "Label" if kind == "continuous" else "Class", columns, tuple(rows))
 
 
 def run_table(runs: Sequence[EvaluatedRun]) -> Table:
@@ -116,6 +131,7 @@ def run_table(runs: Sequence[EvaluatedRun]) -> Table:
         "Epoch kept": lambda run: str(run.best_epoch or "training did not finish"),
         "Non-finite frames": _non_finite,
         "Scored": lambda run: f"{run.scores.headline.n} {run.scores.headline.split} utterances",
+        "Decisions": decision_rule,
         "Bootstrap": lambda run: f"{run.evaluation.bootstrap} resamples, {confidence(run)} intervals",
         "Platform": lambda run: f"{run.environment.platform}, {run.environment.threads} threads",
         "Python": lambda run: run.environment.python,
@@ -136,7 +152,7 @@ def data_tables(data: Data) -> dict[str, Table]:
     facts = {
         "Data": data.name,
         "Task": " · ".join(dict.fromkeys((data.task, data.label_set.kind))),
-        "Classes": ", ".join(data.label_set.names),
+        "Labels" if data.label_set.ranges else "Classes": label_names(data.label_set),
         "Licence": data.licence,
         "Content hash (SHA-256)": data.digest,
     }
@@ -148,11 +164,34 @@ def data_tables(data: Data) -> dict[str, Table]:
     ]
     about = tuple(Row(name, (Cell(fact),)) for name, fact in facts.items())
     sizes = ("Features", "Utterances", "Frames")
-    return {
+    counts = tuple(Row(name, (Cell(f"{n:,}" if isinstance(n, int) else str(n)),)) for name, n in data.counts.items())
+    counted = {"counts": Table(f"{data.name}: how the corpus was counted", "Count", (), counts, words=True)}
+    return (counted if counts else {}) | {
         "about": Table(f"{data.name}: the data", "Fact", (), about, words=True),
         "splits": Table(f"{data.name}: splits", "Split", ("Utterances", "Groups"), tuple(splits)),
         "modalities": Table(f"{data.name}: modalities", "Modality", sizes, tuple(modalities)),
     }
+
+
+def label_names(labels: LabelSet) -> str:
+    """Write the classes, or the continuous labels with their ranges."""
+    if labels.ranges is None:
+        return ", ".join(labels.names)
+    ranges = zip(labels.names, labels.ranges, strict=True)
+    return ", ".join(f"{name} ({low:g} to {high:g})" for name, (low, high) in ranges)
+
+
+def decision_rule(run: EvaluatedRun) -> str:
+    """Say what turned the answers of a run into decisions."""
+    if run.labels.kind == "categorical":
+        return "the largest probability"
+    if run.tuned:
+        return f"thresholds tuned on {run.tuned.split}, to the highest F1 per class and configuration"
+    if run.labels.kind == "multilabel":
+        return "probability above 0.5"
+    crosses = run.labels.bounds[0] < 0
+    rules = {"the sign of the value": crosses.any(), "a value above half a step": not crosses.all()}
+    return ", ".join(rule for rule, applies in rules.items() if applies)
 
 
 def baselines(run: EvaluatedRun) -> list[str]:
@@ -181,10 +220,11 @@ def place_name(place: Place, n: int | None) -> str:
 
 
 def score_cell(score: Score | None) -> Cell:
-    """Write a score, with its interval in small print; retention is a ratio of scores and stays uncoloured."""
+    """Write a score, with its interval in small print; a ratio (retention) and an error stay uncoloured."""
     if score is None:
         return Cell(DASH)
-    return Cell(f"{score.value:.3f}", interval(score), None if score.condition == "retention" else score.value)
+    plain = score.condition == "retention" or score.metric in LOWER_IS_BETTER
+    return Cell(f"{score.value:.3f}", interval(score), None if plain else max(0.0, score.value))
 
 
 def interval(score: Score) -> str | None:

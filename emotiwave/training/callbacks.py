@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
@@ -15,9 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from emotiwave.errors import TrainingError
+from emotiwave.files import replace_file
 from emotiwave.inference import predict
-from emotiwave.metrics import count, decide, macro_f1
-from emotiwave.models.checkpoint import replace_file, save_model
+from emotiwave.metrics import HEADLINE, averages, statistics
+from emotiwave.models.checkpoint import save_model
 from emotiwave.training.module import TrainingModule
 from emotiwave.types import Predictions
 
@@ -27,12 +29,10 @@ HISTORY: tuple[str, ...] = ("epoch", "train_loss", SCORE, "seconds")
 
 def mean_macro_f1(predictions: Predictions) -> float:
     """Macro-F1 averaged over all configurations: the one number that models are chosen by."""
-    kind = predictions.label_set.kind
-    one_group = torch.zeros(len(predictions.ids), dtype=torch.int64).numpy()
+    labels, one_group = predictions.label_set, np.zeros(len(predictions.ids), dtype=np.int64)
+    macro_f1 = averages(labels)[HEADLINE]
     scores = [
-        macro_f1(
-            count(predictions.targets > 0, decide(predictions.probabilities(c), kind), one_group, kind=kind)[0], kind
-        )
+        macro_f1(statistics(predictions.targets, predictions.answers(c), one_group, labels)[0], labels)
         for c in predictions.logits
     ]
     return float(sum(scores) / len(scores))

@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from emotiwave.batch import Batch, collate
 from emotiwave.models.fusion import FusionModel
-from emotiwave.training.randomness import EpochBatches, derived_seed, draw_kept
+from emotiwave.training.randomness import EpochBatches, derived_seed, draw_kept, draw_kept_by_batch
 from emotiwave.training.settings import TrainingSettings
-from emotiwave.training.statistics import balanced_weights, class_shares
+from emotiwave.training.statistics import class_weights
 from emotiwave.types import Corpus, LabelSet
 
 
@@ -39,8 +39,7 @@ class TrainingModule(LightningModule):
         super().__init__()
         self.model, self.corpus, self.settings = model, corpus, settings
         self.indices = corpus.indices("train")
-        shares = class_shares(corpus, self.indices)
-        weights = balanced_weights(shares, corpus.label_set) if settings.class_weights else torch.ones(len(shares))
+        weights = class_weights(corpus, self.indices, balanced=settings.class_weights)
         self.register_buffer("class_weights", weights, persistent=False)
         self.averaged = AveragedModel(model, avg_fn=moving_average(settings.weight_average)).requires_grad_(False)
         self.losses: list[Tensor] = []
@@ -66,7 +65,8 @@ class TrainingModule(LightningModule):
         encoded = self.model.encode(batch)
         if self.settings.modality_dropout:
             generator = torch.Generator().manual_seed(seed)
-            encoded = encoded.keep(draw_kept(encoded.present, self.settings.modality_dropout, generator))
+            draw = draw_kept if self.settings.modality_dropout_per == "utterance" else draw_kept_by_batch
+            encoded = encoded.keep(draw(encoded.present, self.settings.modality_dropout, generator))
         loss = task_loss(self.model.fuse(encoded), batch.targets, self.corpus.label_set, self.class_weights)
         self.losses.append(loss.detach())
         if self.current_epoch == 0:
@@ -102,7 +102,15 @@ def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Ten
 
 
 def task_loss(logits: Tensor, targets: Tensor, label_set: LabelSet, class_weights: Tensor) -> Tensor:
-    """Weighted cross-entropy against one-hot targets, or binary cross-entropy with the weight on presence."""
+    """The loss of each kind of label.
+
+    Categorical: cross-entropy weighted by class. Multilabel: binary cross-entropy with the weight on presence.
+    Continuous: smooth L1 (Huber, 1964; Girshick, 2015) of values in half ranges, so that every label counts alike;
+    there are no classes to weigh.
+    """
+    if label_set.kind == "continuous":
+        low, high = torch.from_numpy(label_set.bounds).to(logits)
+        return F.smooth_l1_loss(logits * 2 / (high - low), targets * 2 / (high - low))
     if label_set.kind == "multilabel":
         return F.binary_cross_entropy_with_logits(logits, targets, pos_weight=class_weights)
     weights = targets @ class_weights

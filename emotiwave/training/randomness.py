@@ -62,6 +62,14 @@ class EpochBatches(Sampler[NDArray[np.int64]]):
             yield shuffled[i % len(shuffled)]
 
 
+def draw_kept_by_batch(
+    present: dict[str, Bool[Tensor, " batch"]], dropout: float, generator: torch.Generator
+) -> dict[str, Bool[Tensor, " batch"]]:
+    """Draw which modalities a whole batch keeps: each is dropped with probability ``dropout``, perhaps all of them."""
+    kept = torch.rand(len(present), generator=generator) >= dropout
+    return {name: torch.full_like(present[name], bool(keep)) for name, keep in zip(sorted(present), kept, strict=True)}
+
+
 def draw_kept(
     present: dict[str, Bool[Tensor, " batch"]], dropout: float, generator: torch.Generator
 ) -> dict[str, Bool[Tensor, " batch"]]:

@@ -18,6 +18,8 @@ class TrainingSettings(Settings):
     """The split whose score chooses the weights; never ``test``."""
     modality_dropout: float = Field(default=0.3, ge=0.0, lt=1.0)
     """Probability that an utterance loses a modality in a step; one that is present always stays."""
+    modality_dropout_per: Literal["utterance", "batch"] = "utterance"
+    """``batch`` takes the same modalities from all utterances of a step, perhaps all of them; for comparison only."""
     batch_size: int = Field(default=16, gt=0)
     learning_rate: float = Field(default=1e-4, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)

@@ -1,4 +1,4 @@
-"""What a model keeps of its training data: scale of each feature, frequency of each class."""
+"""What a model keeps of its training data: scale of each feature, frequency of each class, mean of each value."""
 
 import numpy as np
 import torch
@@ -18,8 +18,10 @@ IQR_OF_NORMAL = 1.3489795
 def fit_statistics(model: FusionModel, corpus: Corpus, indices: NDArray[np.int64]) -> None:
     """Set the model's standardisation and prior from its training utterances.
 
+    The prior is the share of each class, as log-odds (multilabel) or log, or the mean of each continuous label.
+
     Raises:
-        DatasetError: If a class never occurs, or (multilabel) always does.
+        DatasetError: If a class never occurs, or (multilabel) always does, or a continuous label never varies.
         FeatureError: If a modality has no finite frame in training.
     """
     for name in model.modalities:
@@ -27,9 +29,26 @@ def fit_statistics(model: FusionModel, corpus: Corpus, indices: NDArray[np.int64
         model.get_submodule(f"standardize.{name}").load_state_dict(
             {"center": torch.from_numpy(center), "scale": torch.from_numpy(scale)}
         )
+    model.prior_logits.copy_(torch.from_numpy(prior_logits(corpus, indices)))
+
+
+def prior_logits(corpus: Corpus, indices: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Logits ``(n_classes,)`` of the answer that looks at nothing: class shares, or means of continuous labels.
+
+    Raises:
+        DatasetError: As `fit_statistics`.
+    """
+    if corpus.label_set.kind == "continuous":
+        targets = corpus.targets[indices].astype(np.float64)
+        for name, same, value in zip(corpus.label_set.names, (targets == targets[0]).all(0), targets[0], strict=True):
+            if same:
+                raise DatasetError(
+                    f"{corpus.name}: {name!r} is {value:g} in every training utterance, so nothing can be learned "
+                    "about it; take it out of the label set or change the split"
+                )
+        return targets.mean(axis=0)
     share = class_shares(corpus, indices)
-    prior = np.log(share) if corpus.label_set.kind == "categorical" else np.log(share / (1 - share))
-    model.prior_logits.copy_(torch.from_numpy(prior))
+    return np.log(share) if corpus.label_set.kind == "categorical" else np.log(share / (1 - share))
 
 
 def robust_scale(frames: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -67,6 +86,13 @@ def class_shares(corpus: Corpus, indices: NDArray[np.int64]) -> NDArray[np.float
                 "can be learned about it; take it out of the label set or change the split"
             )
     return counts.astype(np.float64) / len(indices)
+
+
+def class_weights(corpus: Corpus, indices: NDArray[np.int64], *, balanced: bool) -> Tensor:
+    """Weights of the classes in the loss ``(n_classes,)``; ones where nothing is to be balanced."""
+    if not balanced or corpus.label_set.kind == "continuous":
+        return torch.ones(len(corpus.label_set.names))
+    return balanced_weights(class_shares(corpus, indices), corpus.label_set)
 
 
 def balanced_weights(shares: NDArray[np.float64], label_set: LabelSet) -> Tensor:

@@ -1,27 +1,24 @@
-"""One function per command: train, evaluate, write_report, demo, list_names."""
+"""Train runs, score them, and draw them."""
 
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from emotiwave.config import Recipe, parse_recipe, read_recipe, shipped_recipes
-from emotiwave.datasets import DATASETS
-from emotiwave.datasets.synthetic import SyntheticSettings
-from emotiwave.datasets.synthetic import load as make_synthetic
-from emotiwave.errors import CheckpointError, ConfigError, DataWarning, EmotiwaveError, unknown_name
+from emotiwave.api.data import prepare
+from emotiwave.calibration import fit_thresholds
+from emotiwave.config import Recipe, read_recipe
+from emotiwave.errors import CheckpointError, ConfigError, DataWarning, EmotiwaveError
 from emotiwave.evaluation.scoring import constant_scores, optimal_predictions, score, summarise_seeds
-from emotiwave.features.store import write_store
+from emotiwave.evaluation.settings import EvaluationSettings
+from emotiwave.files import replace_file
 from emotiwave.inference import predict
-from emotiwave.metrics import AVERAGES, PER_LABEL
-from emotiwave.models import MODELS
-from emotiwave.models.checkpoint import load_model, replace_file
-from emotiwave.models.fusion import ModelSettings
+from emotiwave.models.checkpoint import load_model
+from emotiwave.models.fusion import FusionModel
 from emotiwave.report.page import write_page
 from emotiwave.run_folder import (
     begin_run,
@@ -37,15 +34,13 @@ from emotiwave.run_folder import (
     read_run,
     write_predictions,
     write_scores,
+    write_thresholds,
 )
-from emotiwave.training.settings import TrainingSettings
-from emotiwave.types import BAYES_OPTIMAL, Corpus, Score
+from emotiwave.settings import PathLike
+from emotiwave.types import BAYES_OPTIMAL, Corpus, Predictions, Score
 
 if TYPE_CHECKING:
     from emotiwave.training.fit import TrainingSummary
-
-PathLike = str | os.PathLike[str]
-DEMO_EPOCHS = 20
 
 
 @dataclass(frozen=True)
@@ -87,6 +82,8 @@ def train(
         raise ConfigError(f"overrides must be a list of TABLE.KEY=VALUE strings; got {overrides!r}")
     folder = Path(out)
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(os.fspath(recipe), overrides)
+    if recipe.features is not None:
+        prepare(recipe, console=console)
     corpus = recipe.load_corpus()
     model = build(corpus, recipe.model, recipe.training)
     if not is_main_process():  # Lightning runs the command again for every further device; the first keeps the folder
@@ -153,48 +150,6 @@ def write_report(runs: PathLike | Sequence[PathLike], *, out: PathLike | None = 
     return path
 
 
-def demo(out: PathLike = "emotiwave-demo", *, console: Console | None = None) -> tuple[list[Score], Path]:
-    """Go the whole way on a made corpus: feature store, two models, seven configurations, report.
-
-    Args:
-        out: Folder for everything; what an earlier demo finished there is used again.
-        console: Where progress is shown.
-    """
-    folder = Path(out)
-    if folder.exists() and not (folder / "store").exists() and any(f.name[0] != "." for f in folder.iterdir()):
-        raise ConfigError(f"{folder} is not empty and holds no demo; choose another folder with --out")
-    store = write_store(make_synthetic(SyntheticSettings()), folder / "store")
-    runs = []
-    for name, dropout in (("bottleneck", 0.3), ("lstm_concat", 0.0)):
-        recipe = replace(
-            parse_recipe({"dataset": {"store": str(store)}}, source="demo"),
-            model=ModelSettings(name=name),
-            training=TrainingSettings(
-                epochs=DEMO_EPOCHS, learning_rate=5e-4, modality_dropout=dropout, batch_size=32, accelerator="cpu"
-            ),
-        )
-        runs.append(train(recipe, out=folder / name, resume=holds_run(folder / name), console=console))
-    scores = evaluate(runs)
-    return scores, write_report(runs, out=folder / "report.html")
-
-
-def list_names(kind: str) -> dict[str, str]:
-    """Name what can be used, each with a line about it.
-
-    Raises:
-        ConfigError: If there is nothing of that kind to list.
-    """
-    listings = {
-        "models": {name: _first_line(model) for name, model in MODELS.items()},
-        "datasets": {name: _first_line(import_module(dataset.load.__module__)) for name, dataset in DATASETS.items()},
-        "metrics": {name: _first_line(metric) for name, metric in (AVERAGES | PER_LABEL).items()},
-        "recipes": {name: _first_comment(path) for name, path in shipped_recipes().items()},
-    }
-    if kind not in listings:
-        raise ConfigError(unknown_name("listing", kind, listings))
-    return listings[kind]
-
-
 def _read_runs(runs: PathLike | Sequence[PathLike]) -> dict[Path, Recipe]:
     folders = [runs] if isinstance(runs, str | os.PathLike) else runs
     recipes = {Path(folder): read_run(Path(folder)) for folder in folders}
@@ -224,6 +179,8 @@ def _evaluate_run(folder: Path, recipe: Recipe, corpus: Corpus, split: str | Non
             f"{folder}: model.json describes {model.spec.settings.name!r} of size {model.spec.settings.size!r}, "
             f"config.toml {recipe.model.name!r} of size {recipe.model.size!r}; the model is of another run"
         )
+    selection = _predict_selection(model, corpus, recipe, settings)
+    thresholds = fit_thresholds(selection) if selection else None
     if not is_finished(folder):
         warnings.warn(
             f"{folder}: training is not finished; the scores are of its best epoch so far", DataWarning, stacklevel=3
@@ -234,25 +191,51 @@ def _evaluate_run(folder: Path, recipe: Recipe, corpus: Corpus, split: str | Non
         )
     predictions = predict(model, corpus, settings.split)
     _warn_of_non_finite(settings.split, predictions.n_non_finite)
-    rows = score(predictions, settings, model=recipe.model.name, dataset=corpus.name, seed=recipe.training.seed)
+    rows = score(
+        predictions,
+        settings,
+        model=recipe.model.name,
+        dataset=corpus.name,
+        seed=recipe.training.seed,
+        thresholds=thresholds,
+    )
     references = constant_scores(predictions, settings, dataset=corpus.name)
     optimal = optimal_predictions(corpus, predictions)
     if optimal is not None:
-        references += score(optimal, settings, model=BAYES_OPTIMAL, dataset=corpus.name)
+        known = optimal_predictions(corpus, selection) if selection else None
+        tuned = fit_thresholds(known) if known else None
+        references += score(optimal, settings, model=BAYES_OPTIMAL, dataset=corpus.name, thresholds=tuned)
     write_scores(rows + references, folder)
-    write_predictions(predictions, folder)
+    write_predictions(predictions, folder, thresholds)
+    write_thresholds(thresholds, folder)
     return rows, references
+
+
+def _predict_selection(
+    model: FusionModel, corpus: Corpus, recipe: Recipe, settings: EvaluationSettings
+) -> Predictions | None:
+    """What thresholds are tuned on; None where they are fixed.
+
+    Raises:
+        ConfigError: If there is no such split, or it is the one to be scored.
+    """
+    if settings.thresholds == "fixed":
+        return None
+    split = recipe.training.selection_split
+    if split == settings.split:
+        raise ConfigError(
+            f"thresholds are tuned on {split!r} (training.selection_split), so {split!r} cannot be scored with them; "
+            'score another split, or set evaluation.thresholds = "fixed"'
+        )
+    if not corpus.has_split(split):
+        raise ConfigError(
+            f'evaluation.thresholds = "validation" tunes on the split {split!r} (training.selection_split), which '
+            f'{corpus.name} does not have; hold out some, or set evaluation.thresholds = "fixed"'
+        )
+    return predict(model, corpus, split)
 
 
 def _warn_of_non_finite(where: str, counts: Mapping[str, int]) -> None:
     found = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     if found:
         warnings.warn(f"{where}: frames with NaN or infinity, taken as unobserved: {found}", DataWarning, stacklevel=3)
-
-
-def _first_line(thing: object) -> str:
-    return (thing.__doc__ or "").strip().splitlines()[0]
-
-
-def _first_comment(path: Path) -> str:
-    return path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")

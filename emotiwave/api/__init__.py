@@ -1,0 +1,27 @@
+"""One function per command; each, and all that it needs, is imported when it is first used."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emotiwave.api.data import export_mmsa, prepare
+    from emotiwave.api.demonstration import demo
+    from emotiwave.api.inspection import inspect
+    from emotiwave.api.listing import list_names
+    from emotiwave.api.runs import Run, evaluate, train, write_report
+
+__all__ = ["Run", "demo", "evaluate", "export_mmsa", "inspect", "list_names", "prepare", "train", "write_report"]
+_MODULES = {
+    "data": ("export_mmsa", "prepare"),
+    "demonstration": ("demo",),
+    "inspection": ("inspect",),
+    "listing": ("list_names",),
+    "runs": ("Run", "evaluate", "train", "write_report"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"emotiwave.api.{module}"), name)
+    raise AttributeError(f"module 'emotiwave.api' has no attribute {name!r}")

@@ -1,0 +1,80 @@
+"""Prepare the features of a recipe into a store, and hand a corpus on to other tools."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+
+from emotiwave.api.progress import video_progress
+from emotiwave.config import Recipe, read_recipe
+from emotiwave.features.mmsa_export import write_mmsa
+from emotiwave.features.prepare import Preparation, is_up_to_date, is_whole, read_report
+from emotiwave.features.prepare import prepare as prepare_store
+from emotiwave.features.settings import FeatureSettings, processes_available
+from emotiwave.features.store import open_store
+from emotiwave.settings import PathLike
+
+
+def prepare(
+    recipe: PathLike | Recipe,
+    *,
+    out: PathLike | None = None,
+    overrides: Iterable[str] = (),
+    processes: int | None = 1,
+    console: Console | None = None,
+) -> Preparation:
+    """Prepare the feature store of a recipe whose corpus lies in files of whole recordings.
+
+    A store that is up to date is left as it is; a preparation that was stopped goes on.
+
+    Args:
+        recipe: A recipe file, the name of a shipped recipe, or a recipe.
+        out: The folder of the store; by default where the recipe looks for it.
+        overrides: ``TABLE.KEY=VALUE`` strings.
+        processes: How many work at once, None for one per core; a script that calls this with more than one must
+            guard its main part by ``if __name__ == "__main__"``.
+        console: Where progress is shown; standard error by default.
+
+    Raises:
+        EmotiwaveError: If the recipe, the data or the folder cannot be used.
+        KeyboardInterrupt: If the user stops it; the same call goes on.
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else read_recipe(os.fspath(recipe), overrides)
+    folder, tables = Path(out).absolute() if out is not None else recipe.store, recipe.prepared_tables()
+    report = read_report(folder)
+    if report is not None and is_up_to_date(folder, tables) and is_whole(folder):
+        return Preparation(folder, report["counts"], tuple(report["errors"]), was_ready=True)
+    recordings = recipe.load_recordings()
+    console = console or Console(stderr=True)
+    with video_progress(f"preparing {recordings.name}", console) as bar:
+        task = bar.add_task("", total=None)
+        return prepare_store(
+            recordings,
+            recipe.features or FeatureSettings(),
+            folder,
+            tables=tables,
+            processes=processes or processes_available(),
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+
+
+def export_mmsa(
+    source: PathLike | Recipe, out: PathLike, *, aligned: bool = False, overrides: Iterable[str] = ()
+) -> dict[str, dict[str, int]]:
+    """Write a corpus as an MMSA pickle, and tell what was padded, pooled or zeroed on the way.
+
+    Args:
+        source: A feature store, a recipe file, the name of a shipped recipe, or a recipe.
+        out: The file.
+        aligned: Whether the modalities share their frames, as in ``aligned_50.pkl``.
+        overrides: ``TABLE.KEY=VALUE`` strings for a recipe.
+
+    Raises:
+        EmotiwaveError: If the corpus has no sentiment, or its modalities are not aligned as asked.
+    """
+    if not isinstance(source, Recipe) and (Path(source) / "corpus.json").exists():
+        corpus = open_store(Path(source))
+    else:
+        corpus = (source if isinstance(source, Recipe) else read_recipe(os.fspath(source), overrides)).load_corpus()
+    return write_mmsa(corpus, Path(out), aligned=aligned)

@@ -1,0 +1,70 @@
+"""What is questionable about an experiment, for the page of its run: settings that are there for comparison only."""
+
+from emotiwave.config import Recipe
+from emotiwave.datasets.csd.corpus import CsdSettings
+from emotiwave.datasets.mosei import MOSEI
+from emotiwave.features.settings import FeatureSettings
+from emotiwave.training.settings import TrainingSettings
+
+
+def cautions(recipe: Recipe) -> list[str]:
+    """Say in a sentence each what is wrong with settings that a recipe chose; nothing for sound ones."""
+    found = _about_labels(recipe, recipe.dataset) if isinstance(recipe.dataset, CsdSettings) else []
+    if recipe.features is not None:
+        found += _about_features(recipe.features)
+    return found + _about_training(recipe.training, recipe.model.name)
+
+
+def _about_labels(recipe: Recipe, dataset: CsdSettings) -> list[str]:
+    found = []
+    if dataset.level == "video":
+        found.append(
+            "Labels are averaged over whole videos, though every row of the label file rates one segment: most of what "
+            "the annotators said is thrown away."
+        )
+    if recipe.tables()["dataset"].get("task") == "argmax":
+        found.append(
+            "The largest of six intensities is taken as the only class: utterances without any emotion become "
+            "happiness, ties go to the first, and emotions that were rated together exclude each other."
+        )
+    if dataset.columns is not None and recipe.dataset_name == "mosei" and dataset.columns != MOSEI.documented:
+        moved = [
+            f"{name} is read as {given}"
+            for name, given in zip(MOSEI.documented, dataset.columns, strict=False)
+            if name != given
+        ]
+        found.append(
+            f"The label columns are named otherwise than the corpus documents them ({', '.join(moved)}): those "
+            "emotions are mislabelled."
+        )
+    if dataset.split == "random":
+        found.append("Videos are split at random, so the numbers cannot be compared with those on the official folds.")
+    if dataset.require == "all":
+        found.append("What lacks a modality was left out, so real missing data is neither trained on nor scored.")
+    return found
+
+
+def _about_features(features: FeatureSettings) -> list[str]:
+    found = []
+    if features.beyond == "cut":
+        found.append(
+            f"Only the first frames ({features.frames}) of an utterance are seen: at 100 Hz that is a few seconds, and "
+            "the rest is thrown away."
+        )
+    if features.unobserved == "zero":
+        found.append("Frames that are infinite or not a number become zeros that the model takes for measurements.")
+    if features.pad:
+        found.append("Padding is read like data, so an utterance's answer depends on how far it was padded.")
+    return found
+
+
+def _about_training(training: TrainingSettings, model: str) -> list[str]:
+    found = []
+    if training.modality_dropout and training.modality_dropout_per == "batch":
+        found.append(
+            "Modalities are dropped for a whole batch at a time, and sometimes all of them: such steps teach nothing "
+            "but the class frequencies."
+        )
+    if model == "lstm_concat_zeros":
+        found.append("A missing modality is a sequence of zeros, which is also what a real measurement may look like.")
+    return found

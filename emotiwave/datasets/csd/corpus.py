@@ -1,0 +1,250 @@
+"""From label rows to utterances: segments or whole videos, official folds or a random split; every count is kept."""
+
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from emotiwave.datasets.csd.folds import read_folds, split_at_random
+from emotiwave.datasets.csd.labels import LabelFile, LabelledRow, read_labels
+from emotiwave.datasets.csd.reader import CsdFile
+from emotiwave.errors import DatasetError, unknown_name
+from emotiwave.recordings import Count, Recordings
+from emotiwave.settings import AbsolutePath, Settings
+from emotiwave.types import Label, LabelSet, Segment, Utterance
+
+FOLDS_FILE = "standard_folds.json"
+TRUTH_FILE = "made_truth.npz"
+"""Made files bring the Bayes-optimal answers along under this name."""
+
+
+class CsdSettings(Settings):
+    """Keys of ``[dataset]`` that every corpus of ``.csd`` files has."""
+
+    root: AbsolutePath | None = None
+    """The folder of the .csd files; by default in the folder that EMOTIWAVE_DATA names."""
+    modalities: dict[str, str] | None = None
+    """Modality -> name of its file; by default what the corpus is known for."""
+    level: Literal["segment", "video"] = "segment"
+    """One utterance per labelled segment, or one per video with its labels averaged."""
+    split: Literal["official", "random"] = "official"
+    """The folds of the corpus, or videos at random, 80/10/10."""
+    folds: AbsolutePath | None = None
+    """The file of the official folds; standard_folds.json in ``root`` by default."""
+    split_seed: int = 42
+    require: Literal["any", "all"] = "any"
+    """Keep utterances that have a frame in any modality, or only those that have one in all."""
+    columns: tuple[str, ...] | None = None
+    """Names of the label columns, where the file's own are wrong."""
+
+
+@dataclass(frozen=True)
+class CsdCorpus:
+    """What tells one corpus of ``.csd`` files from another."""
+
+    name: str
+    folder: str
+    licence: str
+    labels: str
+    words: str
+    modalities: Mapping[str, str]
+    documented: tuple[str, ...]
+    ranges: Mapping[str, tuple[float, float]]
+    published_folds: str | None = None
+    """Where in the folder of EMOTIWAVE_DATA the official folds may lie."""
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """How rated values become a label; None leaves the row out, which is counted under ``left_out``."""
+
+    label_set: LabelSet
+    needs: tuple[str, ...]
+    label: Callable[[Mapping[str, float]], Label | None]
+    left_out: str = ""
+
+
+def load_recordings(corpus: CsdCorpus, settings: CsdSettings, task: str, labelling: Labelling) -> Recordings:
+    """Read labels and folds; features stay in their files.
+
+    Raises:
+        DatasetError: If a file is missing or is not as it must be.
+    """
+    root = settings.root or _default_root(corpus)
+    if not root.is_dir():
+        raise DatasetError(f"{corpus.name}: {root} is no folder; expected the .csd files there")
+    files = {name: root / file for name, file in (settings.modalities or corpus.modalities).items()}
+    for modality, path in files.items():
+        if not path.exists():
+            raise DatasetError(
+                f"{corpus.name}: no {modality} file {path}; name the files that you have with dataset.modalities"
+            )
+    for name in settings.columns or ():
+        if name not in corpus.ranges:
+            raise DatasetError(f"{corpus.name}: dataset.columns: {unknown_name('column', name, corpus.ranges)}")
+    if len(set(settings.columns or ())) < len(settings.columns or ()):
+        raise DatasetError(f"{corpus.name}: dataset.columns names a column twice: {', '.join(settings.columns or ())}")
+    labels = read_labels(root / corpus.labels, documented=corpus.documented, columns=settings.columns)
+    missing = [name for name in labelling.needs if name not in labels.columns]
+    if missing:
+        raise DatasetError(
+            f"{labels.path}: no label column for {missing[0]!r} among {', '.join(labels.columns)}; "
+            f"task {task!r} needs it"
+        )
+    counts: dict[str, Count] = {"label columns": f"{', '.join(labels.columns)} (by {labels.named_by})"}
+    counts |= {"labelled videos": len({row.video for row in labels.rows}), "labelled segments": len(labels.rows)}
+    if labels.damaged:
+        counts["videos with damaged labels, left out"] = len(labels.damaged)
+    rows = _usable_rows(labels, corpus, counts)
+    if settings.level == "video":
+        rows = _average_videos(rows, counts)
+    if settings.require == "all":
+        rows = _in_every_file(rows, files, counts)
+    folds = None if settings.split == "random" else settings.folds or _default_folds(root, corpus)
+    split_of = _splits(rows, folds, settings.split_seed, counts)
+    utterances = _utterances(rows, labels.columns, split_of, labelling, counts)
+    if not utterances:
+        raise DatasetError(f"{corpus.name}: no labelled segment of {root} is in a fold; are the folds of this corpus?")
+    words = root / corpus.words
+    return Recordings(
+        name=corpus.name,
+        task=task,
+        licence=corpus.licence,
+        label_set=labelling.label_set,
+        utterances=utterances,
+        files=files,
+        words=words if words.exists() else None,
+        require=settings.require,
+        sources=(labels.path, *((folds,) if folds else ())),
+        counts=counts,
+    )
+
+
+def _default_root(corpus: CsdCorpus) -> Path:
+    data = os.environ.get("EMOTIWAVE_DATA")
+    if not data:
+        raise DatasetError(
+            f'{corpus.name}: no folder given; set [dataset] root = ".../{corpus.folder}" to the folder of the .csd '
+            f"files, or the environment variable EMOTIWAVE_DATA to the folder that holds {corpus.folder}"
+        )
+    return Path(data) / corpus.folder
+
+
+def _usable_rows(labels: LabelFile, corpus: CsdCorpus, counts: dict[str, Count]) -> list[LabelledRow]:
+    """Clamp starts and values, and leave out what has no length or no number; count each."""
+    anything = (-math.inf, math.inf)  # of columns that are another corpus's
+    low, high = np.array([corpus.ranges.get(name, anything) for name in labels.columns]).T
+    found: Counter[str] = Counter()
+    rows = []
+    for row in labels.rows:
+        if not np.isfinite(row.values).all():
+            found["segments without a finite label, left out"] += 1
+            continue
+        if not max(row.start, 0.0) < row.end < math.inf:
+            found["segments without length, left out"] += 1
+            continue
+        if row.start < 0:
+            found["segments that began below 0 s, now at 0"] += 1
+        clamped = np.clip(row.values, low, high)
+        if (clamped != row.values).any():
+            found["segments with labels out of range, clamped"] += 1
+        rows.append(replace(row, start=max(row.start, 0.0), values=clamped))
+    counts |= found
+    return rows
+
+
+def _average_videos(rows: Sequence[LabelledRow], counts: dict[str, Count]) -> list[LabelledRow]:
+    """One row per video, with the mean of its labels, from its beginning to its end."""
+    by_video: dict[str, list[LabelledRow]] = {}
+    for row in rows:
+        by_video.setdefault(row.video, []).append(row)
+    counts["segments whose labels were averaged by video"] = len(rows)
+    return [
+        LabelledRow(video, -1, 0.0, math.inf, np.mean([row.values for row in of_video], axis=0))
+        for video, of_video in by_video.items()
+    ]
+
+
+def _in_every_file(
+    rows: Sequence[LabelledRow], files: Mapping[str, Path], counts: dict[str, Count]
+) -> list[LabelledRow]:
+    common = {row.video for row in rows}
+    for path in files.values():
+        with CsdFile(path) as file:
+            common &= set(file.ids)
+    counts["videos in every file"] = len(common)
+    return [row for row in rows if row.video in common]
+
+
+def _splits(
+    rows: Sequence[LabelledRow], path: Path | None, split_seed: int, counts: dict[str, Count]
+) -> dict[str, str]:
+    """Video -> split, by the folds in a file or else at random."""
+    videos = {row.video for row in rows}
+    if path is None:
+        folds = split_at_random(videos, seed=split_seed)
+        counts["split"] = f"random, seed {split_seed}"
+    else:
+        folds = read_folds(path)
+        counts["split"] = f"official ({path.name})"
+        unused = {video for ids in folds.values() for video in ids} - videos
+        if unused:
+            counts["fold ids without a usable label"] = len(unused)
+    split_of = {video: split for split, ids in folds.items() for video in ids}
+    outside = videos - split_of.keys()
+    if outside:
+        counts["videos in no fold, left out"] = len(outside)
+        counts["segments in no fold, left out"] = sum(row.video in outside for row in rows)
+    return split_of
+
+
+def _default_folds(root: Path, corpus: CsdCorpus) -> Path:
+    beside = root / FOLDS_FILE
+    data = os.environ.get("EMOTIWAVE_DATA")
+    elsewhere = Path(data) / corpus.published_folds if data and corpus.published_folds else beside
+    if not beside.exists() and not elsewhere.exists():
+        raise DatasetError(
+            f"{beside}: no such file; put the official folds there as JSON (train, valid, test: lists of ids), name "
+            'the SDK\'s module of standard folds with dataset.folds, or set dataset.split = "random"'
+        )
+    return beside if beside.exists() else elsewhere
+
+
+def _utterances(
+    rows: Sequence[LabelledRow],
+    columns: Sequence[str],
+    split_of: Mapping[str, str],
+    labelling: Labelling,
+    counts: dict[str, Count],
+) -> tuple[Utterance, ...]:
+    utterances, left_out = [], 0
+    for row in rows:
+        if row.video not in split_of:
+            continue
+        ratings = {name: float(value) for name, value in zip(columns, row.values, strict=True)}
+        label = labelling.label(ratings)
+        if label is None:
+            left_out += 1
+            continue
+        utterances.append(
+            Utterance(
+                id=row.video if row.row < 0 else row.id,
+                split=split_of[row.video],
+                label=label,
+                dialogue=row.video,
+                language="en",
+                segment=Segment(row.video, row.start, row.end),
+                ratings=ratings,
+            )
+        )
+    if left_out:
+        counts[labelling.left_out] = left_out
+    for split, number in Counter(utterance.split for utterance in utterances).items():
+        videos = len({u.dialogue for u in utterances if u.split == split})
+        counts[f"{split} before features are read"] = f"{number} of {videos} videos"
+    return tuple(utterances)
