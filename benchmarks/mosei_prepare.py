@@ -23,7 +23,6 @@ import numpy as np
 
 from emotiwave.config import Recipe, parse_recipe
 from emotiwave.datasets.made_mosei import MadeMoseiSettings, write_made_mosei
-from emotiwave.features.prepare import prepare
 from emotiwave.features.store import open_store, store_bytes
 from emotiwave.types import Corpus
 
@@ -39,7 +38,8 @@ from emotiwave.features.prepare import prepare
 if __name__ == "__main__":
     recipe = parse_recipe(json.loads(sys.argv[1]), source="benchmark")
     begin = time.perf_counter()
-    prepare(recipe.load_recordings(), recipe.features, recipe.store, tables=recipe.prepared_tables(), processes=int(sys.argv[2]))
+    tables, processes = recipe.prepared_tables(), int(sys.argv[2])
+    prepare(recipe.load_recordings(), recipe.features, recipe.store, tables=tables, processes=processes)
     peak = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     print(json.dumps({"seconds": time.perf_counter() - begin, "peak_mb": [kb / 1024 for kb in peak]}))
 """
@@ -63,7 +63,7 @@ def read_plainly(files: list[Path]) -> int:
 
 
 def notebook_sample(files: dict[str, Path], video: str, start: float, end: float) -> list[np.ndarray]:
-    """What notebooks do per sample: open each file, read the video, keep the segment's first frames, zeros for the rest."""
+    """What notebooks do per sample: open each file, read the video, keep the segment's first frames, pad with zeros."""
     sample = []
     for path in files.values():
         with h5py.File(path) as file:

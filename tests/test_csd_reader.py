@@ -234,6 +234,25 @@ def test_other_metadata_is_not_read(path):
     )
 
 
+def test_a_damaged_heap_of_strings_is_refused_and_never_loops(path):
+    """HDF5 itself runs for ever over some of these."""
+    write_metadata(path, dimension_names='["a", "b"]', another="x" * 40)
+    content = path.read_bytes()
+    heap = content.rindex(b"GCOL", 0, content.index(b'["a", "b"]'))
+    outcomes = set()
+    for position in range(heap, heap + 120):
+        for value in (0x00, 0x01, 0x80, 0xFF):
+            spoilt = bytearray(content)
+            spoilt[position] = value
+            path.write_bytes(spoilt)
+            try:
+                outcomes.add(dimension_names(path))
+            except DatasetError as error:
+                outcomes.add("refused" if str(path) in str(error) else str(error))
+    assert {("a", "b"), "refused"} <= outcomes
+    assert all(found is None or found == "refused" or isinstance(found, tuple) for found in outcomes)
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [

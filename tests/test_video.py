@@ -338,3 +338,24 @@ def test_an_utterance_without_words_has_nothing_to_be_aligned_to(
     assert found.modalities["audio"].lengths == (1, 0)
     assert found.kept == (True, False), "frames that fall into no word are no reason to keep an utterance"
     assert found.counts["utterances without audio"] == 1
+
+
+def test_no_more_is_read_at_once_than_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty segments of 10 frames, 4 bytes each, one after the other; 100 bytes hold two of them, 30 hold none."""
+    path = write(tmp_path / "a.csd", {"v": each_second(*range(1, 201))})
+    times = [(10.0 * i, 10.0 * i + 10) for i in range(20)]
+    expected = [[float(10 * i + k) for k in range(1, 11)] for i in range(20)]
+    sizes: list[int] = []
+    block = video_module._read_block
+
+    def recorded(entry: Any, spans: Any) -> Any:
+        first, values = block(entry, spans)
+        sizes.append(len(values))
+        return first, values
+
+    monkeypatch.setattr(video_module, "_read_block", recorded)
+    for allowed, frames in ((10_000, [200]), (100, [20] * 10), (30, [10] * 20)):
+        sizes.clear()
+        monkeypatch.setattr(video_module, "MAX_BYTES_AT_ONCE", allowed)
+        assert frames_of(read({"a": path}, *times), "a") == expected
+        assert sizes == frames

@@ -16,9 +16,9 @@ from emotiwave.run_folder import holds_run
 from emotiwave.settings import PathLike
 from emotiwave.types import Score
 
-DEMO_EPOCHS = 12
+DEMO_EPOCHS = 10
 DEMO_FILES = "csd"
-DEMO_MADE: dict[str, Any] = {"n_videos": 150, "segments_per_video": 5, "shortest": 2.5, "longest": 5.0}
+DEMO_MADE: dict[str, Any] = {"n_videos": 140, "segments_per_video": 5, "shortest": 2.5, "longest": 5.0}
 
 
 def demo(out: PathLike = "emotiwave-demo", *, console: Console | None = None) -> tuple[list[Score], Path]:
@@ -46,6 +46,7 @@ def demo(out: PathLike = "emotiwave-demo", *, console: Console | None = None) ->
             [
                 f"dataset.root={json.dumps(str(files.absolute()))}",
                 f"features.store={json.dumps(str((folder / 'store').absolute()))}",
+                "features.frames=32",
                 f"model.name={name}",
                 "model.size=small",
                 f"training.epochs={DEMO_EPOCHS}",

@@ -19,6 +19,7 @@ import h5py.h5l
 import numpy as np
 from numpy.typing import NDArray
 
+from emotiwave.datasets.csd.metadata import read_text
 from emotiwave.errors import DatasetError
 from emotiwave.sequences import FeatureSequence
 
@@ -28,7 +29,6 @@ WORD_BYTES = 64
 """What a word needs as a Python string, besides its own bytes."""
 MAX_FRAMES = 2**24
 """46 hours at 100 Hz: who declares more means harm."""
-MAX_METADATA_BYTES = 2**22
 MOST_PER_STORED_BYTE = 2048
 """deflate packs at most 1,032 bytes into one: a dataset that declares more than this was never written."""
 TROUBLE = (OSError, RuntimeError, ValueError, KeyError, TypeError)
@@ -138,18 +138,10 @@ class CsdFile:
         if key not in self._names(group):
             return None
         dataset = self._child(group, key, h5py.Dataset)
-        shape, dtype = self._check_storage(dataset)
+        shape, _ = self._check_storage(dataset)
         if math.prod(shape) != 1:
             raise DatasetError(f"{self.path}: {dataset.name} has shape {shape}; metadata is one JSON text each")
-        if dtype.itemsize > MAX_METADATA_BYTES:
-            raise DatasetError(f"{self.path}: {dataset.name} has {dtype.itemsize:,} bytes; not read")
-        try:
-            value = np.asarray(dataset[()]).reshape(-1)[0]
-        except TROUBLE as error:
-            raise DatasetError(f"{self.path}: {dataset.name} is damaged ({error})") from None
-        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-        if len(text) > MAX_METADATA_BYTES:
-            raise DatasetError(f"{self.path}: {dataset.name} has {len(text):,} characters; not read")
+        text = read_text(self.path, dataset)
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
