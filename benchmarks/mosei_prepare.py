@@ -171,6 +171,8 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=300)
     parser.add_argument("--folder", type=Path, help="where the files go (about 10 GB); a temporary folder by default")
     given = parser.parse_args()
+    if "EMOTIWAVE_DATA" not in os.environ:
+        parser.error("set EMOTIWAVE_DATA to the folder that holds mosei_meta")
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         found = {layout: measure_layout(Path(folder), layout, given.videos) for layout in LAYOUTS}
     given.out.write_text(json.dumps({"rounds": ROUNDS, "cores": os.cpu_count(), **found}, indent=1) + "\n")

@@ -21,7 +21,7 @@ class Batch:
     mask: dict[str, Bool[Tensor, "batch _time"]]
     targets: Float[Tensor, "batch classes"]
     n_non_finite: dict[str, int]
-    """Frames that held NaN or infinity, and so are unobserved."""
+    """Frames that held NaN or infinity among other values, and so are unobserved."""
 
     @property
     def present(self) -> dict[str, Bool[Tensor, " batch"]]:
@@ -46,7 +46,8 @@ def keep_only(batch: Batch, modalities: Collection[str]) -> Batch:
 def collate(corpus: Corpus, indices: Sequence[int] | np.ndarray) -> Batch:
     """Bring utterances together, padded to the longest in each modality.
 
-    A frame with a non-finite value is unobserved; its values become zero so that no arithmetic meets them.
+    A frame with a non-finite value is unobserved; its values become zero so that no arithmetic meets them. A frame of
+    NaN alone was marked as unobserved by its maker; only others are counted.
     """
     ids = tuple(corpus.utterances[i].id for i in indices)
     inputs, mask, n_non_finite = {}, {}, {}
@@ -64,8 +65,10 @@ def _pad(sequence: ComputationalSequence, ids: tuple[str, ...]) -> tuple[Tensor,
         if length:
             values[row, :length] = sequence[name].values
             observed[row, :length] = True
-    finite = np.isfinite(values).all(axis=2)
-    if finite.all():
+    finite = np.isfinite(values)
+    usable = finite.all(axis=2)
+    if usable.all():
         return torch.from_numpy(values), torch.from_numpy(observed), 0
-    values[~finite] = 0.0
-    return torch.from_numpy(values), torch.from_numpy(observed & finite), int((~finite).sum())
+    spoilt = int((~usable & ~np.isnan(values).all(axis=2)).sum())
+    values[~usable] = 0.0
+    return torch.from_numpy(values), torch.from_numpy(observed & usable), spoilt

@@ -29,6 +29,20 @@ def has_thresholds(labels: LabelSet) -> NDArray[np.bool_]:
     return np.full(len(labels.names), labels.kind == "multilabel")
 
 
+def check_tunable(labels: LabelSet) -> None:
+    """Refuse labels that no threshold decides.
+
+    Raises:
+        ConfigError: What decides them is named.
+    """
+    if not has_thresholds(labels).any():
+        how = "the largest probability" if labels.kind == "categorical" else "the sign"
+        raise ConfigError(
+            f'evaluation.thresholds = "validation" has nothing to tune: {labels.kind} labels '
+            f'({", ".join(labels.names)}) are decided by {how}; set evaluation.thresholds = "fixed"'
+        )
+
+
 def fit_thresholds(predictions: Predictions) -> Thresholds:
     """Tune one threshold per configuration and class, each to the highest F1 of presence.
 
@@ -38,13 +52,8 @@ def fit_thresholds(predictions: Predictions) -> Thresholds:
         ConfigError: If there is no threshold to tune.
     """
     labels = predictions.label_set
+    check_tunable(labels)
     tunable, fixed = has_thresholds(labels), fixed_thresholds(labels)
-    if not tunable.any():
-        how = "the largest probability" if labels.kind == "categorical" else "the sign"
-        raise ConfigError(
-            f'evaluation.thresholds = "validation" has nothing to tune: {labels.kind} labels '
-            f'({", ".join(labels.names)}) are decided by {how}; set evaluation.thresholds = "fixed"'
-        )
     truth = predictions.targets > 0
     tuned = {}
     for configuration in predictions.logits:

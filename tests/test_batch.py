@@ -67,3 +67,12 @@ def test_to_keeps_everything() -> None:
     batch = collate(corpus(), [0, 1]).to("cpu")
     assert batch.ids == ("a", "b")
     assert batch.mask["text"].sum() == 3
+
+
+def test_a_frame_of_nan_alone_was_marked_by_its_maker_and_is_no_surprise() -> None:
+    text = np.array([[np.nan, np.nan], [np.nan, 4], [np.inf, np.inf], [7, 8]], dtype=np.float32)
+    sequence = ComputationalSequence(("a",), text, np.zeros((4, 2)), np.array([0, 4]))
+    marked = Corpus("c", "t", "l", corpus().label_set, (Utterance("a", "train", "x"),), {"text": sequence})
+    batch = collate(marked, [0])
+    assert batch.mask["text"].tolist() == [[False, False, False, True]]
+    assert batch.n_non_finite == {"text": 2}

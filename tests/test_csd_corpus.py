@@ -408,13 +408,10 @@ def test_folds_lie_beside_the_files_or_are_named_or_published(root, monkeypatch,
     assert [u.id for u in read(root).utterances] == ["-a_1[0]"]
 
 
-def test_the_files_of_a_corpus_are_where_emotiwave_data_says(root, monkeypatch):
-    monkeypatch.setenv("EMOTIWAVE_DATA", str(root.parent))
-    beside = CsdCorpus(**{**vars(TINY), "folder": root.name})
-    assert len(load_recordings(beside, CsdSettings(), "sentiment", SENTIMENT).utterances) == 4
-    monkeypatch.delenv("EMOTIWAVE_DATA")
+def test_a_corpus_without_a_folder_says_what_to_set(monkeypatch):
+    monkeypatch.delenv("EMOTIWAVE_DATA", raising=False)
     with pytest.raises(DatasetError, match=r'set \[dataset\] root = "\.\.\./.*EMOTIWAVE_DATA'):
-        load_recordings(beside, CsdSettings(), "sentiment", SENTIMENT)
+        load_recordings(TINY, CsdSettings(), "sentiment", SENTIMENT)
 
 
 def test_inputs_name_every_file(root):

@@ -12,6 +12,7 @@ from rich.console import Console
 from sklearn.metrics import f1_score
 
 from emotiwave import api
+from emotiwave.api import demonstration
 from emotiwave.config import read_recipe
 from emotiwave.datasets.synthetic import SyntheticSettings, load
 from emotiwave.errors import CheckpointError, ConfigError, DatasetError, DataWarning, FeatureError
@@ -94,11 +95,11 @@ def as_key(configuration: object) -> tuple[str, ...]:
 def test_thresholds_need_a_split_to_be_tuned_on(tmp_path: Path) -> None:
     data = write_store(small_corpus(task="multilabel", n_train=60, n_validation=0), tmp_path / "store")
     recipe = recipe_for(data, "training.patience=0", 'evaluation.thresholds="validation"')
-    run = api.train(recipe, out=tmp_path / "run", console=QUIET)
     with pytest.raises(
         ConfigError, match=r"tunes on the split 'validation' .*, which synthetic does not have; hold out"
     ):
-        api.evaluate(run)
+        api.train(recipe, out=tmp_path / "run", console=QUIET)  # told before the training, not after it
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_continuous_run_goes_the_whole_way(tmp_path: Path) -> None:
@@ -270,11 +271,13 @@ def test_a_damaged_run_is_named(runs: list[Path], tmp_path: Path) -> None:
 
 
 def test_the_demo_goes_the_whole_way_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api, "SyntheticSettings", lambda: SyntheticSettings(n_train=40, n_validation=20, n_test=20))
-    monkeypatch.setattr(api, "DEMO_EPOCHS", 1)
+    small = {"n_videos": 24, "segments_per_video": 3, "sizes": {"text": 12, "audio": 12, "vision": 16}}
+    monkeypatch.setattr(demonstration, "DEMO_MADE", small)
+    monkeypatch.setattr(demonstration, "DEMO_EPOCHS", 1)
     scores, page = api.demo(tmp_path / "demo", console=QUIET)
     assert {s.model for s in scores} == {"bottleneck", "lstm_concat", "constant", "bayes_optimal"}
     assert "bayes" in page.read_text().lower()
+    assert "labels_all_zero" in (tmp_path / "demo" / "inspection.html").read_text()
     again, _ = api.demo(tmp_path / "demo", console=QUIET)
     assert [s.value for s in again] == [s.value for s in scores]
 

@@ -288,3 +288,14 @@ def test_mosi_says_which_modality_has_no_file(mosi):
     (mosi / "CMU_MOSI_Visual_Facet_42.csd").unlink()
     with pytest.raises(DatasetError, match=r"mosi_csd: no vision file .*Visual_Facet_42\.csd.*dataset\.modalities"):
         mosi_csd.load(MosiCsdSettings(root=mosi))
+
+
+@pytest.mark.parametrize(("settings", "folder"), [(MoseiSettings, "CMU_MOSEI"), (MosiCsdSettings, "CMU_MOSI")])
+def test_the_files_are_where_emotiwave_data_says_and_the_recipe_keeps_the_place(settings, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("EMOTIWAVE_DATA", str(tmp_path))
+    chosen = settings()
+    monkeypatch.setenv("EMOTIWAVE_DATA", "/elsewhere")
+    assert chosen.root == tmp_path / folder
+    assert settings(root=tmp_path).root == tmp_path
+    monkeypatch.delenv("EMOTIWAVE_DATA")
+    assert settings().root is None

@@ -36,7 +36,8 @@ def test_the_commands_and_their_options_exist() -> None:
     used = [words for words in used if words[0] == "emotiwave"]
     assert len(used) >= 6
     for _, name, *words in used:
-        options = {option for parameter in commands[name].params for option in parameter.opts}
+        command = commands[name] if name != "data" else commands[name].commands[words.pop(0)]
+        options = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= options, name
 
 

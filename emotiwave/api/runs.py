@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from emotiwave.api.data import prepare
-from emotiwave.calibration import fit_thresholds
+from emotiwave.calibration import check_tunable, fit_thresholds
 from emotiwave.config import Recipe, read_recipe
 from emotiwave.errors import CheckpointError, ConfigError, DataWarning, EmotiwaveError
 from emotiwave.evaluation.scoring import constant_scores, optimal_predictions, score, summarise_seeds
@@ -85,6 +85,7 @@ def train(
     if recipe.features is not None:
         prepare(recipe, console=console)
     corpus = recipe.load_corpus()
+    _check_thresholds(corpus, recipe, recipe.evaluation)
     model = build(corpus, recipe.model, recipe.training)
     if not is_main_process():  # Lightning runs the command again for every further device; the first keeps the folder
         fit(model, corpus, recipe.training, folder, resume=resume, console=console)
@@ -214,13 +215,22 @@ def _evaluate_run(folder: Path, recipe: Recipe, corpus: Corpus, split: str | Non
 def _predict_selection(
     model: FusionModel, corpus: Corpus, recipe: Recipe, settings: EvaluationSettings
 ) -> Predictions | None:
-    """What thresholds are tuned on; None where they are fixed.
-
-    Raises:
-        ConfigError: If there is no such split, or it is the one to be scored.
-    """
+    """What thresholds are tuned on; None where they are fixed."""
     if settings.thresholds == "fixed":
         return None
+    _check_thresholds(corpus, recipe, settings)
+    return predict(model, corpus, recipe.training.selection_split)
+
+
+def _check_thresholds(corpus: Corpus, recipe: Recipe, settings: EvaluationSettings) -> None:
+    """Refuse to tune thresholds where there is nothing to tune, or nothing to tune on.
+
+    Raises:
+        ConfigError: If labels need no threshold, there is no split to tune on, or it is the one to be scored.
+    """
+    if settings.thresholds == "fixed":
+        return
+    check_tunable(corpus.label_set)
     split = recipe.training.selection_split
     if split == settings.split:
         raise ConfigError(
@@ -232,7 +242,6 @@ def _predict_selection(
             f'evaluation.thresholds = "validation" tunes on the split {split!r} (training.selection_split), which '
             f'{corpus.name} does not have; hold out some, or set evaluation.thresholds = "fixed"'
         )
-    return predict(model, corpus, split)
 
 
 def _warn_of_non_finite(where: str, counts: Mapping[str, int]) -> None:

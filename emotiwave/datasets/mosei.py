@@ -6,15 +6,18 @@ rated 0 to 3, sentiment -3 to 3 (Zadeh et al., ACL 2018). A row of zeros means t
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from emotiwave.datasets.csd.corpus import TRUTH_FILE, CsdCorpus, CsdSettings, Labelling, load_recordings
+from emotiwave.datasets.csd.corpus import TRUTH_FILE, CsdCorpus, CsdSettings, Labelling, data_folder, load_recordings
 from emotiwave.errors import DatasetError, FeatureError
 from emotiwave.npz import read_archive
 from emotiwave.recordings import Recordings
+from emotiwave.settings import AbsolutePath
 from emotiwave.types import LabelSet, all_configurations
 
 EMOTIONS = ("happiness", "sadness", "anger", "surprise", "disgust", "fear")
@@ -39,6 +42,9 @@ MOSEI = CsdCorpus(
 class MoseiSettings(CsdSettings):
     """Keys of ``[dataset]`` for ``name = "mosei"``."""
 
+    root: AbsolutePath | None = Field(default_factory=lambda: data_folder(MOSEI.folder))
+    """The folder of the .csd files; by default in the folder that EMOTIWAVE_DATA names."""
+
     task: Literal["emotions", "intensity", "categorical", "argmax", "sentiment"] = "emotions"
     """``emotions``: six binary problems, present above 0. ``intensity``: six values 0-3. ``categorical``: the strongest
     emotion, or ``no emotion``. ``argmax``: the strongest of six, happiness where all are zero. ``sentiment``: -3 to 3.
@@ -56,7 +62,11 @@ def load(settings: MoseiSettings) -> Recordings:
     """
     recordings = load_recordings(MOSEI, settings, settings.task, labelling(settings))
     counts = dict(recordings.counts) | _count_labels(recordings)
-    return replace(recordings, counts=counts, posteriors=_made_truth(recordings, settings))
+    truth = _truth_file(recordings, settings)
+    if truth is None:
+        return replace(recordings, counts=counts)
+    posteriors = _read_truth(truth, recordings)
+    return replace(recordings, counts=counts, posteriors=posteriors, sources=(*recordings.sources, truth))
 
 
 def labelling(settings: MoseiSettings) -> Labelling:
@@ -112,12 +122,16 @@ def _count_labels(recordings: Recordings) -> dict[str, int]:
     return {"utterances without any emotion": zero, "utterances with several strongest emotions": tied}
 
 
-def _made_truth(recordings: Recordings, settings: MoseiSettings) -> Mapping[str, NDArray[np.float64]] | None:
-    """The Bayes-optimal posteriors of made files, where the task is the one they are of."""
+def _truth_file(recordings: Recordings, settings: MoseiSettings) -> Path | None:
+    """The Bayes-optimal posteriors of made files, where the task and the features are those that they are of."""
     path = next(iter(recordings.files.values())).parent / TRUTH_FILE
     is_known = settings.task == "emotions" and settings.level == "segment" and path.exists()
     if not is_known or any(MOSEI.modalities.get(name) != file.name for name, file in recordings.files.items()):
         return None
+    return path
+
+
+def _read_truth(path: Path, recordings: Recordings) -> Mapping[str, NDArray[np.float64]]:
     try:
         truth = read_archive(path)
         row = {str(name): index for index, name in enumerate(truth.pop("ids"))}

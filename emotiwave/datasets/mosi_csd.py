@@ -5,8 +5,11 @@ File names are those of CMU-MultimodalSDK; the annotation is of Zadeh et al., IE
 
 from typing import Literal
 
-from emotiwave.datasets.csd.corpus import CsdCorpus, CsdSettings, Labelling, load_recordings
+from pydantic import Field
+
+from emotiwave.datasets.csd.corpus import CsdCorpus, CsdSettings, Labelling, data_folder, load_recordings
 from emotiwave.recordings import Recordings
+from emotiwave.settings import AbsolutePath
 from emotiwave.types import LabelSet
 
 RANGE = (-3.0, 3.0)
@@ -28,6 +31,9 @@ MOSI_CSD = CsdCorpus(
 
 class MosiCsdSettings(CsdSettings):
     """Keys of ``[dataset]`` for ``name = "mosi_csd"``."""
+
+    root: AbsolutePath | None = Field(default_factory=lambda: data_folder(MOSI_CSD.folder))
+    """The folder of the .csd files; by default in the folder that EMOTIWAVE_DATA names."""
 
     task: Literal["sentiment", "polarity"] = "sentiment"
     """The rating from -3 to 3, or ``negative`` (below 0) against ``positive`` (0 and above)."""

@@ -160,7 +160,10 @@ def _verify(folder: Path, corpus: Corpus, digest: str) -> None:
     for name, sequence in corpus.sequences.items():
         fresh = ComputationalSequence(sequence.ids, sequence.values, sequence.intervals, sequence.offsets)
         if fresh.digest != sequence.digest:
-            raise FeatureError(f"{folder}: {name} does not match its content hash; the file was changed or damaged")
+            raise FeatureError(
+                f"{folder}: {name} does not match its content hash; the file was changed or damaged: "
+                "delete the store and prepare it again"
+            )
     if corpus.digest != digest:
         raise FeatureError(f"{folder}: utterances or labels do not match the content hash of the store")
 

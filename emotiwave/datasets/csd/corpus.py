@@ -27,7 +27,7 @@ class CsdSettings(Settings):
     """Keys of ``[dataset]`` that every corpus of ``.csd`` files has."""
 
     root: AbsolutePath | None = None
-    """The folder of the .csd files; by default in the folder that EMOTIWAVE_DATA names."""
+    """The folder of the .csd files."""
     modalities: dict[str, str] | None = None
     """Modality -> name of its file; by default what the corpus is known for."""
     level: Literal["segment", "video"] = "segment"
@@ -69,13 +69,24 @@ class Labelling:
     left_out: str = ""
 
 
+def data_folder(name: str) -> Path | None:
+    """Where EMOTIWAVE_DATA holds a corpus, absolute, so that a recipe means the same files wherever it is read."""
+    data = os.environ.get("EMOTIWAVE_DATA")
+    return (Path(data) / name).absolute() if data else None
+
+
 def load_recordings(corpus: CsdCorpus, settings: CsdSettings, task: str, labelling: Labelling) -> Recordings:
     """Read labels and folds; features stay in their files.
 
     Raises:
         DatasetError: If a file is missing or is not as it must be.
     """
-    root = settings.root or _default_root(corpus)
+    if settings.root is None:
+        raise DatasetError(
+            f'{corpus.name}: no folder given; set [dataset] root = ".../{corpus.folder}" to the folder of the .csd '
+            f"files, or the environment variable EMOTIWAVE_DATA to the folder that holds {corpus.folder}"
+        )
+    root = settings.root
     if not root.is_dir():
         raise DatasetError(f"{corpus.name}: {root} is no folder; expected the .csd files there")
     files = {name: root / file for name, file in (settings.modalities or corpus.modalities).items()}
@@ -123,16 +134,6 @@ def load_recordings(corpus: CsdCorpus, settings: CsdSettings, task: str, labelli
         sources=(labels.path, *((folds,) if folds else ())),
         counts=counts,
     )
-
-
-def _default_root(corpus: CsdCorpus) -> Path:
-    data = os.environ.get("EMOTIWAVE_DATA")
-    if not data:
-        raise DatasetError(
-            f'{corpus.name}: no folder given; set [dataset] root = ".../{corpus.folder}" to the folder of the .csd '
-            f"files, or the environment variable EMOTIWAVE_DATA to the folder that holds {corpus.folder}"
-        )
-    return Path(data) / corpus.folder
 
 
 def _usable_rows(labels: LabelFile, corpus: CsdCorpus, counts: dict[str, Count]) -> list[LabelledRow]:
