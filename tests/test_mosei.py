@@ -291,7 +291,7 @@ def test_mosi_says_which_modality_has_no_file(mosi):
 
 
 @pytest.mark.parametrize(("settings", "folder"), [(MoseiSettings, "CMU_MOSEI"), (MosiCsdSettings, "CMU_MOSI")])
-def test_the_files_are_where_emotiwave_data_says_and_the_recipe_keeps_the_place(settings, folder, tmp_path, monkeypatch):
+def test_the_files_are_where_emotiwave_data_says_and_stay_there(settings, folder, tmp_path, monkeypatch):
     monkeypatch.setenv("EMOTIWAVE_DATA", str(tmp_path))
     chosen = settings()
     monkeypatch.setenv("EMOTIWAVE_DATA", "/elsewhere")
