@@ -25,6 +25,7 @@ lint: install ## Format, lint, types, import contracts.
 reproduce: install ## Rewrite results/; needs EMOTIWAVE_DATA.
 	$(BIN)/python benchmarks/store_read.py --out results/store_read.json
 	$(BIN)/python benchmarks/training_step.py --out results/training_step.json
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mosei_prepare.py --out results/mosei_prepare.json
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mosi_settings.py --out results/mosi_settings.json
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mosi.py --runs runs/mosi --out results/mosi.json
 	$(BIN)/python benchmarks/tables.py results

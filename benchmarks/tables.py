@@ -25,6 +25,11 @@ HEADS = ("T", "V", "A", "T+V", "T+A", "V+A", "T+V+A", "mean")
 ROWS = ("bottleneck", "late", "lstm_concat")
 BC_LSTM = (78.1, 55.8, 60.3, 80.2, 79.3, 62.1, 80.3, 70.9)
 """Accuracy in per cent, one model per configuration [Poria et al., ACL 2017, Table 3]."""
+LAYOUTS = ("plain", "gzip")
+PROCESSES = ("prepare_1", "prepare_2")
+PREPARED = tuple((layout, state) for layout in LAYOUTS for state in ("warm", "cold"))
+PREPARE_GOAL = 0.7
+"""Of the speed of plain h5py."""
 BEGIN, END = "<!-- results: mosi -->", "<!-- end of results -->"
 
 
@@ -77,9 +82,9 @@ def per_seed(result: dict[str, Any], model: str) -> str:
 
 def results_page(folder: Path) -> str:
     """All results, each with its command."""
-    mosi, store, step, settings = (
+    mosi, store, step, settings, prepare = (
         json.loads((folder / f"{name}.json").read_text())
-        for name in ("mosi", "store_read", "training_step", "mosi_settings")
+        for name in ("mosi", "store_read", "training_step", "mosi_settings", "mosei_prepare")
     )
     split = mosi["corpus"]["splits"]
     slowest = max(value for name, value in mosi["seconds"].items() if name.startswith("bottleneck"))
@@ -101,8 +106,43 @@ def results_page(folder: Path) -> str:
         step=step,
         threads=mosi["threads"],
         settings=settings_table(settings),
+        prepare=prepare,
+        prepare_rows=prepare_rows(prepare),
+        prepare_verdict=prepare_verdict(prepare),
+        epoch_rows=epoch_rows(prepare),
         rank=rank_of(chosen, settings),
     )
+
+
+def prepare_rows(found: dict[str, Any]) -> str:
+    """Throughput of preparation beside plain reading, per layout and state of the files."""
+    lines = []
+    for layout, state in PREPARED:
+        row = found[layout][state]
+        cells = [f"{row[key]['mb_per_s']:,.0f} ({row[key]['ratio']:.2f})" for key in PROCESSES]
+        peak = max(row[key]["peak_mb"] for key in PROCESSES)
+        lines.append(f"| {layout}, {state} | {row['h5py_mb_per_s']:,.0f} | {' | '.join(cells)} | {peak:,.0f} |")
+    return "\n".join(lines)
+
+
+def prepare_verdict(found: dict[str, Any]) -> str:
+    """Say where the goal was reached and where not."""
+    said = []
+    for layout, state in PREPARED:
+        ratio = max(found[layout][state][key]["ratio"] for key in PROCESSES)
+        reached = "reached" if ratio >= PREPARE_GOAL else "missed"
+        said.append(f"{reached} on {layout} files, {state} ({ratio:.2f})")
+    return f"It is {'; '.join(said)}."
+
+
+def epoch_rows(found: dict[str, Any]) -> str:
+    """An epoch's data time from the store and the notebook way."""
+    lines = []
+    for layout in LAYOUTS:
+        row = found[layout]
+        cells = f"{row['epoch_store_seconds']:.3f} | {row['epoch_notebook_seconds']:.1f} | {row['epoch_ratio']:,.0f} x"
+        lines.append(f"| {layout} | {cells} |")
+    return "\n".join(lines)
 
 
 def rank_of(chosen: dict[str, Any], rows: list[dict[str, Any]]) -> str:

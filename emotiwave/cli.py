@@ -112,7 +112,7 @@ def prepare(
     ] = None,
     overrides: Overrides = None,
     processes: Annotated[
-        int | None, typer.Option(min=1, help="How many processes work at once; by default one per core.")
+        int | None, typer.Option(min=1, help="How many processes work at once; by default one per core and GiB.")
     ] = None,
 ) -> None:
     """Prepare the feature store of a recipe: segments cut, aligned or pooled, masked, counted."""

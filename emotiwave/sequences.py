@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -122,12 +122,24 @@ class ComputationalSequence:
         """SHA-256 of ids, offsets, values and intervals."""
         if self.known_digest is not None:
             return self.known_digest
-        sha = hashlib.sha256(json.dumps([self.ids, self.size]).encode())
-        sha.update(np.ascontiguousarray(self.offsets).data)
-        for array in (self.values, self.intervals):
-            for start in range(0, len(array), 65536):  # a memory-mapped array may be larger than memory
-                sha.update(np.ascontiguousarray(array[start : start + 65536]).data)
-        return sha.hexdigest()
+        # in blocks, for a memory-mapped array may be larger than memory
+        blocks = (
+            np.ascontiguousarray(array[start : start + 65536]).data
+            for array in (self.values, self.intervals)
+            for start in range(0, len(array), 65536)
+        )
+        return content_digest(self.ids, self.size, self.offsets, blocks)
+
+
+def content_digest(
+    ids: Sequence[str], size: int, offsets: NDArray[np.int64], blocks: Iterable[bytes | memoryview]
+) -> str:
+    """SHA-256 of ids, offsets, and the bytes of all values, then of all intervals."""
+    sha = hashlib.sha256(json.dumps([ids, size]).encode())
+    sha.update(np.ascontiguousarray(offsets).data)
+    for block in blocks:
+        sha.update(block)
+    return sha.hexdigest()
 
 
 def first_duplicate(names: Sequence[str]) -> str | None:

@@ -13,7 +13,10 @@ from emotiwave.features.prepare import Preparation, is_up_to_date, is_whole, rea
 from emotiwave.features.prepare import prepare as prepare_store
 from emotiwave.features.settings import FeatureSettings, processes_available
 from emotiwave.features.store import open_store
+from emotiwave.recordings import Recordings
 from emotiwave.settings import PathLike
+
+BYTES_PER_PROCESS = 2**30
 
 
 def prepare(
@@ -32,8 +35,8 @@ def prepare(
         recipe: A recipe file, the name of a shipped recipe, or a recipe.
         out: The folder of the store; by default where the recipe looks for it.
         overrides: ``TABLE.KEY=VALUE`` strings.
-        processes: How many work at once, None for one per core; a script that calls this with more than one must
-            guard its main part by ``if __name__ == "__main__"``.
+        processes: How many work at once, None for one per core if there is enough to read; a script that calls this
+            with more than one must guard its main part by ``if __name__ == "__main__"``.
         console: Where progress is shown; standard error by default.
 
     Raises:
@@ -54,7 +57,7 @@ def prepare(
             recipe.features or FeatureSettings(),
             folder,
             tables=tables,
-            processes=processes or processes_available(),
+            processes=processes or _enough_processes(recordings),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
 
@@ -78,3 +81,9 @@ def export_mmsa(
     else:
         corpus = (source if isinstance(source, Recipe) else read_recipe(os.fspath(source), overrides)).load_corpus()
     return write_mmsa(corpus, Path(out), aligned=aligned)
+
+
+def _enough_processes(recordings: Recordings) -> int:
+    """One per core, but no more than have `BYTES_PER_PROCESS` to read: each starts an interpreter of its own."""
+    n_bytes = sum(path.stat().st_size for path in recordings.inputs)
+    return min(processes_available(), 1 + n_bytes // BYTES_PER_PROCESS)

@@ -26,6 +26,7 @@ from emotiwave.features.video import VideoFeatures
 JOURNAL = "journal.jsonl"
 HEADER_BYTES = 128
 """Room before the data for the header of a .npy file, which is known at the end only."""
+BLOCK_BYTES = 2**20
 ROW_BYTES = {"values": 4, "intervals": 16}
 
 
@@ -105,6 +106,14 @@ class PartialStore:
             file.write(_npy_header(shape, "<f4" if array == "values" else "<f8"))
             file.flush()
             os.fsync(file.fileno())
+
+    def blocks(self, modality: str) -> Iterator[bytes]:
+        """Read what was appended of a modality: its values, then its intervals."""
+        for array in ROW_BYTES:
+            with self._path(modality, array).open("rb") as file:
+                file.seek(HEADER_BYTES)
+                while block := file.read(BLOCK_BYTES):
+                    yield block
 
     def _go_on(self, key: str) -> list[JournalLine]:
         """Read what an earlier process finished, if it prepared the same; else begin anew."""

@@ -25,7 +25,7 @@ from emotiwave.features.store import check_place, open_store, replace_store, wri
 from emotiwave.features.video import VideoFeatures, VideoReader
 from emotiwave.npz import map_array
 from emotiwave.recordings import Count, Recordings
-from emotiwave.sequences import ComputationalSequence
+from emotiwave.sequences import ComputationalSequence, content_digest
 from emotiwave.types import Corpus, Utterance
 
 REPORT = "preparation.json"
@@ -285,11 +285,14 @@ def _map_sequence(partial: PartialStore, modality: str) -> ComputationalSequence
         for name, n in zip(line.ids, line.lengths[modality], strict=True)
         if n  # an utterance without frames lacks the modality
     ]
+    ids, offsets = tuple(name for name, _ in found), np.cumsum([0, *(n for _, n in found)], dtype=np.int64)
     return ComputationalSequence(
-        ids=tuple(name for name, _ in found),
+        ids=ids,
         values=map_array(place / "values.npy"),
         intervals=map_array(place / "intervals.npy"),
-        offsets=np.cumsum([0, *(n for _, n in found)], dtype=np.int64),
+        offsets=offsets,
+        # hashed from the files: pages of a mapped array would count as memory of this process
+        known_digest=content_digest(ids, partial.sizes[modality], offsets, partial.blocks(modality)),
     )
 
 
