@@ -5,17 +5,18 @@ from emotiwave.datasets.csd.corpus import CsdSettings
 from emotiwave.datasets.mosei import MOSEI
 from emotiwave.features.settings import FeatureSettings
 from emotiwave.training.settings import TrainingSettings
+from emotiwave.types import Corpus
 
 
-def cautions(recipe: Recipe) -> list[str]:
+def cautions(recipe: Recipe, corpus: Corpus) -> list[str]:
     """Say in a sentence each what is wrong with settings that a recipe chose; nothing for sound ones."""
-    found = _about_labels(recipe, recipe.dataset) if isinstance(recipe.dataset, CsdSettings) else []
+    found = _about_labels(recipe, recipe.dataset, corpus) if isinstance(recipe.dataset, CsdSettings) else []
     if recipe.features is not None:
         found += _about_features(recipe.features)
     return found + _about_training(recipe.training, recipe.model.name)
 
 
-def _about_labels(recipe: Recipe, dataset: CsdSettings) -> list[str]:
+def _about_labels(recipe: Recipe, dataset: CsdSettings, corpus: Corpus) -> list[str]:
     found = []
     if dataset.level == "video":
         found.append(
@@ -27,15 +28,16 @@ def _about_labels(recipe: Recipe, dataset: CsdSettings) -> list[str]:
             "The largest of six intensities is taken as the only class: utterances without any emotion become "
             "happiness, ties go to the first, and emotions that were rated together exclude each other."
         )
-    if dataset.columns is not None and recipe.dataset_name == "mosei" and dataset.columns != MOSEI.documented:
-        moved = [
-            f"{name} is read as {given}"
-            for name, given in zip(MOSEI.documented, dataset.columns, strict=False)
-            if name != given
-        ]
+    columns = str(corpus.counts.get("label columns", "")).split(", ")
+    moved = [
+        f"{name} is read as {given}"
+        for name, given in zip(MOSEI.documented, columns, strict=False)
+        if recipe.dataset_name == "mosei" and len(columns) == len(MOSEI.documented) and name != given
+    ]
+    if moved:
         found.append(
-            f"The label columns are named otherwise than the corpus documents them ({', '.join(moved)}): those "
-            "emotions are mislabelled."
+            f"The label columns are named otherwise than the corpus documents them: {', '.join(moved)}. If the file "
+            "has the documented order, those emotions are mislabelled."
         )
     if dataset.split == "random":
         found.append("Videos are split at random, so the numbers cannot be compared with those on the official folds.")

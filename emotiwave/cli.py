@@ -96,7 +96,9 @@ def export(
     """Write a corpus as an MMSA pickle: dicts, lists and arrays only."""
     from emotiwave import api
 
-    for what, counts in api.export_mmsa(source, out, aligned=aligned, overrides=overrides or ()).items():
+    for what, counts in api.export_mmsa(
+        source, out, aligned=aligned, overrides=overrides or (), console=stderr
+    ).items():
         for name, count in counts.items():
             stdout.print(f"{what} {name:40} {count}", highlight=False, soft_wrap=True)
     stdout.print(f"{out}: written", highlight=False, soft_wrap=True)
@@ -108,7 +110,10 @@ def prepare(
         str, typer.Argument(help="A recipe file, or the name of a shipped recipe (`emotiwave list recipes`).")
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", help="The folder of the store; by default where the recipe looks for it.")
+        Path | None,
+        typer.Option(
+            "--out", help="The folder of the store; by default features.store, or a folder in ./emotiwave-stores."
+        ),
     ] = None,
     overrides: Overrides = None,
     processes: Annotated[
@@ -117,21 +122,14 @@ def prepare(
 ) -> None:
     """Prepare the feature store of a recipe: segments cut, aligned or pooled, masked, counted."""
     from emotiwave import api
+    from emotiwave.api.progress import show_preparation
 
     try:
         prepared = api.prepare(recipe, out=out, overrides=overrides or (), processes=processes, console=stderr)
     except KeyboardInterrupt:
         stderr.print("\nStopped. The same command goes on where it was.", highlight=False)
         raise typer.Exit(INTERRUPTED) from None
-    for name, count in prepared.counts.items():
-        stdout.print(f"{name:60} {count}", highlight=False, soft_wrap=True)
-    for error in prepared.errors:
-        stderr.print(
-            f"error row: {error['video']} ({error['modality']}): {error['error']}", style="yellow", soft_wrap=True
-        )
-    state = "was up to date" if prepared.was_ready else "is ready"
-    resumed = f"; {prepared.n_resumed} videos were there from an earlier start" if prepared.n_resumed else ""
-    stdout.print(f"{prepared.folder}: the feature store {state}{resumed}", highlight=False, soft_wrap=True)
+    show_preparation(prepared, stdout)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from emotiwave.datasets import DATASETS, RecordedDataset
 from emotiwave.datasets.splits import check_leakage
 from emotiwave.errors import ConfigError, DatasetError, unknown_name
 from emotiwave.evaluation.settings import EvaluationSettings
-from emotiwave.features.prepare import is_up_to_date
+from emotiwave.features.prepare import is_prepared_as
 from emotiwave.features.settings import FeatureSettings
 from emotiwave.features.store import open_store, store_bytes
 from emotiwave.models import MODELS
@@ -56,7 +56,10 @@ class Recipe:
     evaluation: EvaluationSettings
 
     def load_corpus(self) -> Corpus:
-        """Read the corpus; a store is checked against its content hash, and no video or speaker may be in two splits.
+        """Read the corpus; no video or speaker may be in two splits.
+
+        A store of at most `VERIFIED_BYTES` is checked against its content hash; of larger ones only the form is checked
+        here, and `emotiwave data inspect` reads them through.
 
         Raises:
             EmotiwaveError: If the data is missing, not prepared, damaged, or leaks between splits.
@@ -65,8 +68,11 @@ class Recipe:
             corpus = open_store(self.dataset.store, verify=store_bytes(self.dataset.store) <= VERIFIED_BYTES)
         elif self.features is not None:
             store = self.store
-            if not is_up_to_date(store, self.prepared_tables()):
-                raise DatasetError(f"{store}: no feature store of this recipe; make it with `emotiwave data prepare`")
+            if not is_prepared_as(store, self.prepared_tables()):
+                raise DatasetError(
+                    f"{store}: no feature store of this recipe; make it with `emotiwave data prepare RECIPE` (the "
+                    "config.toml of a run is a recipe too)"
+                )
             corpus = open_store(store, verify=store_bytes(store) <= VERIFIED_BYTES)
         else:
             corpus = self._load()

@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from emotiwave.errors import printable
+
 WIDTH = 4.6
 """Inches: a figure of this width is readable on a phone, where it shrinks by a fifth."""
 FONT_SIZE = 11.5
@@ -92,7 +94,7 @@ class Picture:
 def picture(draw: Callable[[Theme], Figure], *, alt: str, caption: str) -> Picture:
     """Draw a figure in both themes."""
     light, dark = (_render(draw, theme) for theme in (LIGHT, DARK))
-    return Picture(light[0], dark[0], alt, caption, round(CSS_PIXELS * light[1]))
+    return Picture(light[0], dark[0], printable(alt), printable(caption), round(CSS_PIXELS * light[1]))
 
 
 def readable(background: str) -> str:
@@ -125,7 +127,9 @@ def _render(draw: Callable[[Theme], Figure], theme: Theme) -> tuple[str, float]:
     with matplotlib.style.context(["default", theme.style()]), warnings.catch_warnings():
         # the reader's browser has the letters that matplotlib's own font lacks
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure, file = draw(theme), io.BytesIO()
+        figure, file = draw(theme), io.StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(file, format="svg", metadata=nothing)
-    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}", figure.get_figwidth()
+    # names in a file may hold characters that XML forbids; the breaks of lines are those of the SVG itself
+    svg = "\n".join(map(printable, file.getvalue().split("\n")))
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}", figure.get_figwidth()

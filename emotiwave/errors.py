@@ -1,5 +1,6 @@
 """Errors that a user can cause: each says what was got, what was expected and what to do."""
 
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -42,3 +43,20 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name, names, n=1)
     hint = f" did you mean {near[0]!r}?" if near else ""
     return f"unknown {kind} {name!r};{hint} Known: {', '.join(names)}"
+
+
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Unicode categories: what controls, formats or is no character, and breaks of lines."""
+
+
+def printable(text: str) -> str:
+    r"""Escape what must reach no terminal and no page: whatever controls, formats or is no character, and line breaks.
+
+    >>> print(printable("naïve \x1b[2J\n"))
+    naïve \x1b[2J\n
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in _HIDDEN else char for char in text
+    )

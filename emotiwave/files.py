@@ -8,13 +8,19 @@ from pathlib import Path
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give a place beside a file to write to; what was written there replaces the file in one step, or is removed."""
+    """Give a place beside a file to write to; what was written there replaces the file in one step, or is removed.
+
+    Raises:
+        OSError: If it cannot be written; the file is named.
+    """
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield scratch
         with scratch.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(scratch, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
     finally:
         scratch.unlink(missing_ok=True)
 

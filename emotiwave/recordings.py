@@ -35,6 +35,10 @@ class Recordings:
     require: Literal["any", "all"]
     sources: tuple[Path, ...] = ()
     """The files that labels and folds were read from."""
+    preferred: tuple[Path, ...] = ()
+    """Files that are not there, and that would be read if they were."""
+    label_columns: tuple[str, ...] = ()
+    """What the columns of the label file were taken for."""
     counts: Mapping[str, Count] = field(default_factory=dict)
     posteriors: Mapping[str, NDArray[np.float64]] | None = None
 
@@ -53,5 +57,5 @@ class Recordings:
 
     @property
     def inputs(self) -> tuple[Path, ...]:
-        """Every file that the corpus is read from."""
-        return (*self.sources, *self.files.values(), *((self.words,) if self.words else ()))
+        """Every file that the corpus is read from, or would be."""
+        return (*self.sources, *self.files.values(), *((self.words,) if self.words else ()), *self.preferred)

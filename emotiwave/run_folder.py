@@ -39,12 +39,21 @@ def begin_run(folder: Path, recipe: Recipe, corpus: Corpus) -> None:
     Raises:
         ConfigError: If the folder is not new or empty.
     """
-    if folder.exists() and (not folder.is_dir() or any(not _is_leftover(file) for file in folder.iterdir())):
-        holds = "holds a run; go on with it by --resume" if holds_run(folder) else "is not empty; empty it"
-        raise ConfigError(f"{folder} {holds}, or choose another folder by --out")
+    check_free(folder)
     folder.mkdir(parents=True, exist_ok=True)
     _write_environment(folder, _describe(recipe, corpus))
     replace_file(folder / "config.toml", recipe.to_toml().encode())
+
+
+def check_free(folder: Path) -> None:
+    """Refuse a folder for a new run that holds something.
+
+    Raises:
+        ConfigError: If the folder is not new or empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(not _is_leftover(file) for file in folder.iterdir())):
+        holds = "holds a run; go on with it by --resume" if holds_run(folder) else "is not empty; empty it"
+        raise ConfigError(f"{folder} {holds}, or choose another folder by --out")
 
 
 def go_on_with_run(folder: Path, recipe: Recipe) -> None:
@@ -271,7 +280,7 @@ def _describe(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
                 for name, sequence in corpus.sequences.items()
             },
         },
-        "cautions": cautions(recipe),
+        "cautions": cautions(recipe, corpus),
         "seed": recipe.training.seed,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",

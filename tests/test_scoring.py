@@ -163,6 +163,7 @@ def by_formula(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
         "accuracy_2": float(((truth >= 0) == (predicted >= 0)).mean()),
         "accuracy_2_signed": float(((truth[kept] > 0) == (predicted[kept] > 0)).mean()),
         "weighted_f1_2": weighted_f1(truth >= 0, predicted >= 0),
+        "weighted_f1_2_signed": weighted_f1(truth[kept] > 0, predicted[kept] > 0),
         "accuracy_7": float((np.round(truth) == np.round(predicted)).mean()),
     }
 
@@ -226,13 +227,14 @@ def test_intervals_of_continuous_scores_are_those_of_a_brute_force_bootstrap():
     assert {row.label for row in rows.values()} == {None, "sentiment"}
 
 
-def test_an_error_has_a_mean_over_configurations_and_no_retention():
+@pytest.mark.parametrize("metric", ["mae", "pearson"])
+def test_an_error_or_a_correlation_has_a_mean_over_configurations_and_no_retention(metric):
     rows = rows_by_place(score(sentiment_predictions(), WITHOUT_INTERVALS, model="m", dataset="d"))
-    mae = {c: rows["configuration", c.modalities, "mae", None].value for c in (TEXT, AUDIO, BOTH)}
-    assert rows["mean", None, "mae", None].value == pytest.approx(sum(mae.values()) / 3)
-    assert rows["mean_incomplete", None, "mae", None].value == pytest.approx((mae[TEXT] + mae[AUDIO]) / 2)
-    assert {metric for condition, _, metric, _ in rows if condition == "retention"} == {
-        "macro_f1", "pearson", "accuracy_2", "accuracy_2_signed", "weighted_f1_2", "accuracy_7"
+    values = {c: rows["configuration", c.modalities, metric, None].value for c in (TEXT, AUDIO, BOTH)}
+    assert rows["mean", None, metric, None].value == pytest.approx(sum(values.values()) / 3)
+    assert rows["mean_incomplete", None, metric, None].value == pytest.approx((values[TEXT] + values[AUDIO]) / 2)
+    assert {name for condition, _, name, _ in rows if condition == "retention"} == {
+        "macro_f1", "accuracy_2", "accuracy_2_signed", "weighted_f1_2", "weighted_f1_2_signed", "accuracy_7"
     }  # fmt: skip
 
 
@@ -348,12 +350,24 @@ def test_no_constant_value_beats_the_continuous_baseline(seed):
     for value in np.linspace(-3, 3, 241):
         always = np.full(60, value)
         tried.append(without_pearson(truth, always))
-    for metric in ("macro_f1", "accuracy_2", "accuracy_2_signed", "weighted_f1_2"):
+    for metric in ("macro_f1", "accuracy_2", "accuracy_2_signed", "weighted_f1_2", "weighted_f1_2_signed"):
         assert best[metric] == pytest.approx(max(values[metric] for values in tried)), metric
     # the median has the lowest error of all constants
     assert best["mae"] == pytest.approx(np.abs(truth - np.median(truth)).mean())
     assert best["mae"] <= min(values["mae"] for values in tried) + 1e-6
     assert best["pearson"] == 0
+    # seven steps: the best constant names the most frequent one
+    _, times = np.unique(np.round(truth), return_counts=True)
+    assert best["accuracy_7"] == pytest.approx(times.max() / 60) == pytest.approx(max(v["accuracy_7"] for v in tried))
+
+
+@pytest.mark.parametrize("step", range(-3, 4))
+def test_the_constant_answer_takes_the_most_frequent_of_seven_steps(step):
+    """Of nine, seven are spread over all steps and two more are on this one, which may be neither middle nor end."""
+    truth = np.array([-3.0, -2, -1, 0, 1, 2, 3, step, step])[:, None]
+    made = predictions(SENTIMENT, truth, ["v"] * 9, {TEXT: np.zeros((9, 1))})
+    best = {row.metric: row.value for row in constant_scores(made, WITHOUT_INTERVALS, dataset="d")}
+    assert best["accuracy_7"] == pytest.approx(3 / 9)
 
 
 def without_pearson(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:

@@ -50,6 +50,7 @@ def test_sentiment_metrics_agree_with_the_formulas_of_mosi_papers(seed):
             "accuracy_2": sk.accuracy_score(truth >= 0, predicted >= 0),
             "accuracy_2_signed": sk.accuracy_score(truth[kept] > 0, predicted[kept] > 0),
             "weighted_f1_2": sk.f1_score(truth >= 0, predicted >= 0, average="weighted"),
+            "weighted_f1_2_signed": sk.f1_score(truth[kept] > 0, predicted[kept] > 0, average="weighted"),
             "accuracy_7": np.mean(np.round(np.clip(truth, -3, 3)) == np.round(np.clip(predicted, -3, 3))),
         }
     )
@@ -75,7 +76,7 @@ def test_averages_are_means_over_the_labels_that_they_apply_to():
     for name, metric in {"macro_f1": values.f1, "mae": values.mae, "pearson": values.pearson}.items():
         assert got[name] == pytest.approx(per_label(metric, truth, predicted).mean())
     alone = scored(SENTIMENT, truth[:, 0], predicted[:, 0])
-    for name in ("accuracy_2", "accuracy_2_signed", "weighted_f1_2", "accuracy_7"):
+    for name in ("accuracy_2", "accuracy_2_signed", "weighted_f1_2", "weighted_f1_2_signed", "accuracy_7"):
         assert got[name] == alone[name]
 
 
@@ -87,6 +88,7 @@ def test_a_sentiment_example_by_hand():
     assert got["accuracy_2_signed"] == pytest.approx(2 / 3)
     assert got["macro_f1"] == pytest.approx((2 / 3 + 4 / 5) / 2)
     assert got["weighted_f1_2"] == pytest.approx((1 * 2 / 3 + 3 * 4 / 5) / 4)
+    assert got["weighted_f1_2_signed"] == pytest.approx((1 * 2 / 3 + 2 * 2 / 3) / 3)
     assert got["accuracy_7"] == pytest.approx(2 / 4)  # -0.4 rounds to 0, 2.6 to 3
 
 

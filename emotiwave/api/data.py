@@ -50,6 +50,7 @@ def prepare(
         return Preparation(folder, report["counts"], tuple(report["errors"]), was_ready=True)
     recordings = recipe.load_recordings()
     console = console or Console(stderr=True)
+    console.print(f"preparing {recordings.name} into {folder}", highlight=False, markup=False, soft_wrap=True)
     with video_progress(f"preparing {recordings.name}", console) as bar:
         task = bar.add_task("", total=None)
         return prepare_store(
@@ -63,7 +64,12 @@ def prepare(
 
 
 def export_mmsa(
-    source: PathLike | Recipe, out: PathLike, *, aligned: bool = False, overrides: Iterable[str] = ()
+    source: PathLike | Recipe,
+    out: PathLike,
+    *,
+    aligned: bool = False,
+    overrides: Iterable[str] = (),
+    console: Console | None = None,
 ) -> dict[str, dict[str, int]]:
     """Write a corpus as an MMSA pickle, and tell what was padded, pooled or zeroed on the way.
 
@@ -72,18 +78,20 @@ def export_mmsa(
         out: The file.
         aligned: Whether the modalities share their frames, as in ``aligned_50.pkl``.
         overrides: ``TABLE.KEY=VALUE`` strings for a recipe.
+        console: Where progress is shown, if the recipe's corpus is prepared first; standard error by default.
 
     Raises:
         EmotiwaveError: If the corpus has no sentiment, or its modalities are not aligned as asked.
     """
     if not isinstance(source, Recipe) and (Path(source) / "corpus.json").exists():
-        corpus = open_store(Path(source))
-    else:
-        corpus = (source if isinstance(source, Recipe) else read_recipe(os.fspath(source), overrides)).load_corpus()
-    return write_mmsa(corpus, Path(out), aligned=aligned)
+        return write_mmsa(open_store(Path(source)), Path(out), aligned=aligned)
+    recipe = source if isinstance(source, Recipe) else read_recipe(os.fspath(source), overrides)
+    if recipe.features is not None:
+        prepare(recipe, console=console)
+    return write_mmsa(recipe.load_corpus(), Path(out), aligned=aligned)
 
 
 def _enough_processes(recordings: Recordings) -> int:
     """One per core, but no more than have `BYTES_PER_PROCESS` to read: each starts an interpreter of its own."""
-    n_bytes = sum(path.stat().st_size for path in recordings.inputs)
+    n_bytes = sum(path.stat().st_size for path in recordings.inputs if path.exists())
     return min(processes_available(), 1 + n_bytes // BYTES_PER_PROCESS)

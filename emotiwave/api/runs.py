@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from emotiwave.api.data import prepare
+from emotiwave.api.progress import show_preparation
 from emotiwave.calibration import check_tunable, fit_thresholds
 from emotiwave.config import Recipe, read_recipe
 from emotiwave.errors import CheckpointError, ConfigError, DataWarning, EmotiwaveError
@@ -23,6 +24,7 @@ from emotiwave.report.page import write_page
 from emotiwave.run_folder import (
     begin_run,
     check_comparable,
+    check_free,
     check_same_data,
     check_same_run,
     discard_run,
@@ -82,8 +84,12 @@ def train(
         raise ConfigError(f"overrides must be a list of TABLE.KEY=VALUE strings; got {overrides!r}")
     folder = Path(out)
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(os.fspath(recipe), overrides)
+    if is_main_process() and not (resume and holds_run(folder)):
+        check_free(folder)  # before hours of preparation, and not after them
     if recipe.features is not None:
-        prepare(recipe, console=console)
+        prepared = prepare(recipe, console=console)
+        if not prepared.was_ready:
+            show_preparation(prepared, console or Console(stderr=True))
     corpus = recipe.load_corpus()
     _check_thresholds(corpus, recipe, recipe.evaluation)
     model = build(corpus, recipe.model, recipe.training)

@@ -62,8 +62,10 @@ def load(settings: MoseiSettings) -> Recordings:
     """
     recordings = load_recordings(MOSEI, settings, settings.task, labelling(settings))
     counts = dict(recordings.counts) | _count_labels(recordings)
-    truth = _truth_file(recordings, settings)
-    if truth is None:
+    truth = next(iter(recordings.files.values())).parent / TRUTH_FILE
+    if not truth.exists():
+        return replace(recordings, counts=counts, preferred=(*recordings.preferred, truth))
+    if not _is_of_truth(recordings, settings):
         return replace(recordings, counts=counts)
     posteriors = _read_truth(truth, recordings)
     return replace(recordings, counts=counts, posteriors=posteriors, sources=(*recordings.sources, truth))
@@ -122,13 +124,11 @@ def _count_labels(recordings: Recordings) -> dict[str, int]:
     return {"utterances without any emotion": zero, "utterances with several strongest emotions": tied}
 
 
-def _truth_file(recordings: Recordings, settings: MoseiSettings) -> Path | None:
-    """The Bayes-optimal posteriors of made files, where the task and the features are those that they are of."""
-    path = next(iter(recordings.files.values())).parent / TRUTH_FILE
-    is_known = settings.task == "emotions" and settings.level == "segment" and path.exists()
-    if not is_known or any(MOSEI.modalities.get(name) != file.name for name, file in recordings.files.items()):
-        return None
-    return path
+def _is_of_truth(recordings: Recordings, settings: MoseiSettings) -> bool:
+    """Whether the posteriors of made files are of this task, these label columns and these features."""
+    same_features = all(MOSEI.modalities.get(name) == file.name for name, file in recordings.files.items())
+    same_labels = recordings.label_columns == MOSEI.documented
+    return settings.task == "emotions" and settings.level == "segment" and same_features and same_labels
 
 
 def _read_truth(path: Path, recordings: Recordings) -> Mapping[str, NDArray[np.float64]]:

@@ -1,8 +1,7 @@
 """Corpora that are ready for a model (feature stores, MMSA files), and archives of arrays."""
 
-import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,13 @@ from emotiwave.doctor.facts import (
     LabelFacts,
     ModalityFacts,
     length_histogram,
-    printable,
     sentiment_histogram,
 )
 from emotiwave.doctor.feature_files import constant_columns
-from emotiwave.doctor.findings import Finding, Tally, finding, noted, percent
+from emotiwave.doctor.findings import Finding, Tally, finding, percent
 from emotiwave.doctor.frames import FrameCheck, FrameCounts
 from emotiwave.doctor.label_file import RARE
-from emotiwave.errors import DatasetError, DataWarning
+from emotiwave.errors import DatasetError
 from emotiwave.features.store import open_store
 from emotiwave.npz import read_archive
 from emotiwave.sequences import ComputationalSequence
@@ -50,7 +48,7 @@ def survey_store(folder: Path) -> CorpusSurvey:
         FeatureError: If it is damaged.
     """
     n_bytes = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-    return _survey_corpus(open_store(folder, verify=True), folder, "store", n_bytes, ())
+    return _survey_corpus(open_store(folder, verify=True), folder, "store", n_bytes)
 
 
 def survey_mmsa(path: Path) -> CorpusSurvey:
@@ -59,17 +57,13 @@ def survey_mmsa(path: Path) -> CorpusSurvey:
     Raises:
         DatasetError: If it is refused, or is no such file.
     """
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", DataWarning)
-        try:
-            corpus = load_mmsa(MmsaSettings(file=path.absolute(), task="sentiment"))
-        except DatasetError as error:
-            if "regression_labels" not in str(error):
-                raise
-            corpus = load_mmsa(MmsaSettings(file=path.absolute(), task="polarity"))
-    name = printable(str(path))
-    notes = [str(one.message).removeprefix(f"mmsa: {path.absolute()}: ") for one in caught]
-    return _survey_corpus(corpus, path, "mmsa", path.stat().st_size, [noted(name, printable(note)) for note in notes])
+    try:
+        corpus = load_mmsa(MmsaSettings(file=path.absolute(), task="sentiment"))
+    except DatasetError as error:
+        if "regression_labels" not in str(error):
+            raise
+        corpus = load_mmsa(MmsaSettings(file=path.absolute(), task="polarity"))
+    return _survey_corpus(corpus, path, "mmsa", path.stat().st_size)
 
 
 def survey_archive(path: Path) -> CorpusSurvey:
@@ -78,21 +72,21 @@ def survey_archive(path: Path) -> CorpusSurvey:
     Raises:
         FeatureError: If it is damaged or holds Python objects.
     """
-    name, arrays = printable(str(path)), read_archive(path)
+    name, arrays = str(path), read_archive(path)
     findings: list[Finding | None] = []
     modalities = {}
     for key, array in arrays.items():
         check, found = _survey_array(array)
         n_frames = int(np.prod(array.shape[:-1])) if array.ndim else 1
         n_columns = array.shape[-1] if array.ndim > 1 else None
-        modalities[printable(key)] = ModalityFacts(
+        modalities[key] = ModalityFacts(
             size=n_columns,
             dtype=str(array.dtype),
             n_frames=n_frames,
             n_unobserved=found.n_unobserved,
             shape=array.shape,
         )
-        findings += _frame_findings(name, printable(key), check, {key: found}, n_frames)
+        findings += _frame_findings(name, key, check, {key: found}, n_frames)
     return CorpusSurvey(FileFacts(name, "npz", path.stat().st_size, modalities=modalities), tuple(findings), {})
 
 
@@ -115,10 +109,10 @@ def _blocks(table: NDArray[Any]) -> Iterator[NDArray[np.float32]]:
             yield np.asarray(table[start : start + step], dtype=np.float32)
 
 
-def _survey_corpus(corpus: Corpus, path: Path, kind: FileKind, n_bytes: int, notes: Iterable[Finding]) -> CorpusSurvey:
-    name = printable(str(path))
+def _survey_corpus(corpus: Corpus, path: Path, kind: FileKind, n_bytes: int) -> CorpusSurvey:
+    name = str(path)
     n = len(corpus.utterances)
-    findings: list[Finding | None] = [*notes, *_label_findings(corpus, name), _leakage(corpus, name)]
+    findings: list[Finding | None] = [*_label_findings(corpus, name), _leakage(corpus, name)]
     modalities = {}
     for modality, sequence in corpus.sequences.items():
         check, found = _survey_sequence(sequence)

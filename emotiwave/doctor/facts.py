@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from emotiwave.errors import printable
 
 FileKind = Literal["labels", "words", "features", "store", "mmsa", "npz", "folds"]
 
@@ -101,9 +103,18 @@ def _is_known(value: Any) -> bool:
     return value is not None and not (isinstance(value, float) and not math.isfinite(value))
 
 
-def printable(text: str) -> str:
-    """Replace what cannot be written as UTF-8: names of files and ids may hold any bytes."""
-    return text.encode("utf-8", "backslashreplace").decode()
+def all_printable(described: Any) -> Any:
+    """Escape every text in facts and findings, at every depth: names, ids and errors may hold any characters."""
+    if isinstance(described, str):
+        return printable(described)
+    if isinstance(described, Mapping):
+        return {all_printable(key): all_printable(value) for key, value in described.items()}
+    if isinstance(described, tuple):
+        return tuple(map(all_printable, described))
+    if is_dataclass(described) and not isinstance(described, type):
+        parts = {part.name: all_printable(getattr(described, part.name)) for part in fields(described)}
+        return replace(described, **parts)
+    return described
 
 
 def sentiment_histogram(values: NDArray[np.float64]) -> Histogram:

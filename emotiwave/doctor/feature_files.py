@@ -8,19 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emotiwave.datasets.csd.reader import CsdEntry, CsdFile
-from emotiwave.doctor.facts import FileFacts, printable
+from emotiwave.datasets.csd.reader import PAUSE, CsdEntry, CsdFile
+from emotiwave.doctor.facts import FileFacts
 from emotiwave.doctor.findings import Finding, Tally, finding, percent, shown
 from emotiwave.doctor.frames import FrameCheck, FrameCounts, TimeCounts, check_times
 from emotiwave.errors import DatasetError
-from emotiwave.features.video import PAUSE, failure_columns
+from emotiwave.features.video import failure_columns
 
 BLOCK_BYTES = 2**22
 """Frames are read in blocks that stay in the processor's cache."""
 CHUNKED_BLOCK_BYTES = 2**27
 """Chunks are unpacked whole: in larger blocks, so that few are unpacked twice."""
-MOST_FRAMES = 2**23
-"""Of one video: 23 hours at 100 Hz. An entry with more is damaged."""
 MOST_COLUMNS = 2**16
 CAP = 300
 """Frames that a common notebook keeps of a segment, whatever its length."""
@@ -76,11 +74,11 @@ class _Survey:
 
     def __init__(self, file: CsdFile, labelled: Labelled) -> None:
         self.file, self.labelled = file, labelled
-        self.name = printable(str(file.path))
+        self.name = str(file.path)
         self.vectors = is_word_vectors(file)
         self.tallies: dict[str, Tally] = {}
-        self.first: CsdEntry | None = None
-        self.check = FrameCheck(0)
+        self.check = FrameCheck(file.size, list(failure_columns(file).values()))
+        self.dtype: np.dtype[Any] | None = None
         self.n_frames: dict[str, int] = {}
         self.lengths: list[float] = []
         self.seconds = 0.0
@@ -92,7 +90,7 @@ class _Survey:
         try:
             seen = self._look(video)
         except DatasetError as error:
-            self.damage = self.damage or printable(str(error).removeprefix(f"{self.file.path}: "))
+            self.damage = self.damage or str(error).removeprefix(f"{self.file.path}: ")
             self._tally("damaged_entries", 1, video)
             return
         self.n_frames[video] = seen.n_frames
@@ -122,11 +120,11 @@ class _Survey:
     def _look(self, video: str) -> VideoSurvey:
         entry = self.file[video]
         _check_size(entry)
-        if self.first is None:
-            self.first = entry
-            self.check = FrameCheck(entry.size, failure_columns(self.file).values())
-        if (entry.size, entry.is_text) != (self.first.size, self.first.is_text):
-            raise DatasetError(f"{video!r}: {entry.size} columns; the first video of the file has {self.first.size}")
+        if (entry.size, entry.is_text) != (self.file.size, self.file.holds_words):
+            raise DatasetError(
+                f"{video!r}: {entry.size} columns of {entry.dtype}; most videos of the file have {self.file.size} of "
+                f"{'words' if self.file.holds_words else 'numbers'}"
+            )
         frames, n_pauses = FrameCounts(), 0
         for values in blocks(entry):
             if entry.is_text:
@@ -134,6 +132,7 @@ class _Survey:
             else:
                 frames += self.check.add(values)
         times = check_times(entry.intervals)
+        self.dtype = self.dtype or entry.dtype
         segments = self.labelled.segments.get(video, np.empty((0, 2)))
         first, last = np.searchsorted(times.midpoints, segments.T)
         return VideoSurvey(entry.n_frames, frames, times, n_pauses, last - first)
@@ -142,18 +141,18 @@ class _Survey:
         self.tallies.setdefault(kind, Tally(inside=kind not in OF_VIDEOS)).add(count, video)
 
     def result(self) -> FeatureSurvey:
-        if self.first is None:
+        if self.dtype is None:
             reason = f"the first error: {self.damage}" if self.damage else "it has no entry"
             raise DatasetError(f"{self.file.path}: none of its {len(self.file.ids)} videos can be read; {reason}")
-        text, n_frames = self.first.is_text, sum(self.n_frames.values())
+        text, n_frames = self.file.holds_words, sum(self.n_frames.values())
         length = float(np.median(self.lengths)) if self.lengths else 0.0
         facts = FileFacts(
             file=self.name,
             kind="words" if text else "features",
             n_bytes=self.file.path.stat().st_size,
-            root=printable(self.file.root),
-            size=self.first.size,
-            dtype=str(self.first.dtype),
+            root=self.file.root,
+            size=self.file.size,
+            dtype=str(self.dtype),
             n_videos=len(self.n_frames),
             n_frames=n_frames,
             seconds=self.seconds,
@@ -198,7 +197,7 @@ def root_name(file: CsdFile) -> Finding | None:
     if file.root == file.path.stem:
         return None
     more = f"The root is {shown(file.root)}."
-    found = finding("root_name", printable(str(file.path)), Tally(1), total=1, more=more)
+    found = finding("root_name", str(file.path), Tally(1), total=1, more=more)
     return found and replace(found, share=0.0)  # it touches no frame
 
 
@@ -217,7 +216,5 @@ def blocks(entry: CsdEntry) -> Iterator[NDArray[Any]]:
 def _check_size(entry: CsdEntry) -> None:
     if not 0 < entry.size <= MOST_COLUMNS:
         raise DatasetError(f"{entry.id!r}: {entry.size:,} columns; expected 1 to {MOST_COLUMNS:,}")
-    if entry.n_frames > MOST_FRAMES:
-        raise DatasetError(f"{entry.id!r}: {entry.n_frames:,} frames; at most {MOST_FRAMES:,} of a video are read")
     if entry.dtype.itemsize * entry.size > BLOCK_BYTES:
         raise DatasetError(f"{entry.id!r}: one frame has {entry.dtype.itemsize * entry.size:,} bytes; not read")

@@ -1,10 +1,13 @@
 """Cheap tests of frames: what is no measurement, which columns never change, and which times make no sense."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from emotiwave.features.align import observed_frames
+from emotiwave.features.video import failed_frames
 
 SAME_TIME = 0.01
 """Frames may overlap by this share of their length: times are rounded."""
@@ -34,28 +37,24 @@ class FrameCheck:
     ``failure_columns`` are those in which a face tracker writes 0 where it failed.
     """
 
-    def __init__(self, size: int, failure_columns: Iterable[int] = ()) -> None:
-        # a product with positive weights is not finite where a frame is not, and 0 where all of it is 0: one fast pass
-        # names the suspects, and only they are looked at closely
+    def __init__(self, size: int, failure_columns: Sequence[int] = ()) -> None:
         self.size = size
-        self._weights = np.random.default_rng(0).uniform(0.5, 1.5, size).astype(np.float32)
         self._failure_columns = [column for column in failure_columns if column < size]
         self._first: NDArray[np.float32] | None = None
         self._unchanged = np.arange(size)
 
     def add(self, values: NDArray[np.float32]) -> FrameCounts:
         """Look at frames ``(frames, size)``."""
-        with np.errstate(all="ignore"):
-            sums = values @ self._weights
-        non_finite, all_zero = np.zeros((2, len(values)), dtype=bool)
-        suspects = np.flatnonzero(~np.isfinite(sums))
-        non_finite[suspects] = ~np.isfinite(values[suspects]).all(axis=1)
-        suspects = np.flatnonzero(sums == 0)
-        all_zero[suspects] = ~values[suspects].any(axis=1)
-        failed = (values[:, self._failure_columns] <= 0).any(axis=1)
-        self._compare(values, ~(non_finite | all_zero))
-        unobserved = non_finite | all_zero | failed
-        return FrameCounts(*(int(np.count_nonzero(mask)) for mask in (non_finite, all_zero, failed, unobserved)))
+        measured = observed_frames(values)
+        failed = failed_frames(values, self._failure_columns)
+        self._compare(values, measured)
+        n_all_zero = int(np.count_nonzero(~values[~measured].any(axis=1)))  # NaN counts as any value
+        return FrameCounts(
+            n_non_finite=int(np.count_nonzero(~measured)) - n_all_zero,
+            n_all_zero=n_all_zero,
+            n_failed=int(np.count_nonzero(failed)),
+            n_unobserved=int(np.count_nonzero(~measured | failed)),
+        )
 
     def _compare(self, values: NDArray[np.float32], usable: NDArray[np.bool_]) -> None:
         if not len(self._unchanged) or not usable.any():

@@ -1,6 +1,7 @@
 """Inspects files and what they say of each other: one pass over each, whatever is wrong with one of them."""
 
 import json
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +14,12 @@ from emotiwave.datasets.csd.corpus import TRUTH_FILE
 from emotiwave.datasets.csd.folds import read_folds
 from emotiwave.datasets.csd.reader import CsdFile
 from emotiwave.doctor.corpora import CorpusSurvey, survey_archive, survey_mmsa, survey_store
-from emotiwave.doctor.facts import FileFacts, printable
+from emotiwave.doctor.facts import FileFacts, all_printable
 from emotiwave.doctor.feature_files import Labelled, root_name, survey_features
-from emotiwave.doctor.findings import Finding, ranked, unreadable
+from emotiwave.doctor.findings import Finding, noted, ranked, unreadable
 from emotiwave.doctor.label_file import fold_findings, label_facts, label_findings
 from emotiwave.doctor.label_table import is_label_file, read_label_table
-from emotiwave.errors import DatasetError, EmotiwaveError
+from emotiwave.errors import DatasetError, DataWarning, EmotiwaveError, printable
 
 Progress = Callable[[str, int, int], None]
 """Is told the name of a file, how many of its videos are done, and of how many."""
@@ -109,7 +110,7 @@ def recognise(path: Path) -> str:
     if kind != "csd":
         return kind
     with CsdFile(path) as file:
-        return "labels" if is_label_file(file) else "words" if _holds_words(file) else "features"
+        return "labels" if is_label_file(file) else "words" if file.holds_words else "features"
 
 
 def to_json(inspection: Inspection) -> str:
@@ -117,15 +118,6 @@ def to_json(inspection: Inspection) -> str:
     keys = ("file", "kind", "count", "severity", "detail", "action")
     rows = [{key: getattr(finding, key) for key in keys} for finding in inspection.findings]
     return json.dumps({"findings": rows, "files": [facts.to_dict() for facts in inspection.facts]}, indent=1)
-
-
-def _holds_words(file: CsdFile) -> bool:
-    for video in file.ids:
-        try:
-            return file[video].is_text
-        except DatasetError:
-            continue  # a damaged video is a finding when its turn comes
-    return False
 
 
 class _Doctor:
@@ -152,20 +144,26 @@ class _Doctor:
 
     def guard(self, path: Path, task: Callable[[Path], Found]) -> Found | None:
         """Do something with a file; where it cannot be read, that is a finding, and the others go on."""
+        found, notes = None, []
         try:
-            with np.errstate(all="ignore"):  # times and values may be any numbers; what overflows is told as not finite
-                return task(path)
+            # times and values may be any numbers: what overflows is told as not finite
+            with np.errstate(all="ignore"), warnings.catch_warnings(record=True) as notes:
+                warnings.simplefilter("always", DataWarning)
+                found = task(path)
         except EmotiwaveError as error:
-            reason = str(error)
+            self.findings.append(unreadable(str(path), str(error)))
         except OSError as error:
-            reason = f"{path}: cannot be read ({error.strerror or error})"
-        self.findings.append(unreadable(printable(str(path)), printable(reason)))
-        return None
+            self.findings.append(unreadable(str(path), f"{path}: cannot be read ({error.strerror or error})"))
+        for note in notes:
+            said = str(note.message).removeprefix("mmsa: ")
+            said = said.removeprefix(f"{path.absolute()}: ").removeprefix(f"{path}: ")
+            self.findings.append(noted(str(path), said))
+        return found
 
     def _folds(self, path: Path) -> None:
         if self.folds is not None:
             raise DatasetError(f"{path}: a second file of folds; {self.folds_file} is used")
-        self.folds, self.folds_file = read_folds(path), printable(str(path))
+        self.folds, self.folds_file = read_folds(path), str(path)
         sizes = {split: len(ids) for split, ids in self.folds.items()}
         self.facts.append(FileFacts(self.folds_file, "folds", path.stat().st_size, splits=sizes))
 
@@ -194,10 +192,10 @@ class _Doctor:
         self.findings += seen.findings
         self.facts.append(seen.facts)
         self.presence.update(seen.presence)
-        self.progress(path.name, 1, 1)
+        self._progress_of(path)(1, 1)
 
     def _progress_of(self, path: Path) -> Callable[[int, int], None]:
-        return lambda done, total: self.progress(path.name, done, total)
+        return lambda done, total: self.progress(printable(path.name), done, total)
 
     def result(self) -> Inspection:
         videos = self.labelled.segments or dict.fromkeys(video for of in self.videos.values() for video in of)
@@ -205,4 +203,5 @@ class _Doctor:
             self.presence.update(
                 tuple(name for name, n_frames in self.videos.items() if n_frames.get(video)) for video in videos
             )
-        return Inspection(ranked(self.findings), tuple(self.facts), dict(self.presence.most_common()))
+        found = Inspection(ranked(self.findings), tuple(self.facts), dict(self.presence.most_common()))
+        return all_printable(found)

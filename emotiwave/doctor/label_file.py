@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from emotiwave.datasets.csd.reader import CsdFile
 from emotiwave.datasets.mosei import EMOTIONS
-from emotiwave.doctor.facts import FileFacts, LabelFacts, length_histogram, printable, sentiment_histogram
+from emotiwave.doctor.facts import FileFacts, LabelFacts, length_histogram, sentiment_histogram
 from emotiwave.doctor.findings import Finding, Tally, finding, percent
 from emotiwave.doctor.label_table import SENTIMENT, WIDTHS, LabelTable
 
@@ -44,7 +44,7 @@ def label_findings(table: LabelTable) -> list[Finding | None]:
             table.file,
             Tally.of(list(table.damaged)),
             total=videos,
-            more=f"Their labels are lost. The first: {printable(next(iter(table.damaged.values()), ''))}.",
+            more=f"Their labels are lost. The first: {next(iter(table.damaged.values()), '')}.",
         ),
         *(finding(kind, table.file, table.tally(mask), total=n) for kind, mask in rows.items()),
         finding("labels_all_zero", table.file, table.tally(table.all_zero), total=n_finite),
@@ -86,7 +86,7 @@ def label_facts(file: CsdFile, table: LabelTable, folds: Mapping[str, Sequence[s
         file=table.file,
         kind="labels",
         n_bytes=file.path.stat().st_size,
-        root=printable(file.root),
+        root=file.root,
         size=next(iter(table.widths.values())) if table.widths and not n else len(table.columns),
         n_videos=len(table.segments),
         seconds=float(seconds.sum()),
@@ -139,9 +139,7 @@ def _column_findings(table: LabelTable) -> list[Finding | None]:
     if table.named_by == "documentation":
         given = f"says {', '.join(table.given_names[:8])}" if table.given_names else "names none"
         more = f"The metadata {given}; taken: {', '.join(documented)}."
-        found.append(
-            finding("label_columns", table.file, Tally(len(documented)), total=len(documented), more=printable(more))
-        )
+        found.append(finding("label_columns", table.file, Tally(len(documented)), total=len(documented), more=more))
     else:
         found.append(_order(table, documented))
     return found

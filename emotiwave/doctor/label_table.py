@@ -9,18 +9,15 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from emotiwave.datasets.csd.labels import COLUMN_NAMES, name_columns
+from emotiwave.datasets.csd.labels import COLUMN_NAMES, MAX_ROWS, name_columns
 from emotiwave.datasets.csd.reader import CsdFile
 from emotiwave.datasets.mosei import EMOTIONS, MOSEI
-from emotiwave.doctor.facts import printable
 from emotiwave.doctor.findings import Tally
 from emotiwave.errors import DatasetError
 
 SENTIMENT = "sentiment"
 WIDTHS = {len(MOSEI.documented): MOSEI.documented, 1: (SENTIMENT,)}
 """Columns -> their documented names: CMU-MOSEI and CMU-MOSI."""
-MOST_ROWS = 10**5
-"""Of one video."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,24 +121,31 @@ def read_label_table(file: CsdFile, progress: Callable[[int, int], None]) -> Lab
     """Read all rows.
 
     Raises:
-        DatasetError: If no video in it can be read.
+        DatasetError: If no video in it can be read, or it has more rows than the labels of any corpus.
     """
     parts: list[tuple[int, NDArray[np.float64], NDArray[np.float64]]] = []
     widths: dict[str, int] = {}
     damaged: dict[str, str] = {}
-    width = _documented_width(file)
+    width, n_rows = _documented_width(file), 0
+    as_documented = (file.size, file.holds_words) == (width, False)
     for index, video in enumerate(file.ids):
         progress(index + 1, len(file.ids))
         try:
             entry = file[video]
-            if entry.is_text or entry.size != width:
-                widths[video] = entry.size
-            elif entry.n_frames > MOST_ROWS:
-                damaged[video] = f"{video!r}: {entry.n_frames:,} rows; at most {MOST_ROWS:,} of a video are read"
+            if (entry.size, entry.is_text) == (width, False):
+                n_rows += entry.n_frames
+                if n_rows <= MAX_ROWS:
+                    parts.append((index, entry.values().astype(np.float64), entry.intervals))
+            elif as_documented:
+                damaged[video] = (
+                    f"{video!r}: {entry.size} columns of {entry.dtype}; most videos of the file have {width}"
+                )
             else:
-                parts.append((index, entry.values().astype(np.float64), entry.intervals))
+                widths[video] = entry.size
         except DatasetError as error:
             damaged[video] = str(error).removeprefix(f"{file.path}: ")
+    if n_rows > MAX_ROWS:
+        raise DatasetError(f"{file.path}: holds {n_rows:,} rows; at most {MAX_ROWS:,} are read: is this a label file?")
     if not parts and not widths:
         reason = f"the first error: {next(iter(damaged.values()))}" if damaged else "it has no entry"
         raise DatasetError(f"{file.path}: none of its {len(file.ids)} videos can be read; {reason}")
@@ -150,7 +154,7 @@ def read_label_table(file: CsdFile, progress: Callable[[int, int], None]) -> Lab
         columns, named_by = WIDTHS[width], "documentation"
     lengths = [len(values) for _, values, _ in parts]
     return LabelTable(
-        file=printable(str(file.path)),
+        file=str(file.path),
         videos=file.ids,
         columns=columns,
         named_by=named_by,

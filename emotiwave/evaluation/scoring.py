@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from emotiwave.calibration import Thresholds
 from emotiwave.evaluation.settings import EvaluationSettings
-from emotiwave.metrics import LOWER_IS_BETTER, averages, per_label_metrics, statistics
+from emotiwave.metrics import LOWER_IS_BETTER, WITHOUT_RETENTION, averages, per_label_metrics, statistics
+from emotiwave.metrics.values import has_seven_steps
 from emotiwave.types import CONSTANT, Configuration, Corpus, LabelSet, Predictions, Score
 
 Array = NDArray[np.float64]
@@ -81,7 +82,8 @@ def _constant_answers(targets: Array, labels: LabelSet) -> Array:
         return np.stack([np.ones(n_classes), np.zeros(n_classes), targets.mean(axis=0) > 0.5]).astype(np.float64)
     low, high = labels.bounds
     most = np.where((targets >= 0).mean(axis=0) >= 0.5, high, low)
-    return np.stack([targets.mean(axis=0), np.median(targets, axis=0), np.zeros(n_classes), low, high, most])
+    steps = [np.clip(step, low, high) for step in range(-3, 4)] if has_seven_steps(labels).any() else []
+    return np.stack([targets.mean(axis=0), np.median(targets, axis=0), np.zeros(n_classes), low, high, most, *steps])
 
 
 def optimal_predictions(corpus: Corpus, predictions: Predictions) -> Predictions | None:
@@ -155,7 +157,7 @@ def _summary_rows(
         return rows
     mean = np.mean(incomplete, axis=0)
     rows.append(_row(subject, ("mean_incomplete", None), metric, None, mean, settings))
-    if metric not in LOWER_IS_BETTER:
+    if metric not in WITHOUT_RETENTION:
         kept = np.divide(mean, values[complete], out=np.zeros_like(mean), where=values[complete] > 0)
         rows.append(_row(subject, ("retention", None), metric, None, kept, settings))
     return rows

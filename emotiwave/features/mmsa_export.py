@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emotiwave.datasets.mmsa import POLARITIES, SPLITS
 from emotiwave.errors import DatasetError, FeatureError
 from emotiwave.features.align import pool
 from emotiwave.files import whole_file
 from emotiwave.types import Corpus, Utterance
 
-SPLITS = {"train": "train", "validation": "valid", "test": "test"}  # our name -> MMSA's
-POLARITIES = ("negative", "neutral", "positive")
+SPLIT_KEYS = {ours: theirs for theirs, ours in SPLITS.items()}
 ALIGNED_FRAMES = 50
 UNALIGNED_FRAMES = {"text": 50, "audio": 500, "vision": 500}
 Counts = dict[str, dict[str, int]]
@@ -52,7 +52,7 @@ def write_mmsa(corpus: Corpus, path: Path, *, aligned: bool, frames: Mapping[str
         what: dict.fromkeys(budgets, 0) for what in ("missing", "pooled", "unobserved")
     }
     data = {}
-    for split, key in SPLITS.items():
+    for split, key in SPLIT_KEYS.items():
         if not corpus.has_split(split):
             continue
         rows = corpus.indices(split).tolist()
@@ -71,8 +71,8 @@ def write_mmsa(corpus: Corpus, path: Path, *, aligned: bool, frames: Mapping[str
 def _check_modalities(corpus: Corpus) -> None:
     if strangers := set(corpus.modalities) - set(UNALIGNED_FRAMES):
         raise DatasetError(f"modality {min(strangers)!r}: MMSA files hold {', '.join(UNALIGNED_FRAMES)}; leave it out")
-    if strangers := {utterance.split for utterance in corpus.utterances} - set(SPLITS):
-        raise DatasetError(f"split {min(strangers)!r}: MMSA files hold {', '.join(SPLITS)}; rename or leave it out")
+    if strangers := {utterance.split for utterance in corpus.utterances} - set(SPLIT_KEYS):
+        raise DatasetError(f"split {min(strangers)!r}: MMSA files hold {', '.join(SPLIT_KEYS)}; rename or leave it out")
 
 
 def _budgets(corpus: Corpus, *, aligned: bool, frames: Mapping[str, int] | int | None) -> dict[str, int]:

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,6 +28,8 @@ from emotiwave.recordings import Count, Recordings
 from emotiwave.sequences import ComputationalSequence, content_digest
 from emotiwave.types import Corpus, Utterance
 
+VERSION = 1
+"""Of what preparation does: raised when the same files and settings give another store."""
 REPORT = "preparation.json"
 VIDEOS_IN_FLIGHT = 4
 """Videos per process that are worked on or wait to be written: what bounds memory."""
@@ -75,10 +77,14 @@ def prepare(
     """
     check_place(folder, recordings.files)
     settings.check_modalities(recordings.files)
+    if settings.align == "words" and recordings.words is None:
+        absent = ", ".join(map(str, recordings.preferred))
+        raise FeatureError(
+            f'{recordings.name}: features.align = "words" needs the timed words, and there are none (absent: {absent})'
+        )
     videos = recordings.by_video()
     inputs = fingerprint(recordings.inputs)  # before anything is read: what changes meanwhile makes the store outdated
     partial_folder = folder.with_name(f".{folder.name}.partial")
-    goes_on = f"what is finished stays in {partial_folder}, and the same command goes on there"
     with VideoReader(recordings.files, recordings.words, settings) as reader:
         sizes = reader.sizes
     try:
@@ -93,17 +99,28 @@ def prepare(
             partial.finish()
             preparation = _finish(recordings, partial, folder, {"tables": tables, "inputs": inputs})
     except OSError as error:
-        raise FeatureError(f"{folder}: cannot be written ({error}); {goes_on}") from None
+        raise FeatureError(f"{folder}: cannot be written ({error}){_goes_on(partial_folder)}") from None
     except BrokenExecutor:
         raise FeatureError(
-            f"{folder}: a process that read features died, perhaps for want of memory; {goes_on}: use fewer --processes"
+            f"{folder}: a process that read features died, perhaps for want of memory: use fewer "
+            f"--processes{_goes_on(partial_folder)}"
         ) from None
     return replace(preparation, n_resumed=n_resumed)
 
 
-def fingerprint(paths: Sequence[Path]) -> dict[str, list[int]]:
-    """Path -> size in bytes and time of the last change, by which a changed file is known without reading it."""
-    return {str(path): [(stat := path.stat()).st_size, stat.st_mtime_ns] for path in paths}
+def _goes_on(partial_folder: Path) -> str:
+    """Say where to go on, if anything is finished."""
+    if not (partial_folder / JOURNAL).exists():
+        return ""
+    return f"; what is finished stays in {partial_folder}, and the same command goes on there"
+
+
+def fingerprint(paths: Iterable[Path]) -> dict[str, list[int] | None]:
+    """Path -> size in bytes and time of the last change, by which a changed file is known without reading it.
+
+    None for a file that is not there.
+    """
+    return {str(path): [(stat := path.stat()).st_size, stat.st_mtime_ns] if path.exists() else None for path in paths}
 
 
 _REPORTED = {"tables": dict, "inputs": dict, "counts": dict, "errors": list}
@@ -120,13 +137,22 @@ def read_report(folder: Path) -> dict[str, Any] | None:
     return report
 
 
-def is_up_to_date(folder: Path, tables: Mapping[str, Any]) -> bool:
-    """Whether a store was prepared as these tables say, from files that have not changed since, or are gone."""
+def is_prepared_as(folder: Path, tables: Mapping[str, Any]) -> bool:
+    """Whether a store was prepared as these tables say, whatever became of its files since."""
     report = read_report(folder)
-    if report is None or report["tables"] != json.loads(json.dumps(tables)):
+    return report is not None and report["tables"] == json.loads(json.dumps(tables))
+
+
+def is_up_to_date(folder: Path, tables: Mapping[str, Any]) -> bool:
+    """Whether a store was prepared as these tables say, from files that have not changed since, or are gone.
+
+    A file that was not there then, and would be read now, makes it outdated too.
+    """
+    report = read_report(folder)
+    if report is None or report.get("version") != VERSION or not is_prepared_as(folder, tables):
         return False
-    present = {path: seen for path, seen in report["inputs"].items() if Path(path).exists()}
-    return fingerprint([Path(path) for path in present]) == present
+    now = fingerprint(map(Path, report["inputs"]))
+    return all(now[path] is None or now[path] == seen for path, seen in report["inputs"].items())
 
 
 def is_whole(folder: Path) -> bool:
@@ -138,9 +164,10 @@ def is_whole(folder: Path) -> bool:
     return True
 
 
-def _key(recordings: Recordings, settings: FeatureSettings, inputs: Mapping[str, list[int]]) -> str:
+def _key(recordings: Recordings, settings: FeatureSettings, inputs: Mapping[str, list[int] | None]) -> str:
     """What a partial store must agree in to be gone on with."""
     described = [
+        VERSION,
         [utterance.to_dict() for utterance in recordings.utterances],
         settings.model_dump(mode="json", exclude={"store"}),
         {name: str(path) for name, path in recordings.files.items()},
@@ -244,7 +271,7 @@ def _finish(recordings: Recordings, partial: PartialStore, folder: Path, made_of
         counts=counts,
     )
     errors = tuple(error for line in partial.lines for error in line.errors)
-    report = {**made_of, "counts": counts, "errors": errors}
+    report = {"version": VERSION, **made_of, "counts": counts, "errors": errors}
     (partial.folder / REPORT).write_text(json.dumps(report, indent=1), encoding="utf-8")
     write_description(corpus, partial.folder)
     replace_store(partial.folder, folder)

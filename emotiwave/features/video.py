@@ -10,14 +10,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from emotiwave.datasets.csd.reader import CsdEntry, CsdFile
+from emotiwave.datasets.csd.reader import PAUSE, CsdEntry, CsdFile
 from emotiwave.errors import DatasetError
 from emotiwave.features.align import Plan, collapse, observed_frames, plan_align, plan_each, plan_pool, then
 from emotiwave.features.settings import FeatureSettings
 from emotiwave.types import Utterance
 
-PAUSE = "sp"
-"""How the words of CMU-MOSEI and CMU-MOSI write a pause."""
 MAX_BYTES_AT_ONCE = 2**27
 """Segments are read together up to this size, so that little is read twice and memory stays bounded."""
 
@@ -206,9 +204,7 @@ class VideoReader:
     ) -> NDArray[np.bool_]:
         """Which frames of a block are observed; what is counted is of the utterances, each for itself."""
         measured = observed_frames(values)
-        failed = np.zeros(len(values), dtype=bool)
-        for column in self._failure_columns[name]:
-            failed |= values[:, column] <= 0
+        failed = failed_frames(values, self._failure_columns[name])
         for of_utterance in frames:
             counts[f"{name} frames"] += len(of_utterance)
             counts[f"{name} frames not finite or all zero"] += int((~measured[of_utterance]).sum())
@@ -235,21 +231,23 @@ def failure_columns(file: CsdFile) -> dict[str, int]:
     return {name: names.index(name) for name in ("success", "confidence") if name in names}
 
 
+def failed_frames(values: NDArray[np.float32], columns: Sequence[int]) -> NDArray[np.bool_]:
+    """Find the frames ``(frames,)`` in which a face tracker failed: one of its columns is 0 or less."""
+    failed = np.zeros(len(values), dtype=bool)
+    for column in columns:
+        failed |= values[:, column] <= 0
+    return failed
+
+
 def _too_long(name: str, budget: int) -> str:
     return f"utterances of more {name} frames than {budget}"
 
 
 def _size(file: CsdFile) -> int:
-    """The number of features per frame: that of the first video that can be opened."""
-    for video in file.ids:
-        try:
-            entry = file[video]
-        except DatasetError:
-            continue  # a damaged video is an error row when its turn comes
-        if entry.is_text:
-            raise DatasetError(f"{file.path}: holds words; a modality needs numbers")
-        return entry.size
-    raise DatasetError(f"{file.path}: no video in it can be read")
+    """The number of features per frame; a video with another number is an error row when its turn comes."""
+    if file.holds_words:
+        raise DatasetError(f"{file.path}: holds words; a modality needs numbers")
+    return file.size
 
 
 def _groups(entry: CsdEntry, spans: Sequence[_Span]) -> Iterator[Sequence[_Span]]:

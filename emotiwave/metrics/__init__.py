@@ -12,6 +12,8 @@ Metric = Callable[[NDArray[np.float64], LabelSet], NDArray[np.float64]]
 HEADLINE = "macro_f1"
 """What models are chosen by, whatever the kind of label."""
 LOWER_IS_BETTER = frozenset({"mae"})
+WITHOUT_RETENTION = frozenset({"mae", "pearson"})
+"""An error, and what may be negative: their ratio to the complete configuration says nothing."""
 
 AVERAGES: dict[LabelKind, dict[str, Metric]] = {
     "categorical": {
@@ -33,6 +35,7 @@ AVERAGES: dict[LabelKind, dict[str, Metric]] = {
         "accuracy_2": values.accuracy_2,
         "accuracy_2_signed": values.accuracy_2_signed,
         "weighted_f1_2": values.weighted_f1_2,
+        "weighted_f1_2_signed": values.weighted_f1_2_signed,
         "accuracy_7": values.accuracy_7,
     },
 }
@@ -56,7 +59,7 @@ PER_LABEL: dict[LabelKind, dict[str, Metric]] = {
 }
 """One number per label."""
 
-_ACROSS_ZERO = ("accuracy_2", "accuracy_2_signed", "weighted_f1_2")
+_ACROSS_ZERO = ("accuracy_2", "accuracy_2_signed", "weighted_f1_2", "weighted_f1_2_signed")
 
 
 def averages(labels: LabelSet) -> dict[str, Metric]:

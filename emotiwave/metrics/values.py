@@ -110,8 +110,13 @@ def accuracy_2_signed(statistics: Statistics, labels: LabelSet) -> NDArray[np.fl
     return counts.accuracy(_table(statistics, SIGNED), TWO_CLASSES)[..., _crosses(labels)].mean(axis=-1)
 
 
+def weighted_f1_2_signed(statistics: Statistics, labels: LabelSet) -> NDArray[np.float64]:
+    """Weighted F1 of negative and positive, the other "F1" of MOSI papers; truths of exactly 0 are left out."""
+    return counts.mean_weighted_f1(_table(statistics, SIGNED), TWO_CLASSES)[..., _crosses(labels)].mean(axis=-1)
+
+
 def weighted_f1_2(statistics: Statistics, labels: LabelSet) -> NDArray[np.float64]:
-    """Weighted F1 of negative and non-negative, the "F1" of MOSI papers; mean over labels that cross zero."""
+    """Weighted F1 of negative and non-negative, one "F1" of MOSI papers; mean over labels that cross zero."""
     return counts.mean_weighted_f1(_table(statistics, DECIDED), TWO_CLASSES)[..., _crosses(labels)].mean(axis=-1)
 
 

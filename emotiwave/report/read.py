@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from emotiwave.errors import CheckpointError, EmotiwaveError
-from emotiwave.metrics import HEADLINE, LOWER_IS_BETTER, averages, per_label_metrics
+from emotiwave.metrics import HEADLINE, WITHOUT_RETENTION, averages, per_label_metrics
 from emotiwave.metrics.counts import Counts, count
 from emotiwave.types import BAYES_OPTIMAL, CONSTANT, Configuration, Label, LabelSet, Score
 
@@ -293,7 +293,7 @@ def _check_complete(scores: Scores, data: Data) -> None:
     labels = data.label_set
     for place in (*scores.configurations, *scores.summaries):
         wanted: list[tuple[str, str | None]] = [
-            (metric, None) for metric in averages(labels) if place != "retention" or metric not in LOWER_IS_BETTER
+            (metric, None) for metric in averages(labels) if place != "retention" or metric not in WITHOUT_RETENTION
         ]
         if isinstance(place, Configuration):
             wanted += [(metric, label) for metric in per_label_metrics(labels) for label in labels.names]

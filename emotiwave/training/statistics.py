@@ -83,7 +83,7 @@ def class_shares(corpus: Corpus, indices: NDArray[np.int64]) -> NDArray[np.float
         if count == 0 or always:
             raise DatasetError(
                 f"{corpus.name}: class {name!r} holds in {'every' if always else 'no'} training utterance, so nothing "
-                "can be learned about it; take it out of the label set or change the split"
+                "can be learned about it; choose another split or task, or add utterances"
             )
     return counts.astype(np.float64) / len(indices)
 

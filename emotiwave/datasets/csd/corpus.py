@@ -90,11 +90,7 @@ def load_recordings(corpus: CsdCorpus, settings: CsdSettings, task: str, labelli
     if not root.is_dir():
         raise DatasetError(f"{corpus.name}: {root} is no folder; expected the .csd files there")
     files = {name: root / file for name, file in (settings.modalities or corpus.modalities).items()}
-    for modality, path in files.items():
-        if not path.exists():
-            raise DatasetError(
-                f"{corpus.name}: no {modality} file {path}; name the files that you have with dataset.modalities"
-            )
+    _check_files(corpus, files)
     for name in settings.columns or ():
         if name not in corpus.ranges:
             raise DatasetError(f"{corpus.name}: dataset.columns: {unknown_name('column', name, corpus.ranges)}")
@@ -107,11 +103,11 @@ def load_recordings(corpus: CsdCorpus, settings: CsdSettings, task: str, labelli
             f"{labels.path}: no label column for {missing[0]!r} among {', '.join(labels.columns)}; "
             f"task {task!r} needs it"
         )
-    counts: dict[str, Count] = {"label columns": f"{', '.join(labels.columns)} (by {labels.named_by})"}
+    counts: dict[str, Count] = {"label columns": ", ".join(labels.columns), "label columns named by": labels.named_by}
     counts |= {"labelled videos": len({row.video for row in labels.rows}), "labelled segments": len(labels.rows)}
     if labels.damaged:
         counts["videos with damaged labels, left out"] = len(labels.damaged)
-    rows = _usable_rows(labels, corpus, counts)
+    rows = _usable_rows(labels, corpus, labelling.needs, counts)
     if settings.level == "video":
         rows = _average_videos(rows, counts)
     if settings.require == "all":
@@ -120,8 +116,11 @@ def load_recordings(corpus: CsdCorpus, settings: CsdSettings, task: str, labelli
     split_of = _splits(rows, folds, settings.split_seed, counts)
     utterances = _utterances(rows, labels.columns, split_of, labelling, counts)
     if not utterances:
-        raise DatasetError(f"{corpus.name}: no labelled segment of {root} is in a fold; are the folds of this corpus?")
+        said = "; ".join(f"{name}: {count}" for name, count in counts.items())
+        raise DatasetError(f"{corpus.name}: no labelled segment of {root} is left ({said})")
     words = root / corpus.words
+    if not words.exists():
+        counts["timed words, for transcripts"] = f"none ({words} is not there)"
     return Recordings(
         name=corpus.name,
         task=task,
@@ -132,18 +131,33 @@ def load_recordings(corpus: CsdCorpus, settings: CsdSettings, task: str, labelli
         words=words if words.exists() else None,
         require=settings.require,
         sources=(labels.path, *((folds,) if folds else ())),
+        preferred=tuple(path for path in (words, root / FOLDS_FILE) if not path.exists()),
+        label_columns=labels.columns,
         counts=counts,
     )
 
 
-def _usable_rows(labels: LabelFile, corpus: CsdCorpus, counts: dict[str, Count]) -> list[LabelledRow]:
-    """Clamp starts and values, and leave out what has no length or no number; count each."""
+def _check_files(corpus: CsdCorpus, files: Mapping[str, Path]) -> None:
+    for modality, path in files.items():
+        if not path.exists():
+            present = ", ".join(f'{name} = "{file.name}"' for name, file in files.items() if file.exists())
+            raise DatasetError(
+                f"{corpus.name}: no {modality} file {path}; put it there, or name the files that you have: "
+                f"dataset.modalities = {{{present}}}"
+            )
+
+
+def _usable_rows(
+    labels: LabelFile, corpus: CsdCorpus, needs: Sequence[str], counts: dict[str, Count]
+) -> list[LabelledRow]:
+    """Clamp starts and values, and leave out what has no length or lacks a number that is needed; count each."""
+    needed = [labels.columns.index(name) for name in needs]
     anything = (-math.inf, math.inf)  # of columns that are another corpus's
     low, high = np.array([corpus.ranges.get(name, anything) for name in labels.columns]).T
     found: Counter[str] = Counter()
     rows = []
     for row in labels.rows:
-        if not np.isfinite(row.values).all():
+        if not np.isfinite(row.values[needed]).all():
             found["segments without a finite label, left out"] += 1
             continue
         if not max(row.start, 0.0) < row.end < math.inf:
@@ -152,7 +166,7 @@ def _usable_rows(labels: LabelFile, corpus: CsdCorpus, counts: dict[str, Count])
         if row.start < 0:
             found["segments that began below 0 s, now at 0"] += 1
         clamped = np.clip(row.values, low, high)
-        if (clamped != row.values).any():
+        if ((clamped != row.values) & np.isfinite(row.values)).any():
             found["segments with labels out of range, clamped"] += 1
         rows.append(replace(row, start=max(row.start, 0.0), values=clamped))
     counts |= found
@@ -192,7 +206,7 @@ def _splits(
         counts["split"] = f"random, seed {split_seed}"
     else:
         folds = read_folds(path)
-        counts["split"] = f"official ({path.name})"
+        counts["split"] = f"official ({path})"
         unused = {video for ids in folds.values() for video in ids} - videos
         if unused:
             counts["fold ids without a usable label"] = len(unused)
@@ -227,7 +241,7 @@ def _utterances(
     for row in rows:
         if row.video not in split_of:
             continue
-        ratings = {name: float(value) for name, value in zip(columns, row.values, strict=True)}
+        ratings = {name: float(value) for name, value in zip(columns, row.values, strict=True) if np.isfinite(value)}
         label = labelling.label(ratings)
         if label is None:
             left_out += 1
@@ -245,6 +259,8 @@ def _utterances(
         )
     if left_out:
         counts[labelling.left_out] = left_out
+    for split in sorted({"train", "validation", "test"} - {utterance.split for utterance in utterances}):
+        counts[f"{split} before features are read"] = 0
     for split, number in Counter(utterance.split for utterance in utterances).items():
         videos = len({u.dialogue for u in utterances if u.split == split})
         counts[f"{split} before features are read"] = f"{number} of {videos} videos"

@@ -69,24 +69,26 @@ def read_labels(path: Path, *, documented: Sequence[str], columns: Sequence[str]
         columns: Names that override those of the file.
 
     Raises:
-        DatasetError: If the file cannot be read, or its rows have another number of columns than names.
+        DatasetError: If the file cannot be read, or most of its rows have another number of columns than names.
     """
     with CsdFile(path) as file:
         names, named_by = name_columns(file, documented) if columns is None else (tuple(columns), "recipe")
+        if file.holds_words or file.size != len(names):
+            raise DatasetError(
+                f"{path}: {file.size} label columns; expected {len(names)} ({', '.join(names)}); if the file is of "
+                "another release, name its columns with dataset.columns"
+            )
         rows: list[LabelledRow] = []
         damaged: dict[str, str] = {}
         for video in file.ids:
             try:
                 entry = file[video]
+                if entry.is_text or entry.size != len(names):
+                    raise DatasetError(f"{path}: {video!r} has {entry.size} label columns; the file has {len(names)}")
                 values, intervals = entry.values(), entry.intervals
             except DatasetError as error:
                 damaged[video] = str(error)
                 continue
-            if entry.is_text or entry.size != len(names):
-                raise DatasetError(
-                    f"{path}: {video!r} has {entry.size} label columns; expected {len(names)} ({', '.join(names)}); "
-                    "if the file is of another release, name its columns with dataset.columns"
-                )
             if len(rows) + len(values) > MAX_ROWS:
                 raise DatasetError(f"{path}: holds more than {MAX_ROWS:,} labelled segments; is this the label file?")
             numbers = values.astype(np.float64)

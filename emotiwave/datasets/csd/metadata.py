@@ -20,8 +20,10 @@ REFERENCE = struct.Struct("<IQI")
 """Length of the string, address of its heap, index in it."""
 
 
-def read_text(path: Path, dataset: h5py.Dataset) -> str:
+def read_text(path: Path, dataset: h5py.Dataset, base: int) -> str:
     """Read the single string of a dataset; empty where it holds something else.
+
+    Addresses in a file count from ``base``, the size of what a user put before the HDF5.
 
     Raises:
         DatasetError: If it is damaged or too long.
@@ -31,7 +33,7 @@ def read_text(path: Path, dataset: h5py.Dataset) -> str:
         if h5py.check_string_dtype(dataset.dtype) is None:
             return ""
         if dataset.dtype.kind == "O":
-            content = _read_from_heap(path, dataset.id.get_offset(), place)
+            content = _read_from_heap(path, dataset.id.get_offset(), base, place)
         elif dataset.dtype.itemsize > MAX_METADATA_BYTES:
             raise DatasetError(f"{place} has {dataset.dtype.itemsize:,} bytes; not read")
         else:
@@ -41,13 +43,14 @@ def read_text(path: Path, dataset: h5py.Dataset) -> str:
     return content.decode("utf-8", "replace")
 
 
-def _read_from_heap(path: Path, offset: int | None, place: str) -> bytes:
+def _read_from_heap(path: Path, offset: int | None, base: int, place: str) -> bytes:
     if offset is None:
         raise DatasetError(f"{place} is not stored in one piece; write the file again")
     with path.open("rb") as file:
         length, address, index = REFERENCE.unpack(_read(file, offset, REFERENCE.size))
         if length > MAX_METADATA_BYTES:
             raise DatasetError(f"{place} has {length:,} characters; not read")
+        address += base
         head = _read(file, address, 16)
         if head[:4] != b"GCOL":
             raise DatasetError(f"{place} is damaged (no heap at byte {address})")

@@ -8,7 +8,8 @@ anything is read.
 
 import json
 import math
-from collections.abc import Iterator
+import warnings
+from collections import Counter
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -20,9 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotiwave.datasets.csd.metadata import read_text
-from emotiwave.errors import DatasetError
+from emotiwave.errors import DatasetError, DataWarning
 from emotiwave.sequences import FeatureSequence
 
+PAUSE = "sp"
+"""How the words of CMU-MOSEI and CMU-MOSI write a pause."""
+SAMPLED_VIDEOS = 25
 MAX_READ_BYTES = 2**30
 """No single read may need more than this: an hour of OpenFace2 at 30 Hz needs a third of it."""
 WORD_BYTES = 64
@@ -122,6 +126,34 @@ class CsdFile:
         return frozenset(self.ids)
 
     @cached_property
+    def _layout(self) -> tuple[int, bool]:
+        """Features per frame, and whether they are words, of most videos among some that are evenly spaced."""
+        spaced = self.ids[:: max(1, len(self.ids) // SAMPLED_VIDEOS)]
+        why = "it has none"
+        for sample in (spaced, self.ids):
+            found: Counter[tuple[int, bool]] = Counter()
+            for entry_id in sample:
+                try:
+                    entry = self[entry_id]
+                except DatasetError as error:
+                    why = str(error)  # whoever reads this video is told
+                    continue
+                found[entry.size, entry.is_text] += 1
+            if found:
+                return found.most_common(1)[0][0]
+        raise DatasetError(f"{self.path}: no video in it can be read ({why})")
+
+    @property
+    def size(self) -> int:
+        """The number of features per frame: what most of its videos have."""
+        return self._layout[0]
+
+    @property
+    def holds_words(self) -> bool:
+        """Whether its features are words."""
+        return self._layout[1]
+
+    @cached_property
     def dimension_names(self) -> tuple[str, ...] | None:
         """What the metadata calls the columns; None where it does not."""
         names = self._metadata("dimension names")
@@ -141,7 +173,11 @@ class CsdFile:
         shape, _ = self._check_storage(dataset)
         if math.prod(shape) != 1:
             raise DatasetError(f"{self.path}: {dataset.name} has shape {shape}; metadata is one JSON text each")
-        text = read_text(self.path, dataset)
+        try:
+            text = read_text(self.path, dataset, self._file.userblock_size)
+        except DatasetError as error:
+            warnings.warn(f"{error}; it is passed over", DataWarning, stacklevel=2)
+            return None
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
@@ -194,11 +230,6 @@ class CsdFile:
         if chunks is not None and (needed := math.prod(chunks) * dtype.itemsize) > MAX_READ_BYTES // 4:
             raise DatasetError(f"{self.path}: {dataset.name} has chunks of {needed:,} bytes; not read")
         return shape, dtype
-
-    def entries(self) -> Iterator["CsdEntry"]:
-        """Open the videos one after the other."""
-        for entry_id in self.ids:
-            yield self[entry_id]
 
 
 class CsdEntry:

@@ -18,7 +18,6 @@ FILES = {
     "facet": ("CMU_MOSEI_VisualFacet42.csd", "FACET 4.2"),
 }
 """File name and root group, as published."""
-FOLDS_FILE = "standard_folds.json"
 TRACKING = ("face_id", "timestamp", "confidence", "success")
 """The first columns of OpenFace 2: they describe the tracker, not the face."""
 N_CONSTANT = 3

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from emotiwave.datasets.csd.reader import PAUSE
 from emotiwave.datasets.made_mosei.frame_traps import StreamTraps, inside
 from emotiwave.datasets.made_mosei.frames import MadeFrames, PlantedStream, make_frames
 from emotiwave.datasets.made_mosei.videos import MadeVideo
 
-PAUSE = b"sp"
 PAUSES = 0.18
 """Share of pauses among the tokens, as in CMU-MOSEI."""
 NEUTRAL = (
@@ -53,7 +53,7 @@ def make_text(
         kept = ~inside(times, video.segments[traps.emptied[video.index]])
         times, is_pause = times[kept], is_pause[kept]
     vectors = make_frames(stream, video, times[~is_pause], traps, rng)
-    tokens = np.full(len(times), PAUSE, dtype="S32")
+    tokens = np.full(len(times), PAUSE.encode(), dtype="S32")
     tokens[~is_pause] = _choose_words(vectors, rng)
     if not pauses:
         tokens, times = tokens[~is_pause], times[~is_pause]

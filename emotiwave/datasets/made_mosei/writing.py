@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from emotiwave.datasets.csd.corpus import TRUTH_FILE
+from emotiwave.datasets.csd.corpus import FOLDS_FILE, TRUTH_FILE
+from emotiwave.datasets.csd.reader import PAUSE
 from emotiwave.datasets.csd.writer import write_csd
 from emotiwave.datasets.made_mosei.frame_traps import FrameFindings, StreamTraps, plan_traps
 from emotiwave.datasets.made_mosei.frames import (
@@ -25,9 +26,9 @@ from emotiwave.datasets.made_mosei.frames import (
     plan_stream,
 )
 from emotiwave.datasets.made_mosei.label_traps import count_label_findings, plant_label_traps
-from emotiwave.datasets.made_mosei.settings import FILES, FOLDS_FILE, MadeMoseiSettings
+from emotiwave.datasets.made_mosei.settings import FILES, MadeMoseiSettings
 from emotiwave.datasets.made_mosei.videos import MadeVideo, make_videos, unlabelled_videos, write_folds
-from emotiwave.datasets.made_mosei.words import PAUSE, MadeText, make_text
+from emotiwave.datasets.made_mosei.words import MadeText, make_text
 from emotiwave.errors import DatasetError
 from emotiwave.types import all_configurations
 
@@ -211,7 +212,7 @@ def _write_words(folder: Path, plan: _Plan) -> tuple[Path, Counter[str]]:
         for video in plan.videos_with("text"):
             text = _text_of(plan, video)
             findings.add_times(text.times, video)
-            findings.counts["pause_tokens"] += int((text.tokens == PAUSE).sum())
+            findings.counts["pause_tokens"] += int((text.tokens == PAUSE.encode()).sum())
             yield video.id, text.tokens, text.times
 
     path = _write_file(folder, "words", plan, entries(), ["word"])
