@@ -112,7 +112,7 @@ def prepare(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", help="The folder of the store; by default features.store, or a folder in ./emotiwave-stores."
+            "--out", help="The folder of the store; features.store, or one in ./emotiwave-stores, by default."
         ),
     ] = None,
     overrides: Overrides = None,
@@ -129,7 +129,7 @@ def prepare(
     except KeyboardInterrupt:
         stderr.print("\nStopped. The same command goes on where it was.", highlight=False)
         raise typer.Exit(INTERRUPTED) from None
-    show_preparation(prepared, stdout)
+    show_preparation(prepared, stdout, errors=stderr)
 
 
 @app.command()

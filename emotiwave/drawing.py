@@ -1,4 +1,4 @@
-"""Turns a drawing into an SVG for light pages and one for dark pages, both inside the page."""
+"""What reports and inspections look like: pages in a light and a dark theme, and figures inside them for both."""
 
 import base64
 import io
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib.style
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -89,6 +90,18 @@ class Picture:
     alt: str
     caption: str
     width: int
+
+
+def page(template: str, **content: Any) -> str:
+    """Fill a template of the package, which extends ``page_frame.html``: one HTML page that loads and runs nothing."""
+    templates = Environment(
+        loader=PackageLoader("emotiwave", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return templates.get_template(template).render(**content, light=LIGHT, dark=DARK)
 
 
 def picture(draw: Callable[[Theme], Figure], *, alt: str, caption: str) -> Picture:

@@ -36,7 +36,7 @@ class Recordings:
     sources: tuple[Path, ...] = ()
     """The files that labels and folds were read from."""
     preferred: tuple[Path, ...] = ()
-    """Files that are not there, and that would be read if they were."""
+    """Files that are not there, and that would be read if they were; the words come first."""
     label_columns: tuple[str, ...] = ()
     """What the columns of the label file were taken for."""
     counts: Mapping[str, Count] = field(default_factory=dict)

@@ -12,7 +12,8 @@ from emotiwave.datasets.csd import folds, labels
 from emotiwave.datasets.csd.corpus import CsdCorpus, CsdSettings, Labelling, load_recordings
 from emotiwave.datasets.csd.folds import read_folds, split_at_random
 from emotiwave.datasets.csd.labels import LabelFile, read_labels
-from emotiwave.errors import DatasetError
+from emotiwave.datasets.csd.writer import write_csd
+from emotiwave.errors import DatasetError, DataWarning
 from emotiwave.recordings import Recordings
 from emotiwave.types import LabelSet, Segment
 from tests.tiny_csd import MOSEI_NAMES, Row, write_features, write_folds, write_labels, write_spoilt, write_words
@@ -179,13 +180,39 @@ def test_a_recipe_overrules_the_metadata(path):
     assert dict(zip(found.columns, found.rows[0].values.tolist(), strict=True))["disgust"] == 0.75
 
 
+SIX: Row = (0.0, 1.0, (1, 2, 3, 0.5, 0.25, 0.75))
+
+
 def test_six_columns_are_refused_unless_somebody_names_them(path):
-    six: Row = (0.0, 1.0, (1, 2, 3, 0.5, 0.25, 0.75))
     for names in (None, MOSEI_NAMES):
-        with pytest.raises(DatasetError, match=r"'v' has 6 label columns; expected 7 .*dataset\.columns"):
-            named(path, names, six)
-    assert named(path, MOSEI_NAMES[1:], six).columns == DOCUMENTED[1:]
-    assert named(path, None, six, columns=DOCUMENTED[1:]).columns == DOCUMENTED[1:]
+        with pytest.raises(DatasetError, match=r"Labels\.csd: 6 label columns; expected 7 .*dataset\.columns"):
+            named(path, names, SIX)
+    assert named(path, MOSEI_NAMES[1:], SIX).columns == DOCUMENTED[1:]
+    assert named(path, None, SIX, columns=DOCUMENTED[1:]).columns == DOCUMENTED[1:]
+
+
+@pytest.mark.parametrize("odd", range(4))
+def test_a_video_of_other_columns_than_most_is_damaged_wherever_it_is(path, odd):
+    write_labels(path, {f"v{k}": [SIX] if k == odd else [SEVEN] for k in range(4)}, MOSEI_NAMES)
+    found = read_labels(path, documented=DOCUMENTED)
+    assert [row.video for row in found.rows] == [f"v{k}" for k in range(4) if k != odd]
+    assert list(found.damaged) == [f"v{odd}"]
+    assert f"'v{odd}' has 6 label columns; the file has 7" in found.damaged[f"v{odd}"]
+
+
+def test_where_most_videos_have_other_columns_than_names_the_file_is_refused(path):
+    write_labels(path, {"a": [SEVEN], "b": [SIX], "c": [SIX]}, MOSEI_NAMES)
+    with pytest.raises(DatasetError, match=r"6 label columns; expected 7 .sentiment, .*dataset\.columns"):
+        read_labels(path, documented=DOCUMENTED)
+    found = read_labels(path, documented=DOCUMENTED, columns=DOCUMENTED[1:])
+    assert ([row.video for row in found.rows], list(found.damaged)) == (["b", "c"], ["a"])
+
+
+def test_names_that_cannot_be_read_give_way_to_the_documentation(path):
+    write_labels(path, {"v": [SEVEN]}, ["x" * 5_000_000])
+    with pytest.warns(DataWarning, match="dimension names has .* characters; not read; it is passed over"):
+        found = read_labels(path, documented=DOCUMENTED)
+    assert (found.columns, found.named_by) == (DOCUMENTED, "documentation")
 
 
 def test_words_for_labels_are_refused(path):
@@ -203,6 +230,9 @@ def test_a_damaged_video_is_left_out_and_said(path):
 
 def test_a_file_without_any_label_is_refused(path):
     write_labels(path, {}, MOSEI_NAMES)
+    with pytest.raises(DatasetError, match="no video in it can be read"):
+        read_labels(path, documented=DOCUMENTED)
+    write_csd(path, root="R", entries=[("v", np.empty((0, 7), np.float32), np.empty((0, 2)))], metadata={})
     with pytest.raises(DatasetError, match=r"no labelled segment$"):
         read_labels(path, documented=DOCUMENTED)
 
@@ -281,14 +311,16 @@ def test_utterances_are_the_segments_with_a_fold_a_length_and_a_label(root):
 
 def test_everything_that_was_dropped_or_changed_is_counted(root):
     assert read(root).counts == {
-        "label columns": "sentiment, happiness (by metadata)",
+        "label columns": "sentiment, happiness",
+        "label columns named by": "metadata",
         "labelled videos": 4,
         "labelled segments": 8,
         "segments that began below 0 s, now at 0": 1,
         "segments with labels out of range, clamped": 2,
         "segments without length, left out": 1,
         "segments without a finite label, left out": 1,
-        "split": "official (standard_folds.json)",
+        "split": f"official ({root / 'standard_folds.json'})",
+        "timed words, for transcripts": f"none ({root / 'Words.csd'} is not there)",
         "fold ids without a usable label": 1,
         "videos in no fold, left out": 1,
         "segments in no fold, left out": 2,
@@ -302,12 +334,18 @@ def test_what_did_not_happen_is_not_counted(root):
     write_labels(root / "Labels.csd", {"-a": LABELS["-a"]}, None)
     write_folds(root / "standard_folds.json", ["-a"], [], [])
     assert read(root).counts == {
-        "label columns": "sentiment, happiness (by documentation)",
+        "label columns": "sentiment, happiness",
+        "label columns named by": "documentation",
         "labelled videos": 1,
         "labelled segments": 2,
-        "split": "official (standard_folds.json)",
+        "split": f"official ({root / 'standard_folds.json'})",
         "train before features are read": "2 of 1 videos",
+        "validation before features are read": 0,
+        "test before features are read": 0,
+        "timed words, for transcripts": f"none ({root / 'Words.csd'} is not there)",
     }
+    write_words(root / "Words.csd", {"-a": ["oh"]})
+    assert "timed words, for transcripts" not in read(root).counts
 
 
 @pytest.mark.parametrize(
@@ -321,12 +359,24 @@ def test_segments_without_length_are_left_out_and_counted(root, start, end):
     assert "segments that began below 0 s, now at 0" not in recordings.counts
 
 
-@pytest.mark.parametrize("values", [(NAN, 0), (0, NAN), (math.inf, 0), (0, -math.inf)])
-def test_segments_without_a_finite_label_are_left_out_and_counted(root, values):
-    write_labels(root / "Labels.csd", {"-a": [(0, 1, values), (0, 1, (2, 2))]}, None)
+@pytest.mark.parametrize("value", [NAN, math.inf, -math.inf])
+def test_segments_without_a_finite_label_are_left_out_and_counted(root, value):
+    write_labels(root / "Labels.csd", {"-a": [(0, 1, (value, 0)), (0, 1, (2, 2))]}, None)
     recordings = read(root)
     assert [u.id for u in recordings.utterances] == ["-a[1]"]
     assert recordings.counts["segments without a finite label, left out"] == 1
+
+
+@pytest.mark.parametrize("value", [NAN, math.inf, -math.inf])
+def test_a_column_that_the_task_does_not_need_may_lack_a_number(root, value):
+    """The segment is kept; what was not rated is no rating."""
+    write_labels(root / "Labels.csd", {"-a": [(0, 1, (1, value)), (1, 2, (2, 3))]}, None)
+    recordings = read(root)
+    rated = {u.id: u.ratings for u in recordings.utterances}
+    assert rated == {"-a[0]": {"sentiment": 1}, "-a[1]": {"sentiment": 2, "happiness": 3}}
+    assert not [name for name in recordings.counts if "left out" in name or "clamped" in name]
+    both = Labelling(SENTIMENT.label_set, ("sentiment", "happiness"), SENTIMENT.label)
+    assert [u.id for u in read(root, both).utterances] == ["-a[1]"]
 
 
 def test_rows_that_a_task_has_no_label_for_are_left_out_and_counted(root):
@@ -343,6 +393,15 @@ def test_a_damaged_video_of_labels_is_counted(root):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("emotiwave.datasets.csd.reader.MAX_READ_BYTES", 2 * 2 * 8)  # -a_1 has three rows
         assert read(root).counts["videos with damaged labels, left out"] == 1
+
+
+def test_a_video_of_other_columns_than_most_is_counted_as_damaged(root):
+    """Be it the first of the file."""
+    others: dict[str, list[Row]] = {name: rows for name, rows in LABELS.items() if name != "-a"}
+    write_labels(root / "Labels.csd", {"-a": [(0, 1, (1,))], **others}, ["sentiment", "happy"])
+    recordings = read(root)
+    assert recordings.counts["videos with damaged labels, left out"] == 1
+    assert [u.id for u in recordings.utterances] == ["-a_1[0]", "b[0]"]
 
 
 def test_video_level_averages_the_usable_rows_of_each_video(root):
@@ -393,7 +452,7 @@ def test_fold_ids_are_matched_whole_never_by_prefix(root):
 def test_folds_lie_beside_the_files_or_are_named_or_published(root, monkeypatch, tmp_path_factory):
     named = write_folds(root / "mine.json", ["b"], [], ["-a"])
     assert {u.dialogue: u.split for u in read(root, folds=named).utterances} == {"b": "train", "-a": "test"}
-    assert read(root, folds=named).counts["split"] == "official (mine.json)"
+    assert read(root, folds=named).counts["split"] == f"official ({named})"
     (root / "standard_folds.json").unlink()
     monkeypatch.delenv("EMOTIWAVE_DATA", raising=False)
     with pytest.raises(DatasetError, match=r'standard_folds\.json: no such file.*dataset\.split = "random"'):
@@ -405,6 +464,7 @@ def test_folds_lie_beside_the_files_or_are_named_or_published(root, monkeypatch,
     (data / "published").mkdir()
     published = write_folds(data / "published/folds.json", ["-a_1"], [], [])
     assert read(root).sources == (root / "Labels.csd", published)
+    assert read(root).counts["split"] == f"official ({published})"
     assert [u.id for u in read(root).utterances] == ["-a_1[0]"]
 
 
@@ -416,12 +476,34 @@ def test_a_corpus_without_a_folder_says_what_to_set(monkeypatch):
 
 def test_inputs_name_every_file(root):
     recordings = read(root)
+    read_from = tuple(root / name for name in ("Labels.csd", "standard_folds.json", "Text.csd", "Audio.csd"))
     assert recordings.words is None
-    assert recordings.inputs == tuple(
-        root / name for name in ("Labels.csd", "standard_folds.json", "Text.csd", "Audio.csd")
-    )
+    assert recordings.preferred == (root / "Words.csd",)
+    assert recordings.inputs == (*read_from, root / "Words.csd")
     write_words(root / "Words.csd", {"-a": ["oh"]})
-    assert read(root).inputs[-1] == read(root).words == root / "Words.csd"
+    recordings = read(root)
+    assert recordings.words == root / "Words.csd"
+    assert (recordings.preferred, recordings.inputs) == ((), (*read_from, root / "Words.csd"))
+    assert recordings.label_columns == ("sentiment", "happiness")
+
+
+def test_published_folds_give_way_to_folds_beside_the_files(root, monkeypatch, tmp_path_factory):
+    """So the file that is not there yet belongs to what the corpus depends on."""
+    beside = root / "standard_folds.json"
+    data = tmp_path_factory.mktemp("data")
+    monkeypatch.setenv("EMOTIWAVE_DATA", str(data))
+    (data / "published").mkdir()
+    published = beside.rename(data / "published/folds.json")
+    recordings = read(root)
+    assert recordings.sources == (root / "Labels.csd", published)
+    assert recordings.preferred == (root / "Words.csd", beside)
+    assert set(recordings.preferred) < set(recordings.inputs)
+    for settings in ({"folds": published}, {"split": "random"}):  # which look at no folds beside the files
+        write_labels(root / "Labels.csd", LABELS | {f"v{k}": LABELS["b"] for k in range(10)}, None)
+        assert read(root, **settings).preferred == (root / "Words.csd",)
+    write_folds(beside, ["-a"], [], [])
+    assert read(root).sources == (root / "Labels.csd", beside)
+    assert read(root).preferred == (root / "Words.csd",)
 
 
 def test_features_are_not_read(root):
@@ -441,11 +523,14 @@ def test_columns_that_are_another_corpus_s_are_kept_as_they_are(root):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"modalities": {"text": "None.csd"}}, r"no text file .*None\.csd; name the files .*dataset\.modalities"),
+        (
+            {"modalities": {"text": "Text.csd", "audio": "None.csd"}},
+            r'no audio file .*None\.csd; put it there, or .*: dataset\.modalities = \{text = "Text\.csd"\}$',
+        ),
         ({"columns": ["sentiment", "joy"]}, "dataset.columns: unknown column 'joy'"),
         ({"columns": ["sentiment", "sentiment"]}, "dataset.columns names a column twice"),
         ({"columns": ["happiness", "fear"]}, "unknown column 'fear'"),
-        ({"columns": ["happiness"]}, "no label column|has 2 label columns; expected 1"),
+        ({"columns": ["happiness"]}, r"Labels\.csd: 2 label columns; expected 1 \(happiness\)"),
         ({"root": "/none"}, "/none is no folder"),
         ({"folds": "/none.json"}, "no such file"),
     ],
@@ -462,8 +547,10 @@ def test_a_task_whose_column_is_missing_is_refused(root):
 
 def test_folds_of_another_corpus_are_refused(root):
     write_folds(root / "standard_folds.json", ["x"], ["y"], ["z"])
-    with pytest.raises(DatasetError, match=r"no labelled segment of .* is in a fold"):
+    with pytest.raises(DatasetError, match=r"no labelled segment of .* is left \(label columns: .*\)") as caught:
         read(root)
+    for count in ("fold ids without a usable label: 3", "videos in no fold, left out: 4"):
+        assert f"; {count}" in str(caught.value)
 
 
 # The real folds and segment times of CMU-MOSEI

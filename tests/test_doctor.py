@@ -1,15 +1,18 @@
 """The doctor finds each thing that is planted, as often as it is planted, and nothing in files that are clean."""
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 from emotiwave.datasets.made_mosei.settings import MadeMoseiSettings
 from emotiwave.datasets.made_mosei.writing import write_made_mosei
 from emotiwave.doctor.findings import KINDS, SEVERITIES
+from emotiwave.doctor.frames import FrameCheck
 from emotiwave.doctor.inspection import Inspection, inspect
 from tests.made_csd import IDS, MadeFiles, made_files
 
@@ -256,8 +259,30 @@ def test_what_is_planted_is_found_and_nothing_else(tmp_path, trap, planted):
     assert counts(inspect([files.write(tmp_path)])) == planted
 
 
+def test_a_folder_of_a_known_corpus_is_told_what_it_lacks(tmp_path):
+    whole = write_made_mosei(
+        tmp_path, MadeMoseiSettings(n_videos=6, traps=False, sizes={"vision": 12, "text": 10, "audio": 12})
+    ).folder
+    lacking = {"missing_file", "missing_words", "no_folds"}
+    assert not lacking & {one.kind for one in inspect([whole]).findings}
+    for name in ("COVAREP", "TimestampedWords"):
+        (whole / f"CMU_MOSEI_{name}.csd").unlink()
+    (whole / "standard_folds.json").rename(tmp_path / "elsewhere.txt")
+    inspection = inspect([whole])
+    found = {(Path(one.file).name, one.kind): one.severity for one in inspection.findings if one.kind in lacking}
+    assert found == {
+        ("CMU_MOSEI_COVAREP.csd", "missing_file"): "decision",
+        ("CMU_MOSEI_TimestampedWords.csd", "missing_words"): "warning",
+        ("standard_folds.json", "no_folds"): "decision",
+    }
+    assert inspection.needs_decision
+    folds = (tmp_path / "elsewhere.txt").rename(tmp_path / "mine.json")
+    assert "no_folds" not in {one.kind for one in inspect([whole], folds=folds).findings}
+    assert not lacking & {one.kind for one in inspect([whole / "CMU_MOSEI_Labels.csd"]).findings}
+
+
 def test_the_table_names_every_kind_of_finding():
-    elsewhere = {"unreadable", "split_leakage", "reader_notes"}
+    elsewhere = {"unreadable", "split_leakage", "reader_notes", "missing_file", "missing_words", "no_folds"}
     assert {trap.__name__ for trap, _ in TABLE} | elsewhere == set(KINDS)
 
 
@@ -333,6 +358,58 @@ def test_presence_counts_videos_by_their_modalities(tmp_path):
     assert presence == {("COVAREP", "OpenFace", "glove"): 7, ("OpenFace", "glove"): 2, ("glove",): 1}
 
 
+def test_a_first_video_of_another_width_is_the_damaged_one(tmp_path):
+    files = made_files()
+    rows, spans = files.files["COVAREP"][IDS[0]]
+    files.files["COVAREP"][IDS[0]] = (rows[:, :2], spans)
+    inspection = inspect([files.write(tmp_path)])
+    assert counts(inspection) == {(AUDIO, "damaged_entries"): 1}
+    assert "'videoa': 2 columns of float32; most videos of the file have 3 of numbers" in inspection.findings[0].detail
+    assert {one.name: one for one in inspection.facts}[AUDIO].size == 3
+
+
+def test_labels_of_one_video_with_another_width_are_damaged_and_the_others_stand(tmp_path):
+    files = made_files()
+    rows, spans = files.files["Labels"][IDS[0]]
+    files.files["Labels"][IDS[0]] = (rows[:, :6], spans)
+    inspection = inspect([files.write(tmp_path)])
+    assert counts(inspection) == {(LABELS, "damaged_entries"): 1, ("standard_folds.json", "fold_without_labels"): 1}
+    assert not inspection.needs_decision
+
+
+def test_more_rows_than_any_corpus_labels_are_refused(tmp_path, monkeypatch):
+    path = made_files().write(tmp_path) / LABELS
+    monkeypatch.setattr("emotiwave.doctor.label_table.MAX_ROWS", 10)
+    assert inspect([path]).findings == ()
+    monkeypatch.setattr("emotiwave.doctor.label_table.MAX_ROWS", 9)
+    (finding,) = inspect([path]).findings
+    assert (finding.kind, finding.severity) == ("unreadable", "decision")
+    assert "holds 10 rows; at most 9 are read" in finding.detail
+
+
+def test_what_the_reader_warns_of_is_a_finding(tmp_path):
+    path = made_files().write(tmp_path) / AUDIO
+    with h5py.File(path, "r+") as file:
+        file["COVAREP/metadata/dimension names"] = "x" * 5_000_000
+    (finding,) = inspect([path]).findings
+    assert (finding.kind, finding.count, finding.severity) == ("reader_notes", 1, "warning")
+    assert finding.detail.startswith("/COVAREP/metadata/dimension names has 5,000,000 characters; not read")
+
+
+def test_frames_are_counted_one_by_one():
+    values = np.random.default_rng(0).choice(np.float32([0, 1, -1, 3e38, np.nan, np.inf]), (3000, 3))
+    values[:50] = 0
+    counted = FrameCheck(3, [1]).add(values)
+    rows = values.tolist()
+    non_finite = [not all(map(math.isfinite, row)) for row in rows]
+    all_zero = [row == [0, 0, 0] for row in rows]
+    failed = [row[1] <= 0 for row in rows]
+    assert (counted.n_non_finite, counted.n_all_zero, counted.n_failed) == (sum(non_finite), sum(all_zero), sum(failed))
+    assert counted.n_unobserved == sum(map(any, zip(non_finite, all_zero, failed, strict=True)))
+    assert (1.0, -1.0, 0.0) in set(map(tuple, rows))  # a sum of zero is no proof of zeros
+    assert (3e38, 3e38) in {tuple(map(float, f"{a:.1g} {b:.1g}".split())) for a, b, _ in rows}  # nor one of infinity
+
+
 def test_folds_that_are_given_win_over_those_in_the_folder(tmp_path):
     folder, elsewhere = tmp_path / "files", tmp_path / "mine.json"
     folder.mkdir()
@@ -366,7 +443,7 @@ def test_labels_of_cmu_mosi_have_one_column(tmp_path):
     }
     files.names["CMU_MOSI_Opinion_Labels"] = ["sentiment"]
     files.write(tmp_path)
-    assert counts(inspect([tmp_path])) == {}
+    assert counts(inspect([tmp_path / "CMU_MOSI_Opinion_Labels.csd"])) == {}
     (labels,) = [one.labels for one in inspect([tmp_path]).facts if one.labels]
     assert labels.columns == ("sentiment",)
 

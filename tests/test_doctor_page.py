@@ -3,19 +3,24 @@
 import base64
 import json
 import re
+import unicodedata
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from emotiwave.datasets.csd.writer import write_csd
 from emotiwave.doctor.inspection import Inspection, inspect, to_json
 from emotiwave.doctor.layout import summary, tables
 from emotiwave.doctor.page import write_page
-from emotiwave.drawing import DARK, LIGHT, contrast
+from emotiwave.drawing import DARK, LIGHT, Theme, contrast, picture
+from emotiwave.features.store import write_store
+from emotiwave.sequences import ComputationalSequence, FeatureSequence
+from emotiwave.types import Corpus, LabelSet, Utterance
 from tests.made_csd import IDS, made_files
 from tests.test_doctor import label_order, missing_modality, non_finite
 
@@ -79,11 +84,7 @@ def test_json_is_strict_even_where_numbers_are_not(tmp_path):
 
 
 def test_the_terminal_shows_every_finding_and_no_markup(inspection):
-    console = Console(width=140)
-    with console.capture() as captured:
-        for table in tables(inspection):
-            console.print(table)
-    shown = captured.get()
+    shown = shown_in_terminal(inspection)
     for finding in inspection.findings:
         assert finding.kind in shown
         assert finding.severity in shown
@@ -125,6 +126,82 @@ def test_pictures_are_svg_with_words_for_who_cannot_see_them(page):
     assert "3 to 4: 10" in told[2]
     assert "COVAREP + OpenFace + glove: 7; OpenFace + glove: 3" in told[3]
     assert "COVAREP 1.1 %" in told[4]  # 3 of 280
+
+
+def raw_controls(text: str) -> set[str]:
+    return {char for char in text if unicodedata.category(char) in {"Cc", "Cf", "Cs"}} - {"\n"}
+
+
+def shown_in_terminal(inspection: Inspection) -> str:
+    console = Console(width=140)
+    with console.capture() as captured:
+        for table in tables(inspection):
+            console.print(table)
+    return captured.get()
+
+
+def svgs(page: str) -> list[bytes]:
+    addresses = [image["src"] or "" for image in Tags(page).of("img")]
+    addresses += [source["srcset"] or "" for source in Tags(page).of("source")]
+    return [base64.b64decode(address.split(",")[1]) for address in addresses]
+
+
+def test_control_characters_of_a_file_reach_neither_terminal_nor_page_nor_pictures(tmp_path):
+    title = "X\x1b]0;PWNED\x07\x1b[2J\x01<b>\u202e"
+    files = made_files()
+    files.roots["COVAREP"] = files.roots["Labels"] = title
+    for trap in (non_finite, label_order):
+        trap(files)
+    files.rename(IDS[0], "id\x1b[31m\x85\n")
+    inspection = inspect([files.write(tmp_path), tmp_path / "none\x1b[2J.csd"])
+    told = [one.detail + one.file for one in inspection.findings]
+    assert any("id\\x1b[31m\\x85\\n" in detail for detail in told)
+    assert any("none\\x1b[2J.csd" in detail for detail in told)
+    assert raw_controls(shown_in_terminal(inspection)) == set()
+    assert raw_controls(to_json(inspection)) == set()
+    page = write_page(inspection)
+    assert raw_controls(page) == set()
+    drawn = [ET.fromstring(svg) for svg in svgs(page)]
+    assert len(drawn) == 10
+    words = {text for svg in drawn for text in svg.itertext()}
+    assert any(text.startswith("X\\x1b]0;PWNED\\x07") for text in words)
+
+
+def test_control_characters_of_a_store_stay_out_too(tmp_path):
+    times = np.array([[0.0, 1.0]])
+    features = ComputationalSequence.from_sequences({"u": FeatureSequence(np.ones((1, 2), np.float32), times)})
+    corpus = Corpus(
+        name="made",
+        task="emotions",
+        licence="none",
+        label_set=LabelSet("multilabel", ("joy\x1b[2J", "fear\x00")),
+        utterances=(Utterance(id="u", split="train\x1b", label=("fear\x00",), dialogue="v"),),
+        sequences={"audio": features},
+    )
+    write_store(corpus, tmp_path / "store")
+    inspection = inspect([tmp_path / "store"])
+    (facts,) = inspection.facts
+    assert facts.splits == {"train\\x1b": 1}
+    assert facts.labels is not None
+    assert facts.labels.class_shares == {"joy\\x1b[2J": 0.0, "fear\\x00": 1.0}
+    page = write_page(inspection)
+    assert raw_controls(shown_in_terminal(inspection)) | raw_controls(page) == set()
+    for svg in svgs(page):
+        ET.fromstring(svg)
+
+
+def test_a_picture_shows_escaped_what_svg_cannot_hold():
+    def draw(theme: Theme) -> Figure:
+        figure = Figure(figsize=(4.6, 2))
+        axes = figure.add_subplot()
+        axes.set_xticks([0, 1], ["bell\x07", "two\nlines"])
+        return figure
+
+    drawn = picture(draw, alt="alt\x1b[2J", caption="caption\x00")
+    assert (drawn.alt, drawn.caption) == ("alt\\x1b[2J", "caption\\x00")
+    for address in (drawn.light, drawn.dark):
+        words = set(ET.fromstring(base64.b64decode(address.split(",")[1])).itertext())
+        assert {"bell\\x07", "two", "lines"} <= words
 
 
 def test_severities_are_readable_in_both_themes(page):

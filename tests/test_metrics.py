@@ -259,7 +259,7 @@ def test_metrics_that_do_not_apply_to_a_range_are_absent():
     def of(*ranges: tuple[float, float]) -> set[str]:
         return set(averages(LabelSet("continuous", tuple("abc"[: len(ranges)]), ranges)))
 
-    sides = {"accuracy_2", "accuracy_2_signed", "weighted_f1_2"}
+    sides = {"accuracy_2", "accuracy_2_signed", "weighted_f1_2", "weighted_f1_2_signed"}
     everywhere = {"macro_f1", "mae", "pearson"}
     assert of((0.0, 3.0)) == everywhere
     assert of((-1.0, 1.0)) == everywhere | sides

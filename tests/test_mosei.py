@@ -11,7 +11,18 @@ from emotiwave.datasets.mosi_csd import MosiCsdSettings
 from emotiwave.errors import DatasetError
 from emotiwave.recordings import Recordings
 from emotiwave.types import Label, all_configurations
-from tests.tiny_csd import USABLE, Row, write_features, write_folds, write_labels, write_tiny_mosei, write_words
+from tests.tiny_csd import (
+    MOSEI_LABELS,
+    MOSEI_NAMES,
+    NAN,
+    USABLE,
+    Row,
+    write_features,
+    write_folds,
+    write_labels,
+    write_tiny_mosei,
+    write_words,
+)
 
 
 @pytest.fixture
@@ -81,14 +92,15 @@ def test_argmax_calls_zeros_happiness_as_notebooks_do(root):
 @pytest.mark.parametrize("task", ["emotions", "intensity", "categorical", "argmax", "sentiment"])
 def test_counts_are_complete_in_every_task(root, task):
     assert read(root, task=task).counts == {
-        "label columns": "sentiment, happiness, sadness, anger, surprise, disgust, fear (by metadata)",
+        "label columns": "sentiment, happiness, sadness, anger, surprise, disgust, fear",
+        "label columns named by": "metadata",
         "labelled videos": 6,
         "labelled segments": 10,
         "segments that began below 0 s, now at 0": 1,
         "segments with labels out of range, clamped": 1,
         "segments without length, left out": 1,
         "segments without a finite label, left out": 1,
-        "split": "official (standard_folds.json)",
+        "split": f"official ({root / 'standard_folds.json'})",
         "fold ids without a usable label": 1,
         "videos in no fold, left out": 1,
         "segments in no fold, left out": 1,
@@ -98,6 +110,25 @@ def test_counts_are_complete_in_every_task(root, task):
         "utterances without any emotion": 1,
         "utterances with several strongest emotions": 1,
     }
+
+
+def test_a_segment_is_kept_where_its_task_has_its_numbers(root):
+    """Of three segments the second lacks its sentiment, the third all emotions but one."""
+    rows: list[Row] = [
+        (0, 1, (1, 2, 0, 0, 2, 0, 0)),
+        (1, 2, (NAN, 0, 0, 0, 0, 0, 0)),
+        (2, 3, (-1, 1, NAN, NAN, NAN, NAN, NAN)),
+    ]
+    write_labels(root / mosei.MOSEI.labels, {"-a": rows}, None)
+    emotions, sentiment = read(root), read(root, task="sentiment")
+    assert found(emotions) == {"-a[0]": ("happiness", "surprise"), "-a[1]": ()}
+    assert found(sentiment) == {"-a[0]": (1,), "-a[2]": (-1,)}
+    assert sentiment.utterances[1].ratings == {"sentiment": -1, "happiness": 1}
+    assert "sentiment" not in (emotions.utterances[1].ratings or {})
+    for recordings, zeros in ((emotions, 1), (sentiment, 0)):
+        assert recordings.counts["segments without a finite label, left out"] == 1
+        assert recordings.counts["utterances without any emotion"] == zeros
+        assert recordings.counts["utterances with several strongest emotions"] == 1  # of those that are rated whole
 
 
 def test_values_beyond_their_range_are_clamped_to_it(root):
@@ -121,7 +152,9 @@ def test_fear_and_disgust_are_swapped_by_naming_the_columns(root):
     recordings = read(root, columns=swapped)
     assert found(recordings)["b[0]"] == ("disgust",)
     assert found(recordings)["b_2[0]"] == ("fear",)
-    assert recordings.counts["label columns"] == f"{', '.join(swapped)} (by recipe)"
+    assert recordings.counts["label columns"] == ", ".join(swapped)
+    assert recordings.counts["label columns named by"] == "recipe"
+    assert recordings.label_columns == swapped
     assert recordings.label_set.names == EMOTIONS
 
 
@@ -211,14 +244,35 @@ def test_there_is_no_truth_of_other_tasks_levels_or_files(root, truth):
     assert read(root).posteriors is not None
     write_features(root / "CMU_MOSEI_VisualFacet42.csd", {"-a": 3})
     for settings in (
+        {"columns": ["sentiment", "happiness", "sadness", "anger", "surprise", "fear", "disgust"]},
         {"task": "categorical"},
         {"level": "video"},
         {"modalities": {"vision": "CMU_MOSEI_VisualFacet42.csd"}},
         {"modalities": {"face": "CMU_MOSEI_VisualOpenFace2.csd"}},
     ):
-        assert read(root, **settings).posteriors is None
+        recordings = read(root, **settings)
+        assert recordings.posteriors is None
+        assert root / TRUTH_FILE not in recordings.inputs
+    assert read(root, columns=list(mosei.MOSEI.documented)).posteriors is not None
+
+
+def test_a_truth_belongs_to_the_inputs_of_the_corpus_even_before_it_is_there(root, truth):
+    recordings = read(root)
+    assert root / TRUTH_FILE in recordings.sources
+    assert recordings.preferred == ()
     (root / TRUTH_FILE).unlink()
+    recordings = read(root)
+    assert recordings.posteriors is None
+    assert recordings.preferred == (root / TRUTH_FILE,)
+    assert root / TRUTH_FILE in recordings.inputs
+    assert read(root, task="categorical").preferred == ()  # which has none, whatever lies there
+
+
+def test_metadata_in_another_order_has_no_truth(root, truth):
+    """The answers are per emotion in the documented order of the columns they were made with."""
+    write_labels(root / mosei.MOSEI.labels, MOSEI_LABELS, [*MOSEI_NAMES[:5], "fear", "disgust"])
     assert read(root).posteriors is None
+    assert found(read(root))["b[0]"] == ("disgust",)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +318,8 @@ def test_mosi_sentiment_is_read_by_segment(mosi):
         ("_dI--eQ6qVU[0]", "test"),
     ]
     np.testing.assert_allclose([u.label[0] for u in recordings.utterances], [-2.4, 0, 3], rtol=1e-6)
-    assert recordings.counts["label columns"] == "sentiment (by documentation)"
+    assert recordings.counts["label columns"] == "sentiment"
+    assert recordings.counts["label columns named by"] == "documentation"
     assert recordings.counts["segments with labels out of range, clamped"] == 1
     assert set(recordings.files) == {"text", "audio", "vision"}
     assert recordings.words == mosi / "CMU_MOSI_TimestampedWords.csd"

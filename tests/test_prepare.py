@@ -18,14 +18,15 @@ import pytest
 from emotiwave import api
 from emotiwave.batch import collate
 from emotiwave.config import Recipe
-from emotiwave.errors import ConfigError, DatasetError, FeatureError
+from emotiwave.errors import ConfigError, DatasetError, EmotiwaveError, FeatureError
 from emotiwave.features.partial import PartialStore
-from emotiwave.features.prepare import is_up_to_date, prepare, read_report
+from emotiwave.features.prepare import VERSION, is_up_to_date, prepare, read_report
 from emotiwave.features.store import open_store
 from emotiwave.types import all_configurations
 from tests.made_mosei_files import FILES, SEGMENTS, SIZES, VIDEOS, Arrays, made_arrays, made_recipe, write_arrays
 
 N_VIDEOS = len(VIDEOS)
+EXCHANGED = ["sentiment", "happiness", "sadness", "anger", "surprise", "fear", "disgust"]
 
 
 @pytest.fixture(autouse=True)
@@ -240,7 +241,9 @@ def test_a_process_that_dies_is_an_error_that_says_how_to_go_on(
         yield
 
     monkeypatch.setattr(module, "_read_all", dying)
-    with pytest.raises(FeatureError, match=r"died, perhaps for want of memory.*same command goes on.*--processes"):
+    with pytest.raises(
+        FeatureError, match=r"died, perhaps for want of memory: use fewer --processes; .*same command goes on"
+    ):
         prepared(made_recipe(files), tmp_path / "store", processes=2)
 
 
@@ -465,11 +468,87 @@ def test_a_changed_input_is_prepared_anew(tmp_path: Path) -> None:
     recipe = made_recipe(folder)
     first = recipe_digest(recipe)
     os.utime(folder / FILES["mosei"]["audio"], ns=(5, 5))
-    with pytest.raises(DatasetError, match="no feature store of this recipe; make it with `emotiwave data prepare`"):
-        recipe.load_corpus()
+    assert not is_up_to_date(recipe.store, recipe.prepared_tables())
+    assert recipe.load_corpus().digest == first  # as it was prepared: evaluate judges it by its content
     assert recipe_digest(recipe) == first  # the same content with another time
     write_arrays(made_arrays(seed=1), folder)
+    assert recipe.load_corpus().digest == first
     assert recipe_digest(recipe) != first
+
+
+def test_no_store_is_told_with_how_to_make_it(tmp_path: Path) -> None:
+    recipe = made_recipe(write_arrays(made_arrays(), tmp_path / "data"))
+    with pytest.raises(DatasetError, match="no feature store of this recipe; make it with `emotiwave data prepare"):
+        recipe.load_corpus()
+
+
+def test_a_store_that_another_version_prepared_is_outdated(files: Path, digest: str) -> None:
+    recipe = made_recipe(files)
+    report = api.prepare(recipe).folder / "preparation.json"
+    said = json.loads(report.read_text())
+    assert said["version"] == VERSION
+    for version in (VERSION - 1, VERSION + 1, None):
+        report.write_text(json.dumps({**said, "version": version}))
+        assert recipe_digest(recipe) == digest
+        assert json.loads(report.read_text())["version"] == VERSION
+
+
+def test_words_that_appear_are_read(tmp_path: Path) -> None:
+    folder = write_arrays(made_arrays(), tmp_path / "data")
+    words = folder / FILES["mosei"]["words"]
+    kept = words.rename(tmp_path / "words")
+    recipe = made_recipe(folder)
+    ready = api.prepare(recipe)
+    assert json.loads((ready.folder / "preparation.json").read_text())["inputs"][str(words)] is None
+    assert {u.transcript for u in open_store(ready.folder).utterances} == {None}
+    assert api.prepare(recipe).was_ready
+    kept.rename(words)
+    assert not api.prepare(recipe).was_ready
+    assert open_store(ready.folder).utterances[1].transcript == "hello big world"  # seconds 0 to 4
+    assert api.prepare(recipe).was_ready
+    words.unlink()  # what is gone changes nothing
+    assert api.prepare(recipe).was_ready
+
+
+def test_alignment_to_words_needs_them(tmp_path: Path) -> None:
+    folder = write_arrays(made_arrays(), tmp_path / "data")
+    (folder / FILES["mosei"]["words"]).unlink()
+    with pytest.raises(FeatureError, match=r"needs the timed words: no file .*TimestampedWords\.csd$"):
+        api.prepare(made_recipe(folder, "features.align=words"))
+
+
+def test_folds_that_appear_beside_the_files_take_the_place_of_published_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_arrays(made_arrays(), tmp_path / "CMU_MOSEI")
+    beside, published = folder / "standard_folds.json", tmp_path / "mosei_meta/standard_folds.json"
+    published.parent.mkdir()
+    beside.rename(published)
+    monkeypatch.setenv("EMOTIWAVE_DATA", str(tmp_path))
+    recipe = made_recipe(folder)
+    assert not api.prepare(recipe).was_ready
+    assert api.prepare(recipe).was_ready
+    beside.write_text(json.dumps({"train": VIDEOS[:2], "valid": VIDEOS[2:3], "test": VIDEOS[3:4]}))
+    ready = api.prepare(recipe)
+    assert not ready.was_ready
+    assert (ready.counts["train utterances"], ready.counts["test utterances"]) == (6, 3)
+    assert ready.counts["split"] == f"official ({beside})"
+
+
+def test_a_truth_that_appears_is_attached(tmp_path: Path) -> None:
+    folder = write_arrays(made_arrays(), tmp_path / "data")
+    recipes = [made_recipe(folder), made_recipe(folder, f"dataset.columns={EXCHANGED}")]
+    for recipe in recipes:
+        api.prepare(recipe)
+        assert recipe.load_corpus().posteriors is None
+    ids = np.array([f"{video}[{row}]" for video in VIDEOS for row in range(3)])
+    names = [str(configuration) for configuration in all_configurations(SIZES)]
+    np.savez(folder / "made_truth.npz", ids=ids, **{name: np.full((60, 6), 0.25) for name in names})
+    assert [api.prepare(recipe).was_ready for recipe in recipes] == [False, True]
+    found, exchanged = (recipe.load_corpus().posteriors for recipe in recipes)
+    assert found is not None
+    assert set(found) == set(names)
+    assert exchanged is None, "the answers are of other columns"
 
 
 def recipe_digest(recipe: Recipe) -> str:
@@ -522,7 +601,7 @@ def test_a_store_of_another_recipe_is_not_taken_for_this_one(files: Path, tmp_pa
     store = f"features.store={tmp_path / 'store'}"
     api.prepare(made_recipe(files, store))
     other = made_recipe(files, store, "features.frames=3")
-    with pytest.raises(DatasetError, match="no feature store of this recipe"):
+    with pytest.raises(DatasetError, match="store: no feature store of this recipe"):
         other.load_corpus()
     assert not api.prepare(other).was_ready
     assert np.diff(other.load_corpus().sequences["audio"].offsets).max() == 3
@@ -586,6 +665,18 @@ def test_train_prepares_by_itself_and_evaluate_finds_the_store_from_anywhere(
     scores = api.evaluate(run.folder)
     assert {row.n for row in scores} == {12}
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_run_is_evaluated_on_the_data_it_was_trained_on_and_no_other(tmp_path: Path) -> None:
+    folder = write_arrays(made_arrays(), tmp_path / "data")
+    settings = ("training.epochs=1", "training.accelerator=cpu", "model.name=late", "evaluation.bootstrap=0")
+    recipe = made_recipe(folder, *settings)
+    run = api.train(recipe, out=tmp_path / "run")
+    write_arrays(made_arrays(seed=1), folder)
+    assert {row.n for row in api.evaluate(run.folder)} == {12}  # the store is still that of the run
+    assert not api.prepare(recipe).was_ready
+    with pytest.raises(EmotiwaveError, match="the data changed since training"):
+        api.evaluate(run.folder)
 
 
 @pytest.mark.parametrize(

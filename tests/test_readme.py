@@ -1,12 +1,20 @@
 """The README keeps its word: its Python runs, its commands exist, its table is the one in results/."""
 
+import contextlib
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from emotiwave.cli import main
+from emotiwave.datasets.made_mosei import MadeMoseiSettings, write_made_mosei
+from emotiwave.datasets.mmsa import MmsaSettings
+from emotiwave.datasets.mmsa import load as load_mmsa
+from emotiwave.errors import DataWarning
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,6 +47,27 @@ def test_the_commands_and_their_options_exist() -> None:
         command = commands[name] if name != "data" else commands[name].commands[words.pop(0)]
         options = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= options, name
+
+
+def test_the_road_from_csd_files_runs_as_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """Word by word, but for two options that make it short."""
+    (block,) = [block for block in blocks("sh") if "data inspect" in block]
+    made = MadeMoseiSettings(n_videos=24, segments_per_video=3, sizes={"text": 12, "audio": 12, "vision": 16})
+    write_made_mosei(tmp_path / "CMU_MOSEI", made)
+    monkeypatch.chdir(tmp_path)
+    for line in block.splitlines():
+        words = shlex.split(line, comments=True)
+        if words[1] == "train":
+            words += ["--set", "training.epochs=1", "--set", "model.size=small"]
+        monkeypatch.setattr(sys, "argv", words)
+        with contextlib.suppress(SystemExit):
+            main()
+        assert "error:" not in capsys.readouterr().err, line
+    for name in ("doctor.html", "emotiwave-stores", "runs/mosei/model.safetensors", "mosei.pkl"):
+        assert (tmp_path / name).exists(), name
+    with pytest.warns(DataWarning, match="lack it"):
+        read_back = load_mmsa(MmsaSettings(file=tmp_path / "mosei.pkl"))
+    assert read_back.has_split("test")
 
 
 def test_the_make_targets_exist() -> None:

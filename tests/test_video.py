@@ -229,13 +229,24 @@ def test_a_video_that_a_file_lacks_is_counted_and_the_others_stay(two: dict[str,
     assert read(files, (0, 1), require="all").kept == (False,)
 
 
-def test_a_video_of_another_size_is_an_error_row(two: dict[str, Path], tmp_path: Path) -> None:
-    videos: dict[str, Frames] = {"a": each_second(1), "v": ([[1, 2]], [(0, 1)])}
+def test_a_video_of_another_size_than_most_is_an_error_row(two: dict[str, Path], tmp_path: Path) -> None:
+    videos: dict[str, Frames] = {"a": each_second(1), "v": ([[1, 2]], [(0, 1)]), "w": each_second(1)}
     found = read(two | {"c": write(tmp_path / "c.csd", videos)}, (0, 1))
     assert [(row["video"], row["modality"]) for row in found.errors] == [("v", "c")]
     assert "'v' has 2 features per frame; the file has 1" in found.errors[0]["error"]
     assert (found.kept, found.modalities["c"].lengths) == ((True,), (0,))
     assert found.counts["utterances without c"] == 1
+
+
+def test_where_the_first_video_is_the_odd_one_it_alone_is_lost(tmp_path: Path) -> None:
+    videos: dict[str, Frames] = {"a": ([[1, 2]], [(0, 1)]), "v": each_second(3), "w": each_second(4)}
+    files = {"c": write(tmp_path / "c.csd", videos)}
+    with VideoReader(files, None, FeatureSettings()) as reader:
+        assert reader.sizes == {"c": 1}
+        found = {video: reader.read(video, utterances((0, 1), video=video)) for video in videos}
+    assert {video: len(of.errors) for video, of in found.items()} == {"a": 1, "v": 0, "w": 0}
+    assert "'a' has 2 features per frame; the file has 1" in found["a"].errors[0]["error"]
+    assert [frames_of(found[video], "c") for video in videos] == [[[]], [[3]], [[4]]]
 
 
 def test_a_video_that_breaks_halfway_is_counted_as_missing_only(

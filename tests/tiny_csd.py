@@ -67,13 +67,14 @@ def write_spoilt(path: Path, spoil: Callable[[h5py.Group], Any]) -> Path:
 
 
 # CMU-MOSEI in little: 7 videos, 10 segments of which 8 can be used, two ids that are a prefix of another.
+NAN = float("nan")
 MOSEI_NAMES = ["sentiment", "happy", "sad", "anger", "surprise", "disgust", "fear"]
 MOSEI_LABELS: dict[str, list[Row]] = {
     "-a": [(5.0, 10.0, (1.0, 2, 0, 0, 0, 0, 0)), (0.0, 5.0, (-1.5, 0, 1, 2, 0, 0, 0))],  # not in order of time
     "-a_1": [(0.0, 4.0, (0.0, 0, 0, 0, 0, 0, 0)), (3.0, 9.0, (2.0, 1, 0, 0, 1, 0, 0))],  # zeros; tied; overlapping
     "b": [(-0.5, 6.0, (3.5, 0, 0, 0, 0, 0, 3))],  # begins below 0, sentiment out of range
     "b_2": [(1.0, 2.0, (-3.0, 0, 0, 0, 0, 1, 0)), (4.0, 4.0, (0.0, 1, 0, 0, 0, 0, 0))],  # the second has no length
-    "c": [(0.0, 8.0, (0.5, 0, 0, 0.5, 0, 0, 0)), (2.0, 3.0, (float("nan"), 1, 0, 0, 0, 0, 0))],
+    "c": [(0.0, 8.0, (0.5, 0, 0, 0.5, 0, 0, 0)), (2.0, 3.0, (NAN, 1, 0, 0, 0, 0, NAN))],
     "nofold": [(0.0, 3.0, (1.0, 1, 0, 0, 0, 0, 0))],
 }
 MOSEI_FOLDS = {"train": ("-a", "b", "ghost"), "valid": ("-a_1",), "test": ("c", "b_2")}

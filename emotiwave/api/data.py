@@ -50,7 +50,6 @@ def prepare(
         return Preparation(folder, report["counts"], tuple(report["errors"]), was_ready=True)
     recordings = recipe.load_recordings()
     console = console or Console(stderr=True)
-    console.print(f"preparing {recordings.name} into {folder}", highlight=False, markup=False, soft_wrap=True)
     with video_progress(f"preparing {recordings.name}", console) as bar:
         task = bar.add_task("", total=None)
         return prepare_store(

@@ -20,13 +20,13 @@ def video_progress(words: str, console: Console) -> Progress:
     )
 
 
-def show_preparation(prepared: Preparation, console: Console) -> None:
-    """Print every count, and a row for every error."""
+def show_preparation(prepared: Preparation, console: Console, *, errors: Console) -> None:
+    """Print every count, and a row for every error where errors go."""
     for name, count in prepared.counts.items():
         console.print(f"{name:60} {count}", highlight=False, markup=False, soft_wrap=True)
     for error in prepared.errors:
         row = f"error row: {error['video']} ({error['modality']}): {error['error']}"
-        console.print(printable(row), style="yellow", highlight=False, markup=False, soft_wrap=True)
+        errors.print(printable(row), style="yellow", highlight=False, markup=False, soft_wrap=True)
     state = "was up to date" if prepared.was_ready else "is ready"
     resumed = f"; {prepared.n_resumed} videos were there from an earlier start" if prepared.n_resumed else ""
     console.print(

@@ -89,7 +89,8 @@ def train(
     if recipe.features is not None:
         prepared = prepare(recipe, console=console)
         if not prepared.was_ready:
-            show_preparation(prepared, console or Console(stderr=True))
+            shown_on = console or Console(stderr=True)
+            show_preparation(prepared, shown_on, errors=shown_on)
     corpus = recipe.load_corpus()
     _check_thresholds(corpus, recipe, recipe.evaluation)
     model = build(corpus, recipe.model, recipe.training)

@@ -63,10 +63,10 @@ def load(settings: MoseiSettings) -> Recordings:
     recordings = load_recordings(MOSEI, settings, settings.task, labelling(settings))
     counts = dict(recordings.counts) | _count_labels(recordings)
     truth = next(iter(recordings.files.values())).parent / TRUTH_FILE
-    if not truth.exists():
-        return replace(recordings, counts=counts, preferred=(*recordings.preferred, truth))
     if not _is_of_truth(recordings, settings):
         return replace(recordings, counts=counts)
+    if not truth.exists():
+        return replace(recordings, counts=counts, preferred=(*recordings.preferred, truth))
     posteriors = _read_truth(truth, recordings)
     return replace(recordings, counts=counts, posteriors=posteriors, sources=(*recordings.sources, truth))
 
@@ -114,14 +114,17 @@ def _strongest(rated: Mapping[str, float], *, leave_out_ties: bool) -> str | Non
 
 
 def _count_labels(recordings: Recordings) -> dict[str, int]:
-    zero = tied = 0
-    for utterance in recordings.utterances:
-        values = [value for name, value in (utterance.ratings or {}).items() if name in EMOTIONS]
-        if not values:
-            return {}
-        zero += max(values) <= 0
-        tied += max(values) > 0 and values.count(max(values)) > 1
-    return {"utterances without any emotion": zero, "utterances with several strongest emotions": tied}
+    """Count among the utterances of which every emotion is rated."""
+    rated = [utterance.ratings or {} for utterance in recordings.utterances]
+    emotions = [[ratings[name] for name in EMOTIONS] for ratings in rated if set(EMOTIONS) <= ratings.keys()]
+    if not emotions:
+        return {}
+    return {
+        "utterances without any emotion": sum(max(values) <= 0 for values in emotions),
+        "utterances with several strongest emotions": sum(
+            values.count(max(values)) > 1 and max(values) > 0 for values in emotions
+        ),
+    }
 
 
 def _is_of_truth(recordings: Recordings, settings: MoseiSettings) -> bool:

@@ -132,7 +132,7 @@ class _Survey:
             else:
                 frames += self.check.add(values)
         times = check_times(entry.intervals)
-        self.dtype = self.dtype or entry.dtype
+        self.dtype = entry.dtype if self.dtype is None else self.dtype
         segments = self.labelled.segments.get(video, np.empty((0, 2)))
         first, last = np.searchsorted(times.midpoints, segments.T)
         return VideoSurvey(entry.n_frames, frames, times, n_pauses, last - first)

@@ -23,6 +23,23 @@ class Kind:
 UNOBSERVED = "These frames become unobserved (masked), and statistics come from observed training frames alone."
 CLAMPED = "They are clamped to the range of the scale, and the number of clamped rows is printed and stored."
 KINDS: dict[str, Kind] = {
+    # the folder of a known corpus
+    "missing_file": Kind(
+        "decision",
+        "modalities of the corpus whose file is not in the folder",
+        "It stops: put the file there, or name the files that you have with dataset.modalities.",
+    ),
+    "no_folds": Kind(
+        "decision",
+        "corpora without their folds in the folder",
+        "It takes mosei_meta under EMOTIWAVE_DATA if it is there, else it stops: put the folds beside the files, name "
+        'them with dataset.folds, or set dataset.split = "random".',
+    ),
+    "missing_words": Kind(
+        "warning",
+        "corpora whose timed words are not in the folder",
+        "Utterances get no transcript, and nothing can be aligned to words.",
+    ),
     # the label file
     "label_order": Kind(
         "decision",
@@ -120,7 +137,7 @@ KINDS: dict[str, Kind] = {
         "videos or speakers that stand in two splits",
         "Nothing is moved: split by video and speaker, then prepare again; scores on such a split flatter.",
     ),
-    "reader_notes": Kind("warning", "things that the reader of the file dealt with", "They are dealt with as it says."),
+    "reader_notes": Kind("warning", "warnings of the reader of the file", "They are dealt with as it says."),
     "root_name": Kind("info", "roots named otherwise than the file", "The single root is taken, whatever its name."),
     "unreadable": Kind(
         "decision",
@@ -194,9 +211,9 @@ def unreadable(file: str, reason: str) -> Finding:
 
 
 def noted(file: str, note: str) -> Finding:
-    """Pass on what the reader of a corpus warned of."""
+    """Pass on a warning of the reader of a file."""
     known = KINDS["reader_notes"]
-    return Finding(file, "reader_notes", note.count("; ") + 1, known.severity, note, known.action, 0.0)
+    return Finding(file, "reader_notes", 1, known.severity, note, known.action, 0.0)
 
 
 def ranked(findings: Iterable[Finding | None]) -> tuple[Finding, ...]:

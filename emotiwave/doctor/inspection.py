@@ -13,6 +13,7 @@ import numpy as np
 from emotiwave.datasets.csd.corpus import TRUTH_FILE
 from emotiwave.datasets.csd.folds import read_folds
 from emotiwave.datasets.csd.reader import CsdFile
+from emotiwave.doctor.completeness import missing_files
 from emotiwave.doctor.corpora import CorpusSurvey, survey_archive, survey_mmsa, survey_store
 from emotiwave.doctor.facts import FileFacts, all_printable
 from emotiwave.doctor.feature_files import Labelled, root_name, survey_features
@@ -61,6 +62,9 @@ def inspect(paths: Sequence[Path], *, folds: Path | None = None, progress: Progr
         kinds = {folds: "folds"} | {file: kind for file, kind in kinds.items() if kind != "folds"}
     for file in sorted(kinds, key=lambda file: ORDER.index(kinds[file])):
         doctor.guard(file, doctor.survey[kinds[file]])
+    for path in paths:
+        if path.is_dir():
+            doctor.findings += missing_files(path, folds=folds)
     return doctor.result()
 
 

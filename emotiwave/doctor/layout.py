@@ -45,7 +45,8 @@ def summary(inspection: Inspection) -> str:
     >>> summary(Inspection((), ()))
     'Nothing found in 0 files.'
     """
-    n_files = counted(len(inspection.facts), "file")
+    files = {facts.file for facts in inspection.facts} | {finding.file for finding in inspection.findings}
+    n_files = counted(len(files), "file")
     found = {severity: sum(f.severity == severity for f in inspection.findings) for severity in SEVERITIES}
     if not inspection.findings:
         return f"Nothing found in {n_files}."

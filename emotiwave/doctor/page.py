@@ -1,29 +1,20 @@
 """One self-contained HTML page about inspected files: findings, pictures, facts."""
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from emotiwave.doctor.figures import pictures
 from emotiwave.doctor.inspection import Inspection
 from emotiwave.doctor.layout import MARKS, counted, fact_tables, file_name, summary
-from emotiwave.drawing import DARK, LIGHT
+from emotiwave.drawing import page
 
 
 def write_page(inspection: Inspection) -> str:
     """Draw an inspection as one HTML page that loads nothing and runs nothing."""
-    page = Environment(
-        loader=PackageLoader("emotiwave.doctor", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return page.get_template("page.html").render(
+    return page(
+        "doctor/page.html",
+        kicker="Emotiwave data doctor",
         title=f"Inspection of {counted(len(inspection.facts), 'file')}",
         summary=summary(inspection),
         findings=[(finding, file_name(finding.file), MARKS[finding.severity]) for finding in inspection.findings],
         pictures=pictures(inspection),
         tables=fact_tables(inspection.facts),
         paths=[facts.file for facts in inspection.facts],
-        light=LIGHT,
-        dark=DARK,
     )

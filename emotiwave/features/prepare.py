@@ -78,10 +78,8 @@ def prepare(
     check_place(folder, recordings.files)
     settings.check_modalities(recordings.files)
     if settings.align == "words" and recordings.words is None:
-        absent = ", ".join(map(str, recordings.preferred))
-        raise FeatureError(
-            f'{recordings.name}: features.align = "words" needs the timed words, and there are none (absent: {absent})'
-        )
+        absent = "".join(f": no file {path}" for path in recordings.preferred[:1])
+        raise FeatureError(f'{recordings.name}: features.align = "words" needs the timed words{absent}')
     videos = recordings.by_video()
     inputs = fingerprint(recordings.inputs)  # before anything is read: what changes meanwhile makes the store outdated
     partial_folder = folder.with_name(f".{folder.name}.partial")

@@ -4,9 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from emotiwave.drawing import DARK, LIGHT
+from emotiwave.drawing import page
 from emotiwave.report import continuous, figures, tables
 from emotiwave.report.read import Data, EvaluatedRun, read_runs
 from emotiwave.types import BAYES_OPTIMAL, CONSTANT, LabelSet
@@ -25,15 +23,10 @@ def write_page(runs: Mapping[Path, str]) -> str:
         CheckpointError: If a file of a run is missing or damaged; it is named, with what to do.
     """
     evaluated = read_runs(runs)
-    page = Environment(
-        loader=PackageLoader("emotiwave.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     comparisons = [_comparison(together) for together in comparable(evaluated)]
-    return page.get_template("page.html").render(
+    return page(
+        "report/page.html",
+        kicker="Emotiwave report",
         title=_title(evaluated),
         comparisons=comparisons,
         compared=any(comparison["table"] for comparison in comparisons),
@@ -43,8 +36,6 @@ def write_page(runs: Mapping[Path, str]) -> str:
         data=[tables.data_tables(data) for data in _corpora(evaluated)],
         run_table=tables.run_table(evaluated),
         reading=_reading(evaluated),
-        light=LIGHT,
-        dark=DARK,
     )
 
 

@@ -23,6 +23,7 @@ METRIC_NAMES = {
     "accuracy_2": "Acc-2",
     "accuracy_2_signed": "Acc-2, zeros left out",
     "weighted_f1_2": "Weighted F1 of two",
+    "weighted_f1_2_signed": "Weighted F1 of two, zeros left out",
     "accuracy_7": "Acc-7",
 }
 BASELINE_NAMES = {BAYES_OPTIMAL: "Bayes-optimal", CONSTANT: "constant"}

@@ -119,6 +119,7 @@ def load_recordings(corpus: CsdCorpus, settings: CsdSettings, task: str, labelli
         said = "; ".join(f"{name}: {count}" for name, count in counts.items())
         raise DatasetError(f"{corpus.name}: no labelled segment of {root} is left ({said})")
     words = root / corpus.words
+    folds_beside = () if folds in (None, settings.folds) else (root / FOLDS_FILE,)
     if not words.exists():
         counts["timed words, for transcripts"] = f"none ({words} is not there)"
     return Recordings(
@@ -131,7 +132,7 @@ def load_recordings(corpus: CsdCorpus, settings: CsdSettings, task: str, labelli
         words=words if words.exists() else None,
         require=settings.require,
         sources=(labels.path, *((folds,) if folds else ())),
-        preferred=tuple(path for path in (words, root / FOLDS_FILE) if not path.exists()),
+        preferred=tuple(path for path in (words, *folds_beside) if not path.exists()),
         label_columns=labels.columns,
         counts=counts,
     )
@@ -165,8 +166,9 @@ def _usable_rows(
             continue
         if row.start < 0:
             found["segments that began below 0 s, now at 0"] += 1
-        clamped = np.clip(row.values, low, high)
-        if ((clamped != row.values) & np.isfinite(row.values)).any():
+        finite = np.isfinite(row.values)
+        clamped = np.where(finite, np.clip(row.values, low, high), np.nan)  # infinity is no rating, not the highest
+        if (clamped != row.values)[finite].any():
             found["segments with labels out of range, clamped"] += 1
         rows.append(replace(row, start=max(row.start, 0.0), values=clamped))
     counts |= found

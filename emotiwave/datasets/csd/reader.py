@@ -128,7 +128,7 @@ class CsdFile:
     @cached_property
     def _layout(self) -> tuple[int, bool]:
         """Features per frame, and whether they are words, of most videos among some that are evenly spaced."""
-        spaced = self.ids[:: max(1, len(self.ids) // SAMPLED_VIDEOS)]
+        spaced = self.ids[:: max(1, math.ceil(len(self.ids) / SAMPLED_VIDEOS))]
         why = "it has none"
         for sample in (spaced, self.ids):
             found: Counter[tuple[int, bool]] = Counter()
