@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -20,9 +20,12 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(scratch, path)
     except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
+        if error.errno is None or error.filename not in (None, str(scratch)):  # what was read for it, perhaps
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
-        scratch.unlink(missing_ok=True)
+        with suppress(OSError):  # there may be no such folder
+            scratch.unlink(missing_ok=True)
 
 
 def replace_file(path: Path, content: bytes) -> None:

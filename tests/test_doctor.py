@@ -133,6 +133,11 @@ def damaged_entries(files: MadeFiles) -> None:
     files.files["COVAREP"][IDS[5]] = (rows[:, :2], spans)
 
 
+def damaged_labels(files: MadeFiles) -> None:
+    rows, spans = files.files["Labels"][IDS[2]]
+    files.files["Labels"][IDS[2]] = (rows[:, :6], spans)
+
+
 def missing_modality(files: MadeFiles) -> None:
     for video in IDS[3:6]:
         del files.files["COVAREP"][video]
@@ -229,6 +234,7 @@ TABLE: list[tuple[Trap, dict[tuple[str, str], int]]] = [
     (digit_suffix, {(LABELS, "digit_suffix"): 1}),
     (root_name, {(AUDIO, "root_name"): 1}),
     (damaged_entries, {(AUDIO, "damaged_entries"): 2}),
+    (damaged_labels, {(LABELS, "damaged_labels"): 1, ("standard_folds.json", "fold_without_labels"): 1}),
     (missing_modality, {(AUDIO, "missing_modality"): 3}),
     (non_finite, {(AUDIO, "non_finite"): 3}),
     (constant_columns, {(AUDIO, "constant_columns"): 1}),
@@ -259,7 +265,8 @@ def test_what_is_planted_is_found_and_nothing_else(tmp_path, trap, planted):
     assert counts(inspect([files.write(tmp_path)])) == planted
 
 
-def test_a_folder_of_a_known_corpus_is_told_what_it_lacks(tmp_path):
+def test_a_folder_of_a_known_corpus_is_told_what_it_lacks(tmp_path, monkeypatch):
+    monkeypatch.delenv("EMOTIWAVE_DATA", raising=False)
     whole = write_made_mosei(
         tmp_path, MadeMoseiSettings(n_videos=6, traps=False, sizes={"vision": 12, "text": 10, "audio": 12})
     ).folder
@@ -277,7 +284,14 @@ def test_a_folder_of_a_known_corpus_is_told_what_it_lacks(tmp_path):
     }
     assert inspection.needs_decision
     folds = (tmp_path / "elsewhere.txt").rename(tmp_path / "mine.json")
-    assert "no_folds" not in {one.kind for one in inspect([whole], folds=folds).findings}
+    for given in (inspect([whole], folds=folds), inspect([whole, folds])):
+        assert "no_folds" not in {one.kind for one in given.findings}
+    (tmp_path / "data" / "mosei_meta").mkdir(parents=True)
+    folds.rename(tmp_path / "data" / "mosei_meta" / "standard_folds.json")
+    monkeypatch.setenv("EMOTIWAVE_DATA", str(tmp_path / "data"))
+    published = inspect([whole])  # as preparation does
+    assert "no_folds" not in {one.kind for one in published.findings}
+    assert any("mosei_meta" in facts.file for facts in published.facts)
     assert not lacking & {one.kind for one in inspect([whole / "CMU_MOSEI_Labels.csd"]).findings}
 
 
@@ -373,7 +387,7 @@ def test_labels_of_one_video_with_another_width_are_damaged_and_the_others_stand
     rows, spans = files.files["Labels"][IDS[0]]
     files.files["Labels"][IDS[0]] = (rows[:, :6], spans)
     inspection = inspect([files.write(tmp_path)])
-    assert counts(inspection) == {(LABELS, "damaged_entries"): 1, ("standard_folds.json", "fold_without_labels"): 1}
+    assert counts(inspection) == {(LABELS, "damaged_labels"): 1, ("standard_folds.json", "fold_without_labels"): 1}
     assert not inspection.needs_decision
 
 

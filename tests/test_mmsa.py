@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from emotiwave.datasets.mmsa import MmsaSettings, load
+from emotiwave.datasets.pickles import read_pickle
 from emotiwave.errors import DatasetError, DataWarning, FeatureError
 from emotiwave.features.mmsa_export import write_mmsa
 from emotiwave.sequences import ComputationalSequence, FeatureSequence
@@ -445,11 +446,25 @@ def test_budgets_that_are_none_are_refused(frames, aligned, message, tmp_path):
         write_mmsa(made_corpus(ALIGNED), tmp_path / "made.pkl", aligned=aligned, frames=frames)
 
 
+def test_an_utterance_without_a_rating_is_left_out_and_counted(tmp_path):
+    corpus = made_corpus(ALIGNED)
+    first, *others = corpus.utterances
+    rated = [replace(u, label=("happy",), ratings={"sentiment": 1.5}) for u in others]
+    spoilt = (replace(first, label=("happy",), ratings={"happy": 1.0}), *rated)
+    emotions = replace(corpus, utterances=spoilt, label_set=LabelSet("multilabel", ("happy", "sad")))
+    counts = write_mmsa(emotions, tmp_path / "made.pkl", aligned=True)
+    assert counts["unrated, left out"] == {first.split: 1}
+    assert sum(counts["utterances"].values()) == len(others)
+    written = read_pickle(tmp_path / "made.pkl")
+    assert sum(len(split["id"]) for split in written.values()) == len(others)
+    assert {float(label) for split in written.values() for label in split["regression_labels"]} == {1.5}
+
+
 def test_other_labels_modalities_and_splits_are_refused(tmp_path):
     corpus = made_corpus(ALIGNED)
     emotions = LabelSet("multilabel", ("happy", "sad"))
     unrated = tuple(replace(u, label=("happy",), ratings=None) for u in corpus.utterances)
-    with pytest.raises(DatasetError, match=r"'v-1\[3\]' has no rating of sentiment.* multilabel happy, sad"):
+    with pytest.raises(DatasetError, match=r"no utterance has a rating of sentiment.* multilabel happy, sad"):
         write_mmsa(replace(corpus, utterances=unrated, label_set=emotions), tmp_path / "made.pkl", aligned=True)
     renamed = replace(corpus, sequences={"pulse": corpus.sequences["text"]})
     with pytest.raises(DatasetError, match="'pulse'"):

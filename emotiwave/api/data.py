@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from emotiwave.api.progress import video_progress
+from emotiwave.api.progress import show_preparation, video_progress
 from emotiwave.config import Recipe, read_recipe
 from emotiwave.features.mmsa_export import write_mmsa
 from emotiwave.features.prepare import Preparation, is_up_to_date, is_whole, read_report
@@ -85,8 +85,12 @@ def export_mmsa(
     if not isinstance(source, Recipe) and (Path(source) / "corpus.json").exists():
         return write_mmsa(open_store(Path(source)), Path(out), aligned=aligned)
     recipe = source if isinstance(source, Recipe) else read_recipe(os.fspath(source), overrides)
+    Path(out).absolute().parent.mkdir(parents=True, exist_ok=True)
     if recipe.features is not None:
-        prepare(recipe, console=console)
+        prepared = prepare(recipe, console=console)
+        if not prepared.was_ready:
+            shown_on = console or Console(stderr=True)
+            show_preparation(prepared, shown_on, errors=shown_on)
     return write_mmsa(recipe.load_corpus(), Path(out), aligned=aligned)
 
 

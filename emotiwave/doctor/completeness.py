@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from emotiwave.datasets.csd.corpus import FOLDS_FILE, CsdCorpus
+from emotiwave.datasets.csd.corpus import FOLDS_FILE, CsdCorpus, published_folds
 from emotiwave.datasets.mosei import MOSEI
 from emotiwave.datasets.mosi_csd import MOSI_CSD
 from emotiwave.doctor.findings import KINDS, Finding
@@ -10,12 +10,18 @@ from emotiwave.doctor.findings import KINDS, Finding
 CORPORA = (MOSEI, MOSI_CSD)
 
 
-def missing_files(folder: Path, *, folds: Path | None) -> list[Finding]:
+def folds_elsewhere(folder: Path) -> Path | None:
+    """The published folds of the corpus whose labels lie in a folder, if they are at hand."""
+    known = (published_folds(corpus) for corpus in CORPORA if (folder / corpus.labels).exists())
+    return next((path for path in known if path is not None), None)
+
+
+def missing_files(folder: Path, *, has_folds: bool) -> list[Finding]:
     """Name the files that are not in a folder, though the label file of their corpus is.
 
     Args:
         folder: Where.
-        folds: The folds that are used, wherever they lie.
+        has_folds: Whether folds were found, wherever they lie.
     """
     found = []
     for corpus in CORPORA:
@@ -23,7 +29,7 @@ def missing_files(folder: Path, *, folds: Path | None) -> list[Finding]:
             found += [_finding("missing_file", folder / file, name) for name, file in _absent(folder, corpus)]
             if not (folder / corpus.words).exists():
                 found.append(_finding("missing_words", folder / corpus.words, "timed words"))
-            if folds is None and not (folder / FOLDS_FILE).exists():
+            if not has_folds and not (folder / FOLDS_FILE).exists():
                 found.append(_finding("no_folds", folder / FOLDS_FILE, "official folds"))
     return found
 

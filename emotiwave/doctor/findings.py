@@ -32,8 +32,7 @@ KINDS: dict[str, Kind] = {
     "no_folds": Kind(
         "decision",
         "corpora without their folds in the folder",
-        "It takes mosei_meta under EMOTIWAVE_DATA if it is there, else it stops: put the folds beside the files, name "
-        'them with dataset.folds, or set dataset.split = "random".',
+        'It stops: put the folds beside the files, name them with dataset.folds, or set dataset.split = "random".',
     ),
     "missing_words": Kind(
         "warning",
@@ -57,7 +56,12 @@ KINDS: dict[str, Kind] = {
         "The documented order is taken, and the counts of the run say so.",
     ),
     "labels_out_of_range": Kind("warning", "segments with a value outside its scale", CLAMPED),
-    "labels_non_finite": Kind("warning", "segments with NaN or infinite labels", "They are left out and counted."),
+    "labels_non_finite": Kind(
+        "warning",
+        "segments with NaN or infinite labels",
+        "They are left out, and counted, where the task needs the missing number; else that rating alone is missing.",
+    ),
+    "damaged_labels": Kind("warning", "videos whose labels cannot be read", "These videos are left out and counted."),
     "empty_segments": Kind("warning", "segments that end before they begin", "They are left out and counted."),
     "not_in_fold": Kind("warning", "segments of videos in no fold", "They are left out and counted."),
     "fold_without_labels": Kind("warning", "ids in a fold without labels", "They are left out of the fold."),

@@ -5,6 +5,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ import numpy as np
 from emotiwave.datasets.csd.corpus import TRUTH_FILE
 from emotiwave.datasets.csd.folds import read_folds
 from emotiwave.datasets.csd.reader import CsdFile
-from emotiwave.doctor.completeness import missing_files
+from emotiwave.doctor.completeness import folds_elsewhere, missing_files
 from emotiwave.doctor.corpora import CorpusSurvey, survey_archive, survey_mmsa, survey_store
 from emotiwave.doctor.facts import FileFacts, all_printable
 from emotiwave.doctor.feature_files import Labelled, root_name, survey_features
@@ -58,13 +59,15 @@ def inspect(paths: Sequence[Path], *, folds: Path | None = None, progress: Progr
     doctor = _Doctor(progress or (lambda *_: None))
     files = dict.fromkeys(file for path in paths for file in doctor.guard(path, expand) or ())
     kinds = {file: kind for file in files if (kind := doctor.guard(file, recognise))}
+    if folds is None and "folds" not in kinds.values():  # what preparation falls back on
+        folds = next((known for path in paths if (known := doctor.guard(path, folds_elsewhere))), None)
     if folds is not None:
         kinds = {folds: "folds"} | {file: kind for file, kind in kinds.items() if kind != "folds"}
     for file in sorted(kinds, key=lambda file: ORDER.index(kinds[file])):
         doctor.guard(file, doctor.survey[kinds[file]])
     for path in paths:
         if path.is_dir():
-            doctor.findings += missing_files(path, folds=folds)
+            doctor.findings += doctor.guard(path, partial(missing_files, has_folds=doctor.folds is not None)) or []
     return doctor.result()
 
 

@@ -21,7 +21,7 @@ def label_findings(table: LabelTable) -> list[Finding | None]:
     """Find what is remarkable about labels, segments and ids."""
     overlapping, unsorted = _times_by_video(table)
     n, videos, labelled = len(table), len(table.videos), len(table.segments)
-    out_of_range = table.finite & (table.clamped != table.values).any(axis=1)
+    out_of_range = ((table.clamped != table.values) & np.isfinite(table.values)).any(axis=1)
     several = [
         name for name, count in zip(table.videos, np.bincount(table.video, minlength=videos), strict=True) if count > 1
     ]
@@ -40,11 +40,11 @@ def label_findings(table: LabelTable) -> list[Finding | None]:
     return [
         *_column_findings(table),
         finding(
-            "damaged_entries",
+            "damaged_labels",
             table.file,
             Tally.of(list(table.damaged)),
             total=videos,
-            more=f"Their labels are lost. The first: {next(iter(table.damaged.values()), '')}.",
+            more=f"The first: {next(iter(table.damaged.values()), '')}.",
         ),
         *(finding(kind, table.file, table.tally(mask), total=n) for kind, mask in rows.items()),
         finding("labels_all_zero", table.file, table.tally(table.all_zero), total=n_finite),

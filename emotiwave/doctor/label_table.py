@@ -110,9 +110,10 @@ def is_label_file(file: CsdFile) -> bool:
     if SENTIMENT in names:
         return True
     try:
-        first = file[file.ids[0]]
-        seconds = np.diff(first.intervals, axis=1)
-        return not first.is_text and first.size == len(MOSEI.documented) and float(np.median(seconds)) > 1.0
+        if file.holds_words or file.size != len(MOSEI.documented):
+            return False
+        seconds = np.diff(file[file.ids[len(file.ids) // 2]].intervals, axis=1)
+        return float(np.median(seconds)) > 1.0
     except (DatasetError, IndexError):
         return False  # not by its shape; what is wrong with the entry is found when its turn comes
 

@@ -45,8 +45,7 @@ def summary(inspection: Inspection) -> str:
     >>> summary(Inspection((), ()))
     'Nothing found in 0 files.'
     """
-    files = {facts.file for facts in inspection.facts} | {finding.file for finding in inspection.findings}
-    n_files = counted(len(files), "file")
+    n_files = counted_files(inspection)
     found = {severity: sum(f.severity == severity for f in inspection.findings) for severity in SEVERITIES}
     if not inspection.findings:
         return f"Nothing found in {n_files}."
@@ -54,6 +53,12 @@ def summary(inspection: Inspection) -> str:
         f"In {n_files}: {counted(found['decision'], 'finding')} that {'needs' if found['decision'] == 1 else 'need'} a "
         f"decision, {counted(found['warning'], 'warning')}, and {found['info']:,} for information."
     )
+
+
+def counted_files(inspection: Inspection) -> str:
+    """How many files were looked at, those that cannot be read among them."""
+    unreadable = {finding.file for finding in inspection.findings if finding.kind == "unreadable"}
+    return counted(len({facts.file for facts in inspection.facts} | unreadable), "file")
 
 
 def fact_tables(facts: Sequence[FileFacts]) -> list[Rows]:

@@ -2,7 +2,7 @@
 
 from emotiwave.doctor.figures import pictures
 from emotiwave.doctor.inspection import Inspection
-from emotiwave.doctor.layout import MARKS, counted, fact_tables, file_name, summary
+from emotiwave.doctor.layout import MARKS, counted_files, fact_tables, file_name, summary
 from emotiwave.drawing import page
 
 
@@ -11,7 +11,7 @@ def write_page(inspection: Inspection) -> str:
     return page(
         "doctor/page.html",
         kicker="Emotiwave data doctor",
-        title=f"Inspection of {counted(len(inspection.facts), 'file')}",
+        title=f"Inspection of {counted_files(inspection)}",
         summary=summary(inspection),
         findings=[(finding, file_name(finding.file), MARKS[finding.severity]) for finding in inspection.findings],
         pictures=pictures(inspection),

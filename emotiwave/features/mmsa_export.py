@@ -36,7 +36,8 @@ def write_mmsa(corpus: Corpus, path: Path, *, aligned: bool, frames: Mapping[str
         frames: The budget of frames, the same or by modality; 50 by default, 500 for audio and vision if unaligned.
 
     Returns:
-        Counts: ``utterances`` per split; per modality utterances ``missing`` and ``pooled``, and frames ``unobserved``.
+        Counts: ``utterances`` per split, and those without a rating, which are left out; per modality utterances
+            ``missing`` and ``pooled``, and frames ``unobserved``.
 
     Raises:
         FeatureError: If modalities differ in frames though ``aligned``, the budget is no budget, or the file cannot
@@ -47,6 +48,7 @@ def write_mmsa(corpus: Corpus, path: Path, *, aligned: bool, frames: Mapping[str
     budgets = _budgets(corpus, aligned=aligned, frames=frames)
     if aligned:
         _check_aligned(corpus, budgets)
+    _check_rated(corpus)
     names = _clip_names(corpus.utterances)
     counts: Counts = {"utterances": {}} | {
         what: dict.fromkeys(budgets, 0) for what in ("missing", "pooled", "unobserved")
@@ -55,9 +57,11 @@ def write_mmsa(corpus: Corpus, path: Path, *, aligned: bool, frames: Mapping[str
     for split, key in SPLIT_KEYS.items():
         if not corpus.has_split(split):
             continue
-        rows = corpus.indices(split).tolist()
+        rows = [row for row in corpus.indices(split).tolist() if _rating(corpus, corpus.utterances[row]) is not None]
         utterances = [corpus.utterances[row] for row in rows]
         counts["utterances"][split] = len(rows)
+        if unrated := len(corpus.indices(split)) - len(rows):
+            counts.setdefault("unrated, left out", {})[split] = unrated
         data[key] = _labels(corpus, utterances) | {"id": [names[row] for row in rows]}
         if names != [utterance.id for utterance in corpus.utterances]:
             data[key]["utterance_id"] = [utterance.id for utterance in utterances]
@@ -119,7 +123,7 @@ def _clip_names(utterances: Sequence[Utterance]) -> list[str]:
 
 
 def _labels(corpus: Corpus, utterances: Sequence[Utterance]) -> dict[str, Any]:
-    values = [_sentiment(corpus, utterance) for utterance in utterances]
+    values = [_rating(corpus, utterance) or 0.0 for utterance in utterances]
     classes = [1 + int(np.sign(value)) for value in values]
     if corpus.label_set.kind == "categorical" and set(corpus.label_set.names) == set(POLARITIES):
         classes = [POLARITIES.index(str(utterance.label)) for utterance in utterances]
@@ -131,17 +135,21 @@ def _labels(corpus: Corpus, utterances: Sequence[Utterance]) -> dict[str, Any]:
     }
 
 
-def _sentiment(corpus: Corpus, utterance: Utterance) -> float:
+def _rating(corpus: Corpus, utterance: Utterance) -> float | None:
+    """The sentiment of an utterance, where it was rated."""
     rating = (utterance.ratings or {}).get("sentiment")
-    if rating is not None:
-        return float(rating)
-    if corpus.label_set.kind == "continuous" and corpus.label_set.names == ("sentiment",):
+    if rating is None and corpus.label_set.names == ("sentiment",) and corpus.label_set.kind == "continuous":
         return float(utterance.label[0])
-    task = f"{corpus.label_set.kind} {', '.join(corpus.label_set.names)}"
-    raise DatasetError(
-        f"{corpus.name}: utterance {utterance.id!r} has no rating of sentiment, and its label is of {task}; "
-        "MMSA files hold sentiment from -3 to 3"
-    )
+    return None if rating is None else float(rating)
+
+
+def _check_rated(corpus: Corpus) -> None:
+    if all(_rating(corpus, utterance) is None for utterance in corpus.utterances):
+        task = f"{corpus.label_set.kind} {', '.join(corpus.label_set.names)}"
+        raise DatasetError(
+            f"{corpus.name}: no utterance has a rating of sentiment, and the labels are of {task}; MMSA files hold "
+            "sentiment from -3 to 3"
+        )
 
 
 def _padded(

@@ -167,6 +167,8 @@ def _usable_rows(
         if row.start < 0:
             found["segments that began below 0 s, now at 0"] += 1
         finite = np.isfinite(row.values)
+        if not finite.all():
+            found["segments that keep their label but lack another rating"] += 1
         clamped = np.where(finite, np.clip(row.values, low, high), np.nan)  # infinity is no rating, not the highest
         if (clamped != row.values)[finite].any():
             found["segments with labels out of range, clamped"] += 1
@@ -220,16 +222,21 @@ def _splits(
     return split_of
 
 
-def _default_folds(root: Path, corpus: CsdCorpus) -> Path:
-    beside = root / FOLDS_FILE
+def published_folds(corpus: CsdCorpus) -> Path | None:
+    """The official folds in the folder that EMOTIWAVE_DATA names, if they are there."""
     data = os.environ.get("EMOTIWAVE_DATA")
-    elsewhere = Path(data) / corpus.published_folds if data and corpus.published_folds else beside
-    if not beside.exists() and not elsewhere.exists():
+    path = Path(data) / corpus.published_folds if data and corpus.published_folds else None
+    return path if path is not None and path.exists() else None
+
+
+def _default_folds(root: Path, corpus: CsdCorpus) -> Path:
+    beside, elsewhere = root / FOLDS_FILE, published_folds(corpus)
+    if not beside.exists() and elsewhere is None:
         raise DatasetError(
             f"{beside}: no such file; put the official folds there as JSON (train, valid, test: lists of ids), name "
             'the SDK\'s module of standard folds with dataset.folds, or set dataset.split = "random"'
         )
-    return beside if beside.exists() else elsewhere
+    return beside if beside.exists() or elsewhere is None else elsewhere
 
 
 def _utterances(
