@@ -29,11 +29,9 @@ def _about_labels(recipe: Recipe, dataset: CsdSettings, corpus: Corpus) -> list[
             "happiness, ties go to the first, and emotions that were rated together exclude each other."
         )
     columns = str(corpus.counts.get("label columns", "")).split(", ")
-    moved = [
-        f"{name} is read as {given}"
-        for name, given in zip(MOSEI.documented, columns, strict=False)
-        if recipe.dataset_name == "mosei" and len(columns) == len(MOSEI.documented) and name != given
-    ]
+    comparable = recipe.dataset_name == "mosei" and len(columns) == len(MOSEI.documented)
+    pairs = zip(MOSEI.documented, columns, strict=True) if comparable else ()
+    moved = [f"{name} is read as {given}" for name, given in pairs if name != given]
     if moved:
         found.append(
             f"The label columns are named otherwise than the corpus documents them: {', '.join(moved)}. If the file "

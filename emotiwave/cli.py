@@ -58,7 +58,10 @@ Overrides = Annotated[
 def inspect(
     files: Annotated[
         list[Path],
-        typer.Argument(help=".csd files, MMSA .pkl files, .npz archives, feature stores, or folders of them."),
+        typer.Argument(
+            help=".csd files, MMSA .pkl files, .npz archives, feature stores, or folders of them.",
+            readable=False,  # one that cannot be read is a finding, and the others are looked at
+        ),
     ],
     folds: Annotated[
         Path | None, typer.Option(help="The ids of each split; standard_folds.json among the files by default.")

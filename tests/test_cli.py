@@ -339,3 +339,12 @@ def test_data_prepare_can_be_stopped_at_any_time_and_goes_on(
     for path in (tmp_path / "whole").rglob("*"):
         if path.is_file():
             assert (tmp_path / "store" / path.relative_to(tmp_path / "whole")).read_bytes() == path.read_bytes()
+
+
+def test_a_file_that_may_not_be_read_does_not_end_an_inspection(capsys, monkeypatch, tmp_path: Path) -> None:
+    """Typer would refuse the whole command for it; the doctor makes a finding of it, and looks at the others."""
+    (tmp_path / "a.csd").write_bytes(b"")
+    monkeypatch.setattr("os.access", lambda *_, **__: False)
+    code, out, err = run(capsys, "data", "inspect", str(tmp_path / "a.csd"), "--json")
+    assert (code, err) == (1, "")
+    assert [finding["kind"] for finding in json.loads(out)["findings"]] == ["unreadable"]

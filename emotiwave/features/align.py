@@ -132,7 +132,7 @@ def collapse(
     begins = np.cumsum([0, *sizes])
     frames = np.concatenate([np.empty(0, np.int64), *(plan.frames for plan in plans)])
     targets = np.concatenate(
-        [np.empty(0, np.int64), *(plan.targets + begin for plan, begin in zip(plans, begins, strict=False))]
+        [np.empty(0, np.int64), *(plan.targets + begin for plan, begin in zip(plans, begins[:-1], strict=True))]
     )
     used = observed[frames]
     if not used.all():

@@ -87,7 +87,8 @@ def spoil_times(
         intervals = intervals[~inside(intervals, video.segments[traps.emptied[video.index]])]
     intervals = intervals.copy()
     places = SPACING * rng.permutation(np.arange(1, len(intervals) // SPACING)) if len(intervals) else []
-    for frame, kind in zip(places, ("unsorted", "overlapping", "inverted"), strict=False):
+    kinds = ("unsorted", "overlapping", "inverted")
+    for frame, kind in zip(places, kinds, strict=False):  # as many as there is room for
         if video.index not in getattr(traps, kind):
             continue
         start, end = intervals[frame]

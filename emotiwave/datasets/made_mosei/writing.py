@@ -227,7 +227,7 @@ class _StreamWriter:
         self.findings = FrameFindings()
         offsets = np.cumsum([0, *(len(video.segments) for video in plan.labelled)])
         self.evidence = np.zeros((int(offsets[-1]), len(EMOTIONS)))
-        self._rows = dict(zip((video.index for video in plan.labelled), offsets, strict=False))
+        self._rows = dict(zip((video.index for video in plan.labelled), offsets[:-1], strict=True))
 
     def write(self, folder: Path) -> Path:
         """Write the file."""
