@@ -17,6 +17,14 @@ class DatasetError(EmotiwaveError):
     """A corpus whose files, labels or splits are not as they must be."""
 
 
+class MediaError(EmotiwaveError):
+    """A media file that cannot be decoded, or holds nothing of what is asked for."""
+
+
+class MissingExtraError(EmotiwaveError):
+    """An optional dependency that is not installed; the extra that brings it is named."""
+
+
 class FeatureError(EmotiwaveError):
     """Feature sequences, or a feature store, that cannot be read."""
 

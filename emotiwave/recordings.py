@@ -59,3 +59,68 @@ class Recordings:
     def inputs(self) -> tuple[Path, ...]:
         """Every file that the corpus is read from, or would be."""
         return (*self.sources, *self.files.values(), *((self.words,) if self.words else ()), *self.preferred)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the signals of one utterance lie; what is None, it does not have.
+
+    A ``video`` file also gives sound and subtitles where ``audio``, ``transcript`` and ``text`` are None. ``words`` is a
+    ``.csd`` file of timed words and ``words_id`` the id in it. ``image`` is a photo, or a face that was cut out already
+    (``is_face``).
+    """
+
+    video: Path | None = None
+    audio: Path | None = None
+    image: Path | None = None
+    transcript: Path | None = None
+    text: str | None = None
+    words: Path | None = None
+    words_id: str | None = None
+    is_face: bool = False
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file of it."""
+        found = (self.video, self.audio, self.image, self.transcript, self.words)
+        return tuple(path for path in found if path is not None)
+
+    @property
+    def signals(self) -> frozenset[str]:
+        """The modalities that these sources can give: ``audio``, ``vision``, ``text``."""
+        has = {
+            "audio": self.audio or self.video,
+            "vision": self.video or self.image,
+            "text": self.text is not None or self.transcript or self.words or self.video,
+        }
+        return frozenset(name for name, there in has.items() if there)
+
+
+@dataclass(frozen=True, eq=False)
+class MediaRecordings:
+    """Utterances whose features are yet to be extracted: media files, photos and texts, one `Sources` each by id.
+
+    ``utterances[i].segment`` is the stretch of the files that is meant, in seconds, or None for all of them; its
+    ``file`` is a path relative to the corpus, so that the same corpus elsewhere is the same.
+    """
+
+    name: str
+    task: str
+    licence: str
+    label_set: LabelSet
+    utterances: tuple[Utterance, ...]
+    sources: Mapping[str, Sources]
+    tables: tuple[Path, ...] = ()
+    """The files that labels and folds were read from."""
+    counts: Mapping[str, Count] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for utterance in self.utterances:
+            if not self.sources[utterance.id].signals:
+                raise DatasetError(f"{self.name}: utterance {utterance.id!r} has no file and no text")
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """The modalities that any utterance can give, in the order text, audio, vision."""
+        found = {name for sources in self.sources.values() for name in sources.signals}
+        return tuple(name for name in ("text", "audio", "vision") if name in found)

@@ -1,0 +1,1 @@
+"""Faces in pictures: found, followed over time, cut out."""

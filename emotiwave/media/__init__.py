@@ -1,0 +1,1 @@
+"""Decoding media files, one segment at a time in constant memory, and telling what of them is of use."""
