@@ -6,6 +6,7 @@ import shlex
 import sys
 import warnings
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,6 +46,13 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
 
         stdout.print(f"emotiwave {__version__}", highlight=False)
         raise typer.Exit()
+
+
+class Engine(StrEnum):
+    """What runs the processes of a preparation."""
+
+    processes = "processes"
+    ray = "ray"
 
 
 data = typer.Typer(no_args_is_help=True, help="Look into feature files, and prepare them for training.")
@@ -120,19 +128,75 @@ def prepare(
     ] = None,
     overrides: Overrides = None,
     processes: Annotated[
-        int | None, typer.Option(min=1, help="How many processes work at once; by default one per core and GiB.")
+        int | None,
+        typer.Option(
+            min=1, help="How many processes work at once; by default one per core (of .csd files also per GiB)."
+        ),
     ] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="What runs the processes: this machine, or a Ray cluster (emotiwave[ray]).")
+    ] = Engine.processes,
 ) -> None:
-    """Prepare the feature store of a recipe: segments cut, aligned or pooled, masked, counted."""
+    """Prepare the feature store of a recipe: media decoded and extracted, segments cut, pooled, masked, counted."""
     from emotiwave import api
     from emotiwave.api.progress import show_preparation
 
     try:
-        prepared = api.prepare(recipe, out=out, overrides=overrides or (), processes=processes, console=stderr)
+        prepared = api.prepare(
+            recipe, out=out, overrides=overrides or (), processes=processes, engine=engine.value, console=stderr
+        )
     except KeyboardInterrupt:
         stderr.print("\nStopped. The same command goes on where it was.", highlight=False)
         raise typer.Exit(INTERRUPTED) from None
     show_preparation(prepared, stdout, errors=stderr)
+
+
+@data.command()
+def extract(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Videos, sound, photos or transcripts; or one manifest (.csv, .tsv, .jsonl, .parquet).", readable=False
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", help="The folder to write to.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A key of [features]: --set extractors.audio=logmel."),
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="How many processes work at once; by default one per core.")
+    ] = None,
+) -> None:
+    """Extract features of anyone's media into .npz files; one that cannot be read is a row, and exit 1 if all are."""
+    from emotiwave import api
+    from emotiwave.api.progress import show_extraction
+
+    try:
+        done = api.extract(files, out=out, overrides=overrides or (), processes=processes, console=stderr)
+    except KeyboardInterrupt:
+        stderr.print("\nStopped. The same command finds what was finished in the cache.", highlight=False)
+        raise typer.Exit(INTERRUPTED) from None
+    show_extraction(done, stdout, errors=stderr)
+    if not done.n_files:
+        raise typer.Exit(1)
+
+
+@data.command()
+def manifest(
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe file, or the name of a shipped recipe (`emotiwave list recipes`).")
+    ],
+    out: Annotated[Path, typer.Argument(help="The file to write: .csv, .jsonl or .parquet.")],
+    overrides: Overrides = None,
+) -> None:
+    """Write a corpus of media as a manifest: a row per utterance with its files, times, labels, speaker and split."""
+    from emotiwave import api
+
+    keys = api.write_manifest(recipe, out, overrides=overrides or ())
+    stdout.print(f"{out}: written; a recipe reads it by:\n\n[dataset]", highlight=False, soft_wrap=True)
+    for key, value in keys.items():
+        stdout.print(f"{key} = {value}", highlight=False, soft_wrap=True)
 
 
 @app.command()

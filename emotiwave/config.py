@@ -11,16 +11,17 @@ from typing import Any, TypeVar, get_args
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
-from emotiwave.datasets import DATASETS, RecordedDataset
+from emotiwave.datasets import DATASETS, MediaDataset, RecordedDataset
 from emotiwave.datasets.splits import check_leakage
 from emotiwave.errors import ConfigError, DatasetError, unknown_name
 from emotiwave.evaluation.settings import EvaluationSettings
-from emotiwave.features.prepare import is_prepared_as
+from emotiwave.features.extraction.settings import MediaFeatureSettings
+from emotiwave.features.prepare import NOT_IN_STORES, AnyRecordings, is_prepared_as
 from emotiwave.features.settings import FeatureSettings
 from emotiwave.features.store import open_store, store_bytes
 from emotiwave.models import MODELS
 from emotiwave.models.fusion import ModelSettings
-from emotiwave.recordings import Recordings
+from emotiwave.recordings import MediaRecordings, Recordings
 from emotiwave.settings import AbsolutePath, Settings
 from emotiwave.training.settings import TrainingSettings
 from emotiwave.types import Corpus
@@ -76,12 +77,12 @@ class Recipe:
             corpus = open_store(store, verify=store_bytes(store) <= VERIFIED_BYTES)
         else:
             corpus = self._load()
-            if isinstance(corpus, Recordings):
+            if not isinstance(corpus, Corpus):
                 raise ConfigError(f"{self.dataset_name}: needs a [features] table")
         check_leakage(corpus.utterances, corpus=corpus.name)
         return corpus
 
-    def load_recordings(self) -> Recordings:
+    def load_recordings(self) -> AnyRecordings:
         """Read labels and folds of a corpus of recordings.
 
         Raises:
@@ -89,7 +90,7 @@ class Recipe:
             EmotiwaveError: If its files are missing or damaged.
         """
         loaded = None if isinstance(self.dataset, StoreSettings) else self._load()
-        if not isinstance(loaded, Recordings):
+        if not isinstance(loaded, Recordings | MediaRecordings):
             raise ConfigError(f"{self.dataset_name or 'a feature store'} needs no preparation; train on it as it is")
         return loaded
 
@@ -103,10 +104,12 @@ class Recipe:
 
     def prepared_tables(self) -> dict[str, Any]:
         """What the content of a prepared store depends on."""
-        features = {} if self.features is None else _plain(self.features.model_copy(update={"store": None}))
+        features = {} if self.features is None else _plain(self.features)
+        for key in NOT_IN_STORES:
+            features.pop(key, None)
         return {"dataset": {"name": self.dataset_name} | _plain(self.dataset), "features": features}
 
-    def _load(self) -> Corpus | Recordings:
+    def _load(self) -> Corpus | AnyRecordings:
         return DATASETS[str(self.dataset_name)].load(self.dataset)
 
     def tables(self) -> dict[str, dict[str, Any]]:
@@ -180,6 +183,18 @@ def parse_recipe(tables: Mapping[str, Any], *, source: str) -> Recipe:
     return Recipe(dataset_name, dataset, features, model, training, evaluation)
 
 
+def parse_media_features(overrides: Iterable[str]) -> MediaFeatureSettings:
+    """Make the table ``[features]`` of media of ``KEY=VALUE`` strings.
+
+    Raises:
+        ConfigError: If a key or value is wrong.
+    """
+    tables: dict[str, Any] = {"features": {}}
+    for override in overrides:
+        _override(tables, f"features.{override.removeprefix('features.')}")
+    return _parse(MediaFeatureSettings, tables["features"], "[features]")
+
+
 def _parse_dataset(table: dict[str, Any], source: str) -> tuple[str | None, Settings]:
     where = f"{source}: [dataset]"
     name = table.pop("name", None)
@@ -195,9 +210,10 @@ def _parse_dataset(table: dict[str, Any], source: str) -> tuple[str | None, Sett
 
 
 def _parse_features(dataset_name: str | None, tables: Mapping[str, Any], source: str) -> FeatureSettings | None:
-    is_recorded = isinstance(DATASETS.get(dataset_name or ""), RecordedDataset)
-    if is_recorded:
-        return _parse(FeatureSettings, tables.get("features", {}), f"{source}: [features]")
+    dataset = DATASETS.get(dataset_name or "")
+    if isinstance(dataset, RecordedDataset | MediaDataset):
+        settings = MediaFeatureSettings if isinstance(dataset, MediaDataset) else FeatureSettings
+        return _parse(settings, tables.get("features", {}), f"{source}: [features]")
     if "features" in tables:
         raise ConfigError(
             f"{source}: [features] says how recordings are prepared, but {dataset_name or 'a feature store'} holds "

@@ -15,8 +15,7 @@ TO_SEVEN: Mapping[str, Mapping[str, str | None]] = {
     "emodb": _SAME | {"boredom": None},
     "fer2013": _SAME,
     "goemotions": _SAME | {"joy": "happiness"},
-    "iemocap": _SAME
-    | {"excitement": "happiness", "frustration": None, "other": None, "unknown": None},
+    "iemocap": _SAME | {"excitement": "happiness", "frustration": None, "other": None, "unknown": None},
     "meld": _SAME | {"joy": "happiness"},
     "rafdb": _SAME,
     "ravdess": _SAME | {"calm": "neutral"},

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,10 @@ class Recordings:
                 videos.setdefault(utterance.segment.file, []).append(utterance)
         return videos
 
+    def described(self) -> list[Any]:
+        """What the features depend on beside utterances and the content of files, as JSON values."""
+        return [{name: str(path) for name, path in self.files.items()}, str(self.words), self.require]
+
     @property
     def inputs(self) -> tuple[Path, ...]:
         """Every file that the corpus is read from, or would be."""
@@ -65,9 +69,9 @@ class Recordings:
 class Sources:
     """Where the signals of one utterance lie; what is None, it does not have.
 
-    A ``video`` file also gives sound and subtitles where ``audio``, ``transcript`` and ``text`` are None. ``words`` is a
-    ``.csd`` file of timed words and ``words_id`` the id in it. ``image`` is a photo, or a face that was cut out already
-    (``is_face``).
+    A ``video`` file also gives sound and subtitles where ``audio``, ``transcript`` and ``text`` are None. ``words`` is
+    a ``.csd`` file of timed words and ``words_id`` the id in it. ``image`` is a photo, or a face that was cut out
+    already (``is_face``).
     """
 
     video: Path | None = None
@@ -87,11 +91,11 @@ class Sources:
 
     @property
     def signals(self) -> frozenset[str]:
-        """The modalities that these sources can give: ``audio``, ``vision``, ``text``."""
+        """What these sources surely give of ``audio``, ``vision`` and ``text``; a video may also bring subtitles."""
         has = {
             "audio": self.audio or self.video,
             "vision": self.video or self.image,
-            "text": self.text is not None or self.transcript or self.words or self.video,
+            "text": self.text is not None or self.transcript or self.words,
         }
         return frozenset(name for name, there in has.items() if there)
 
@@ -124,3 +128,18 @@ class MediaRecordings:
         """The modalities that any utterance can give, in the order text, audio, vision."""
         found = {name for sources in self.sources.values() for name in sources.signals}
         return tuple(name for name in ("text", "audio", "vision") if name in found)
+
+    @property
+    def require(self) -> Literal["any"]:
+        """Utterances are kept that have a frame in any modality."""
+        return "any"
+
+    def described(self) -> list[Any]:
+        """What the features depend on beside utterances and the content of files, as JSON values."""
+        return [[str(value) for value in vars(self.sources[u.id]).values()] for u in self.utterances]
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """Every file that the corpus is read from."""
+        files = (path for sources in self.sources.values() for path in sources.files)
+        return tuple(dict.fromkeys((*self.tables, *files)))

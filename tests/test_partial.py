@@ -10,7 +10,7 @@ import pytest
 
 from emotiwave.errors import FeatureError
 from emotiwave.features.partial import HEADER_BYTES, JOURNAL, PartialStore
-from emotiwave.features.video import PreparedModality, VideoFeatures
+from emotiwave.features.prepared import PreparedModality, PreparedRecording
 
 SIZES = {"a": 3, "b": 2}
 LENGTHS = {"v0": {"a": (2, 0), "b": (1, 1)}, "v1": {"a": (0, 0), "b": (3, 0)}, "v2": {"a": (1, 4), "b": (0, 2)}}
@@ -24,24 +24,24 @@ def modality(video: str, name: str) -> PreparedModality:
     return PreparedModality(values, rng.random((sum(lengths), 2)), lengths, tuple(n > 0 for n in lengths))
 
 
-def features(video: str) -> VideoFeatures:
-    return VideoFeatures(
-        video=video,
+def features(video: str) -> PreparedRecording:
+    return PreparedRecording(
+        recording=video,
         ids=(f"{video}[0]", f"{video}[1]"),
         kept=(True, video == "v2"),
         modalities={name: modality(video, name) for name in SIZES},
         transcripts=("olé", None),
         counts=Counter({"frames": 3}),
-        errors=({"video": video, "modality": "a", "error": "planted"},) if video == "v1" else (),
+        errors=({"recording": video, "modality": "a", "error": "planted"},) if video == "v1" else (),
     )
 
 
 def append(folder: Path, *videos: str, key: str = KEY, finish: bool = False) -> list[str]:
     """Append those videos that are not there yet; those that were."""
     with PartialStore(folder, SIZES, key) as partial:
-        before = [line.video for line in partial.lines]
+        before = [line.recording for line in partial.lines]
         for video in videos:
-            if video not in partial.videos:
+            if video not in partial.recordings:
                 partial.append(features(video))
         if finish:
             partial.finish()
@@ -85,7 +85,7 @@ def test_all_that_was_said_of_a_video_is_there_again(two_done: Path) -> None:
         first, second = partial.lines
     assert (first.ids, first.kept, first.transcripts) == (["v0[0]", "v0[1]"], [True, False], ["olé", None])
     assert (first.lengths, first.counts, first.errors) == ({"a": [2, 0], "b": [1, 1]}, {"frames": 3}, [])
-    assert second.errors == [{"video": "v1", "modality": "a", "error": "planted"}]
+    assert second.errors == [{"recording": "v1", "modality": "a", "error": "planted"}]
 
 
 def test_a_journal_torn_at_any_byte_goes_on_to_the_same_files(
@@ -98,14 +98,14 @@ def test_a_journal_torn_at_any_byte_goes_on_to_the_same_files(
         (folder / JOURNAL).write_bytes(journal[:cut])
         assert append(folder, *LENGTHS, finish=True) == ["v0", "v1"][: sum(cut >= end for end in ends[1:])]
         assert arrays(folder) == expected
-        assert [json.loads(line).get("video") for line in (folder / JOURNAL).read_text().splitlines()] == [
+        assert [json.loads(line).get("recording") for line in (folder / JOURNAL).read_text().splitlines()] == [
             None,
             *LENGTHS,
         ]
         shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("garbage", [b"\0" * 200, b"{}\n", b"[]\n", b"3\n", b'{"video": "v2"}\n', b"\xff\xfe\n"])
+@pytest.mark.parametrize("garbage", [b"\0" * 200, b"{}\n", b"[]\n", b"3\n", b'{"recording": "v2"}\n', b"\xff\xfe\n"])
 def test_a_journal_that_ends_in_garbage_goes_on_before_it(
     two_done: Path, expected: dict[str, bytes], garbage: bytes
 ) -> None:

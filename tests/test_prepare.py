@@ -159,7 +159,7 @@ def test_a_damaged_video_is_an_error_row_and_nothing_else_is_lost(files: Path, d
         assert isinstance(group, h5py.Group)
         del group["intervals"]
     ready = api.prepare(made_recipe(folder))
-    assert [(row["video"], row["modality"]) for row in ready.errors] == [("v07", "vision")]
+    assert [(row["recording"], row["modality"]) for row in ready.errors] == [("v07", "vision")]
     assert "v07" in ready.errors[0]["error"]
     assert ready.counts["errors (a video lacks what could not be read)"] == 1
     damaged, whole = open_store(ready.folder), open_store(prepared(made_recipe(files), tmp_path / "whole").folder)
@@ -305,7 +305,7 @@ def die(*_):
 if point == "after frames":
     dumps = partial.json.dumps
     partial.json.dumps = lambda line, **options: (
-        die() if isinstance(line, dict) and line.get("video") == f"v{after:02d}" else dumps(line, **options)
+        die() if isinstance(line, dict) and line.get("recording") == f"v{after:02d}" else dumps(line, **options)
     )
 elif point == "while describing":
     module.write_description = die

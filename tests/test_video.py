@@ -11,7 +11,8 @@ from emotiwave.datasets.csd.writer import write_csd
 from emotiwave.errors import DatasetError
 from emotiwave.features import video as video_module
 from emotiwave.features.settings import FeatureSettings
-from emotiwave.features.video import VideoFeatures, VideoReader
+from emotiwave.features.prepared import PreparedRecording
+from emotiwave.features.video import VideoReader
 from emotiwave.types import Segment, Utterance
 
 NAN, INF = np.nan, np.inf
@@ -54,12 +55,12 @@ def read(
     words: Path | None = None,
     require: Literal["any", "all"] = "any",
     **settings: Any,
-) -> VideoFeatures:
+) -> PreparedRecording:
     with VideoReader(files, words, FeatureSettings.model_validate(settings), require) as reader:
         return reader.read("v", utterances(*times))
 
 
-def frames_of(found: VideoFeatures, name: str) -> list[list[Any]]:
+def frames_of(found: PreparedRecording, name: str) -> list[list[Any]]:
     """Per utterance the first feature of every frame; None for NaN."""
     prepared = found.modalities[name]
     column = [None if np.isnan(v) else float(v) for v in prepared.values[:, 0]]
@@ -123,7 +124,7 @@ def test_reading_in_small_groups_gives_the_same(
     words = write_words(tmp_path / "w.csd", *(("w", i / 2, i / 2 + 0.4) for i in range(40)))
     times = [(12.0, 19.0), (0.0, 3.0), (30.0, 40.0), (2.0, 11.0), (5.0, 5.01), (19.0, 20.0)]
 
-    def both() -> tuple[VideoFeatures, int]:
+    def both() -> tuple[PreparedRecording, int]:
         blocks = []
         block = video_module._read_block
         with monkeypatch.context() as patch:
@@ -232,7 +233,7 @@ def test_a_video_that_a_file_lacks_is_counted_and_the_others_stay(two: dict[str,
 def test_a_video_of_another_size_than_most_is_an_error_row(two: dict[str, Path], tmp_path: Path) -> None:
     videos: dict[str, Frames] = {"a": each_second(1), "v": ([[1, 2]], [(0, 1)]), "w": each_second(1)}
     found = read(two | {"c": write(tmp_path / "c.csd", videos)}, (0, 1))
-    assert [(row["video"], row["modality"]) for row in found.errors] == [("v", "c")]
+    assert [(row["recording"], row["modality"]) for row in found.errors] == [("v", "c")]
     assert "'v' has 2 features per frame; the file has 1" in found.errors[0]["error"]
     assert (found.kept, found.modalities["c"].lengths) == ((True,), (0,))
     assert found.counts["utterances without c"] == 1

@@ -4,16 +4,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from emotiwave.api.data import export_mmsa, prepare
+    from emotiwave.api.data import export_mmsa, prepare, write_manifest
     from emotiwave.api.demonstration import demo
+    from emotiwave.api.extraction import extract
     from emotiwave.api.inspection import inspect
     from emotiwave.api.listing import list_names
     from emotiwave.api.runs import Run, evaluate, train, write_report
 
-__all__ = ["Run", "demo", "evaluate", "export_mmsa", "inspect", "list_names", "prepare", "train", "write_report"]
+__all__ = [
+    "Run",
+    "demo",
+    "evaluate",
+    "export_mmsa",
+    "extract",
+    "inspect",
+    "list_names",
+    "prepare",
+    "train",
+    "write_manifest",
+    "write_report",
+]
 _MODULES = {
-    "data": ("export_mmsa", "prepare"),
+    "data": ("export_mmsa", "prepare", "write_manifest"),
     "demonstration": ("demo",),
+    "extraction": ("extract",),
     "inspection": ("inspect",),
     "listing": ("list_names",),
     "runs": ("Run", "evaluate", "train", "write_report"),

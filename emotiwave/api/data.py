@@ -3,17 +3,21 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from emotiwave.api.progress import show_preparation, video_progress
+from emotiwave.api.progress import recording_progress, show_foretold, show_preparation
 from emotiwave.config import Recipe, read_recipe
+from emotiwave.datasets.manifest import write_manifest as write_media_manifest
+from emotiwave.errors import ConfigError
+from emotiwave.features.foretell import foretell
 from emotiwave.features.mmsa_export import write_mmsa
-from emotiwave.features.prepare import Preparation, is_up_to_date, is_whole, read_report
+from emotiwave.features.prepare import AnyRecordings, Engine, Preparation, is_up_to_date, is_whole, read_report
 from emotiwave.features.prepare import prepare as prepare_store
 from emotiwave.features.settings import FeatureSettings, processes_available
 from emotiwave.features.store import open_store
-from emotiwave.recordings import Recordings
+from emotiwave.recordings import MediaRecordings
 from emotiwave.settings import PathLike
 
 BYTES_PER_PROCESS = 2**30
@@ -25,9 +29,10 @@ def prepare(
     out: PathLike | None = None,
     overrides: Iterable[str] = (),
     processes: int | None = 1,
+    engine: Engine = "processes",
     console: Console | None = None,
 ) -> Preparation:
-    """Prepare the feature store of a recipe whose corpus lies in files of whole recordings.
+    """Prepare the feature store of a recipe whose corpus lies in files of whole recordings, or in media.
 
     A store that is up to date is left as it is; a preparation that was stopped goes on.
 
@@ -37,6 +42,7 @@ def prepare(
         overrides: ``TABLE.KEY=VALUE`` strings.
         processes: How many work at once, None for one per core if there is enough to read; a script that calls this
             with more than one must guard its main part by ``if __name__ == "__main__"``.
+        engine: What runs them: this machine, or a Ray cluster (``emotiwave[ray]``).
         console: Where progress is shown; standard error by default.
 
     Raises:
@@ -50,14 +56,17 @@ def prepare(
         return Preparation(folder, report["counts"], tuple(report["errors"]), was_ready=True)
     recordings = recipe.load_recordings()
     console = console or Console(stderr=True)
-    with video_progress(f"preparing {recordings.name}", console) as bar:
+    settings = recipe.features or FeatureSettings()
+    show_foretold(foretell(recordings, settings, folder), console)
+    with recording_progress(f"preparing {recordings.name}", console) as bar:
         task = bar.add_task("", total=None)
         return prepare_store(
             recordings,
-            recipe.features or FeatureSettings(),
+            settings,
             folder,
             tables=tables,
             processes=processes or _enough_processes(recordings),
+            engine=engine,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
 
@@ -94,7 +103,28 @@ def export_mmsa(
     return write_mmsa(recipe.load_corpus(), Path(out), aligned=aligned)
 
 
-def _enough_processes(recordings: Recordings) -> int:
-    """One per core, but no more than have `BYTES_PER_PROCESS` to read: each starts an interpreter of its own."""
+def write_manifest(recipe: PathLike | Recipe, out: PathLike, *, overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """Write the corpus of media of a recipe as a manifest; the keys of ``[dataset]`` that read it back.
+
+    Args:
+        recipe: A recipe file, the name of a shipped recipe, or a recipe.
+        out: The file: ``.csv``, ``.jsonl`` or ``.parquet``.
+        overrides: ``TABLE.KEY=VALUE`` strings.
+
+    Raises:
+        EmotiwaveError: If the corpus cannot be read, or is not one of media.
+    """
+    recipe = recipe if isinstance(recipe, Recipe) else read_recipe(os.fspath(recipe), overrides)
+    recordings = recipe.load_recordings()
+    if not isinstance(recordings, MediaRecordings):
+        raise ConfigError(f"{recordings.name}: is no corpus of media; a manifest names media files")
+    Path(out).absolute().parent.mkdir(parents=True, exist_ok=True)
+    return write_media_manifest(recordings, out)
+
+
+def _enough_processes(recordings: AnyRecordings) -> int:
+    """One per core; of files of features no more than have `BYTES_PER_PROCESS` to read: each starts an interpreter."""
+    if isinstance(recordings, MediaRecordings):
+        return processes_available()
     n_bytes = sum(path.stat().st_size for path in recordings.inputs if path.exists())
     return min(processes_available(), 1 + n_bytes // BYTES_PER_PROCESS)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from emotiwave.api.progress import video_progress
+from emotiwave.api.progress import recording_progress
 from emotiwave.doctor.inspection import Inspection
 from emotiwave.doctor.inspection import inspect as inspect_files
 from emotiwave.doctor.page import write_page
@@ -31,7 +31,7 @@ def inspect(
     """
     named = [paths] if isinstance(paths, str | os.PathLike) else paths
     console = console or Console(stderr=True)
-    with video_progress("inspecting {task.description}", console) as bar:
+    with recording_progress("inspecting {task.description}", console) as bar:
         task = bar.add_task("", total=None)
         found = inspect_files(
             [Path(path) for path in named],

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from emotiwave.datasets import mmsa, mosei, mosi, mosi_csd, synthetic
-from emotiwave.recordings import Recordings
+from emotiwave.recordings import MediaRecordings, Recordings
 from emotiwave.settings import Settings
 from emotiwave.types import Corpus
 
@@ -23,7 +23,14 @@ class RecordedDataset(NamedTuple):
     load: Callable[[Any], Recordings]
 
 
-DATASETS: dict[str, Dataset | RecordedDataset] = {
+class MediaDataset(NamedTuple):
+    """A corpus of media files, photos or texts, whose features are extracted into a store before use."""
+
+    settings: type[Settings]
+    load: Callable[[Any], MediaRecordings]
+
+
+DATASETS: dict[str, Dataset | RecordedDataset | MediaDataset] = {
     "mmsa": Dataset(mmsa.MmsaSettings, mmsa.load),
     "mosei": RecordedDataset(mosei.MoseiSettings, mosei.load),
     "mosi": Dataset(mosi.MosiSettings, mosi.load),

@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 
 from emotiwave.sequences import FeatureSequence
 
-Collapse = Literal["mean", "max"]
+Collapse = Literal["mean", "max", "middle"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +126,7 @@ def collapse(
         values: ``(frames, features)``.
         observed: ``(frames,)``.
         plans: Each over the same frames.
-        how: How several frames become one.
+        how: How several frames become one: their mean, their greatest values, or the one in their middle.
     """
     sizes = [len(plan.intervals) for plan in plans]
     begins = np.cumsum([0, *sizes])
@@ -144,7 +144,9 @@ def collapse(
         collapsed = np.asarray(csr_matrix((weights, frames, rows), shape=(begins[-1], len(values))) @ values)
     else:
         collapsed = np.empty((begins[-1], values.shape[1]), dtype=np.float32)
-        if len(frames):
+        if how == "middle":
+            collapsed[counts > 0] = values[frames[(rows[:-1] + counts // 2)[counts > 0]]]
+        elif len(frames):
             collapsed[counts > 0] = np.maximum.reduceat(values[frames], rows[:-1][counts > 0], axis=0)
     collapsed[counts == 0] = np.nan
     return collapsed

@@ -24,6 +24,10 @@ class Extractor(ABC, Generic[SignalT, TimingT]):
     """The number of features per frame, known before the first call."""
     is_costly: bool = True
     """Whether features are worth keeping in a cache."""
+    frames_per_second: float | None = None
+    """Frames per second of signal, where that is fixed: for foretelling what a cache will hold."""
+    is_averageable: bool = True
+    """Whether several frames may become their mean; pictures and ids of tokens may not, and one of them is taken."""
 
     @property
     @abstractmethod

@@ -1,7 +1,7 @@
-"""A store that is being prepared: flat files that grow by video, and a journal that a killed process leaves whole.
+"""A store that is being prepared: flat files that grow by recording, and a journal that a killed process leaves whole.
 
-A video's frames are appended first, then its line in the journal. On return the journal tells how long every file must
-be; what a dying process appended beyond is cut off.
+A recording's frames are appended first, then its line in the journal. On return the journal tells how long every file
+must be; what a dying process appended beyond is cut off.
 """
 
 import json
@@ -21,7 +21,7 @@ except ImportError:  # not on Windows, where nothing keeps two processes apart
     fcntl = None
 
 from emotiwave.errors import FeatureError
-from emotiwave.features.video import VideoFeatures
+from emotiwave.features.prepared import PreparedRecording
 
 JOURNAL = "journal.jsonl"
 HEADER_BYTES = 128
@@ -32,9 +32,9 @@ ROW_BYTES = {"values": 4, "intervals": 16}
 
 @dataclass(frozen=True)
 class JournalLine:
-    """What the journal keeps of one video."""
+    """What the journal keeps of one recording."""
 
-    video: str
+    recording: str
     ids: tuple[str, ...]
     kept: tuple[bool, ...]
     lengths: Mapping[str, tuple[int, ...]]
@@ -42,6 +42,7 @@ class JournalLine:
     transcripts: tuple[str | None, ...]
     counts: Mapping[str, int]
     errors: tuple[dict[str, str], ...]
+    usability: tuple[dict[str, Any], ...] = ()
 
 
 class PartialStore:
@@ -73,25 +74,26 @@ class PartialStore:
         self._stack.close()
 
     @property
-    def videos(self) -> set[str]:
-        """The videos that are there already."""
-        return {line.video for line in self.lines}
+    def recordings(self) -> set[str]:
+        """The recordings that are there already."""
+        return {line.recording for line in self.lines}
 
-    def append(self, features: VideoFeatures) -> None:
-        """Append the frames of a video, then its line in the journal."""
+    def append(self, features: PreparedRecording) -> None:
+        """Append the frames of a recording, then its line in the journal."""
         for name, prepared in features.modalities.items():
             for array in ROW_BYTES:
                 file = self._files[name, array]
                 file.write(np.ascontiguousarray(getattr(prepared, array)).data)
                 file.flush()
         line = JournalLine(
-            video=features.video,
+            recording=features.recording,
             ids=features.ids,
             kept=features.kept,
             lengths={name: prepared.lengths for name, prepared in features.modalities.items()},
             transcripts=features.transcripts,
             counts=dict(features.counts),
             errors=features.errors,
+            usability=features.usability,
         )
         self._log.write(json.dumps(line.__dict__).encode() + b"\n")
         self._log.flush()

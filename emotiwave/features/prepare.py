@@ -1,101 +1,105 @@
-"""From ``.csd`` files to a feature store: streaming, parallel, resumable after a kill, a row for every error."""
+"""From ``.csd`` files or media to a store: streaming, parallel, resumable after a kill, a row for every error."""
 
 import hashlib
 import json
-import os
-import signal
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context, parent_process
+from functools import partial
 from pathlib import Path
-from threading import Thread
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from emotiwave.errors import FeatureError
+from emotiwave.features.extraction.reader import media_works, open_media
+from emotiwave.features.extraction.settings import MediaFeatureSettings
 from emotiwave.features.partial import JOURNAL, JournalLine, PartialStore
+from emotiwave.features.prepared import PreparedRecording
+from emotiwave.features.ray_engine import read_by_ray
 from emotiwave.features.settings import FeatureSettings
 from emotiwave.features.store import check_place, open_store, replace_store, write_description
-from emotiwave.features.video import VideoFeatures, VideoReader
+from emotiwave.features.video import VideoReader
+from emotiwave.features.workers import OpenReader, Work, nothing_of, read_here, read_in_processes
 from emotiwave.npz import map_array
-from emotiwave.recordings import Count, Recordings
+from emotiwave.recordings import Count, MediaRecordings, Recordings
 from emotiwave.sequences import ComputationalSequence, content_digest
 from emotiwave.types import Corpus, Utterance
 
 VERSION = 1
 """Of what preparation does: raised when the same files and settings give another store."""
 REPORT = "preparation.json"
-VIDEOS_IN_FLIGHT = 4
-"""Videos per process that are worked on or wait to be written: what bounds memory."""
+USABILITY = "usability.jsonl"
 
 Progress = Callable[[int, int], None]
-"""Told how many videos are done, and of how many."""
+"""Told how many recordings are done, and of how many."""
+AnyRecordings = Recordings | MediaRecordings
+Engine = Literal["processes", "ray"]
+NOT_IN_STORES = {"store", "cache", "cache_folder"}
+"""Keys that change nothing in a store."""
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """What became of a preparation: the store, every count, and a row per error (video, modality, error)."""
+    """What became of a preparation: the store, every count, and a row per error (recording, modality, error)."""
 
     folder: Path
     counts: Mapping[str, Count]
     errors: tuple[Mapping[str, str], ...]
     n_resumed: int = 0
-    """Videos that an earlier, stopped preparation had finished."""
+    """Recordings that an earlier, stopped preparation had finished."""
     was_ready: bool = False
     """Whether the store was up to date already."""
 
 
 def prepare(
-    recordings: Recordings,
+    recordings: AnyRecordings,
     settings: FeatureSettings,
     folder: Path,
     *,
     tables: Mapping[str, Any],
     processes: int = 1,
+    engine: Engine = "processes",
     progress: Progress | None = None,
 ) -> Preparation:
     """Write the feature store of recordings; the folder appears whole or not at all.
 
-    Run again after a kill, it goes on with the video where it stopped.
+    Run again after a kill, it goes on with the recording where it stopped.
 
     Args:
-        recordings: What a dataset of ``.csd`` files loads.
+        recordings: What a dataset of ``.csd`` files or of media loads.
         settings: How raw frames become those of the store.
         folder: Where to; an older store there is replaced.
         tables: What the recipe says; kept in the store, so that `read_report` can tell what it is of.
-        processes: How many read and collapse at once. More than one starts new interpreters.
-        progress: Told after each video.
+        processes: How many read at once. More than one starts new interpreters, and a file that kills its process is
+            an error row; one reads in this process.
+        engine: What runs the processes: this machine, or a Ray cluster (``emotiwave[ray]``).
+        progress: Told after each recording.
 
     Raises:
         EmotiwaveError: If files cannot be read or written, or nothing is left of the corpus.
     """
-    check_place(folder, recordings.files)
-    settings.check_modalities(recordings.files)
-    if settings.align == "words" and recordings.words is None:
-        absent = "".join(f": no file {path}" for path in recordings.preferred[:1])
-        raise FeatureError(f'{recordings.name}: features.align = "words" needs the timed words{absent}')
-    videos = recordings.by_video()
+    works, open_reader = _divide(recordings, settings)
+    with open_reader() as reader:
+        sizes, metadata, notes = dict(reader.sizes), reader.metadata, reader.notes
+    check_place(folder, sizes)
+    settings.check_modalities(sizes)
     inputs = fingerprint(recordings.inputs)  # before anything is read: what changes meanwhile makes the store outdated
     partial_folder = folder.with_name(f".{folder.name}.partial")
-    with VideoReader(recordings.files, recordings.words, settings) as reader:
-        sizes = reader.sizes
     try:
-        with PartialStore(partial_folder, sizes, _key(recordings, settings, inputs)) as partial:
-            n_resumed = len(partial.lines)
-            done = partial.videos
-            todo = [(video, of_video) for video, of_video in videos.items() if video not in done]
-            for features in _read_all(recordings, settings, todo, processes):
-                partial.append(features)
+        with PartialStore(partial_folder, sizes, _key(recordings, settings, inputs)) as growing:
+            n_resumed = len(growing.lines)
+            done = growing.recordings
+            todo = [work for work in works if work.recording not in done]
+            for features in _read(open_reader, todo, sizes, processes, engine):
+                growing.append(features)
                 if progress:
-                    progress(len(partial.lines), len(videos))
-            partial.finish()
-            preparation = _finish(recordings, partial, folder, {"tables": tables, "inputs": inputs})
+                    progress(len(growing.lines), len(works))
+            growing.finish()
+            made_of = {"tables": tables, "inputs": inputs}
+            preparation = _finish(recordings, growing, folder, made_of, metadata, notes)
     except OSError as error:
         raise FeatureError(f"{folder}: cannot be written ({error}){_goes_on(partial_folder)}") from None
     except BrokenExecutor:
@@ -162,122 +166,79 @@ def is_whole(folder: Path) -> bool:
     return True
 
 
-def _key(recordings: Recordings, settings: FeatureSettings, inputs: Mapping[str, list[int] | None]) -> str:
+def _key(recordings: AnyRecordings, settings: FeatureSettings, inputs: Mapping[str, list[int] | None]) -> str:
     """What a partial store must agree in to be gone on with."""
     described = [
         VERSION,
         [utterance.to_dict() for utterance in recordings.utterances],
-        settings.model_dump(mode="json", exclude={"store"}),
-        {name: str(path) for name, path in recordings.files.items()},
-        str(recordings.words),
+        settings.model_dump(mode="json", exclude=NOT_IN_STORES),
+        recordings.described(),
         inputs,
-        recordings.require,
     ]
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
-def _read_all(
-    recordings: Recordings,
-    settings: FeatureSettings,
-    todo: Sequence[tuple[str, list[Utterance]]],
-    processes: int,
-) -> Iterator[VideoFeatures]:
-    """Prepare videos, in their order whatever finishes first."""
+def _divide(recordings: AnyRecordings, settings: FeatureSettings) -> tuple[list[Work], OpenReader]:
+    """The recordings one by one, and what opens a reader of them in any process."""
+    if isinstance(recordings, MediaRecordings):
+        if not isinstance(settings, MediaFeatureSettings):
+            raise FeatureError(f"{recordings.name}: media need the settings of extractors")
+        return media_works(recordings), open_media(recordings, settings)
+    if settings.align == "words" and recordings.words is None:
+        absent = "".join(f": no file {path}" for path in recordings.preferred[:1])
+        raise FeatureError(f'{recordings.name}: features.align = "words" needs the timed words{absent}')
+    works = [
+        Work(video, tuple(utterance.id for utterance in of_video), of_video)
+        for video, of_video in recordings.by_video().items()
+    ]
+    return works, partial(VideoReader, dict(recordings.files), recordings.words, settings, recordings.require)
+
+
+def _read(
+    open_reader: OpenReader, todo: Sequence[Work], sizes: Mapping[str, int], processes: int, engine: Engine
+) -> Iterator[PreparedRecording]:
+    """Read recordings, in their order whatever finishes first."""
+    if engine == "ray":
+        return read_by_ray(open_reader, todo, processes)
     if processes < 2 or len(todo) < 2:
-        with VideoReader(recordings.files, recordings.words, settings, recordings.require) as reader:
-            for video, utterances in todo:
-                yield reader.read(video, utterances)
-        return
-    with _workers(recordings, settings, min(processes, len(todo))) as pool:
-        waiting: deque[Future[VideoFeatures]] = deque()
-        for video, utterances in todo:
-            with _interrupts_held():  # this may start a process
-                waiting.append(pool.submit(_read_in_worker, video, utterances))
-            if len(waiting) >= VIDEOS_IN_FLIGHT * processes:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        return read_here(open_reader, todo)
+    return read_in_processes(open_reader, todo, processes, partial(nothing_of, sizes))
 
 
-@contextmanager
-def _workers(recordings: Recordings, settings: FeatureSettings, processes: int) -> Iterator[ProcessPoolExecutor]:
-    pool = ProcessPoolExecutor(
-        processes,
-        mp_context=get_context("spawn"),  # a fork would copy locks that other threads hold
-        initializer=_begin_worker,
-        initargs=(dict(recordings.files), recordings.words, settings, recordings.require),
-    )
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Let processes begin deaf to Ctrl-C, which reaches the whole group: their first imports take long."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-_reader: VideoReader | None = None
-"""The open files of a worker process."""
-
-
-def _begin_worker(
-    files: Mapping[str, Path], words: Path | None, settings: FeatureSettings, require: Literal["any", "all"]
-) -> None:
-    global _reader
-    Thread(target=_die_with_parent, daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the first process decides
-    threadpool_limits(1)  # the processes share the cores already
-    _reader = VideoReader(files, words, settings, require)
-
-
-def _die_with_parent() -> None:
-    """A worker that waits for work would outlive a first process that was killed."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _read_in_worker(video: str, utterances: list[Utterance]) -> VideoFeatures:
-    if _reader is None:
-        raise RuntimeError("the worker has no open files")
-    return _reader.read(video, utterances)
-
-
-def _finish(recordings: Recordings, partial: PartialStore, folder: Path, made_of: Mapping[str, Any]) -> Preparation:
+def _finish(
+    recordings: AnyRecordings,
+    growing: PartialStore,
+    folder: Path,
+    made_of: Mapping[str, Any],
+    metadata: Mapping[str, Mapping[str, Any]],
+    notes: Mapping[str, Count],
+) -> Preparation:
     """Describe what was appended, and put the store in its place."""
-    utterances = _kept_utterances(recordings, partial.lines)
-    counts = _count(recordings, partial.lines, utterances)
+    utterances = _kept_utterances(recordings, growing.lines)
+    counts = _count(recordings, growing.lines, utterances) | dict(notes)
     corpus = Corpus(
         name=recordings.name,
         task=recordings.task,
         licence=recordings.licence,
         label_set=recordings.label_set,
         utterances=utterances,
-        sequences={name: _map_sequence(partial, name) for name in partial.sizes},
+        sequences={name: _map_sequence(growing, name, metadata.get(name, {})) for name in growing.sizes},
         posteriors=_kept_posteriors(recordings, utterances),
         counts=counts,
     )
-    errors = tuple(error for line in partial.lines for error in line.errors)
+    errors = tuple(error for line in growing.lines for error in line.errors)
     report = {"version": VERSION, **made_of, "counts": counts, "errors": errors}
-    (partial.folder / REPORT).write_text(json.dumps(report, indent=1), encoding="utf-8")
-    write_description(corpus, partial.folder)
-    replace_store(partial.folder, folder)
+    (growing.folder / REPORT).write_text(json.dumps(report, indent=1), encoding="utf-8")
+    judged = [json.dumps(row) + "\n" for line in growing.lines for row in line.usability]
+    if judged:
+        (growing.folder / USABILITY).write_text("".join(judged), encoding="utf-8")
+    write_description(corpus, growing.folder)
+    replace_store(growing.folder, folder)
     (folder / JOURNAL).unlink(missing_ok=True)  # only now: were it gone before, a kill in between would lose everything
     return Preparation(folder, counts, errors)
 
 
-def _kept_utterances(recordings: Recordings, lines: Sequence[JournalLine]) -> tuple[Utterance, ...]:
+def _kept_utterances(recordings: AnyRecordings, lines: Sequence[JournalLine]) -> tuple[Utterance, ...]:
     transcripts = {
         name: text
         for line in lines
@@ -286,27 +247,32 @@ def _kept_utterances(recordings: Recordings, lines: Sequence[JournalLine]) -> tu
     }
     kept = tuple(replace(u, transcript=transcripts[u.id]) for u in recordings.utterances if u.id in transcripts)
     if not kept:
-        raise FeatureError(
-            f"{recordings.name}: no utterance has features; do labels and features name the same videos?"
-        )
+        errors = [error["error"] for line in lines for error in line.errors]
+        why = f"the first error of {len(errors)}: {errors[0]}" if errors else _why_nothing(lines)
+        raise FeatureError(f"{recordings.name}: no utterance has features; {why}")
     return kept
 
 
+def _why_nothing(lines: Sequence[JournalLine]) -> str:
+    judged = [row["reason"] for line in lines for row in line.usability]
+    return f"the first signal: {judged[0]}" if judged else "do labels and features name the same videos?"
+
+
 def _kept_posteriors(
-    recordings: Recordings, utterances: Sequence[Utterance]
+    recordings: AnyRecordings, utterances: Sequence[Utterance]
 ) -> Mapping[str, NDArray[np.float64]] | None:
-    if recordings.posteriors is None:
+    if isinstance(recordings, MediaRecordings) or recordings.posteriors is None:
         return None
     names = {utterance.id for utterance in utterances}
     rows = [row for row, utterance in enumerate(recordings.utterances) if utterance.id in names]
     return {name: array[rows] for name, array in recordings.posteriors.items()}
 
 
-def _map_sequence(partial: PartialStore, modality: str) -> ComputationalSequence:
-    place = partial.folder / "sequences" / modality
+def _map_sequence(growing: PartialStore, modality: str, metadata: Mapping[str, Any]) -> ComputationalSequence:
+    place = growing.folder / "sequences" / modality
     found = [
         (name, n)
-        for line in partial.lines
+        for line in growing.lines
         for name, n in zip(line.ids, line.lengths[modality], strict=True)
         if n  # an utterance without frames lacks the modality
     ]
@@ -316,12 +282,15 @@ def _map_sequence(partial: PartialStore, modality: str) -> ComputationalSequence
         values=map_array(place / "values.npy"),
         intervals=map_array(place / "intervals.npy"),
         offsets=offsets,
+        metadata=metadata,
         # hashed from the files: pages of a mapped array would count as memory of this process
-        known_digest=content_digest(ids, partial.sizes[modality], offsets, partial.blocks(modality)),
+        known_digest=content_digest(ids, growing.sizes[modality], offsets, growing.blocks(modality)),
     )
 
 
-def _count(recordings: Recordings, lines: Sequence[JournalLine], utterances: Sequence[Utterance]) -> dict[str, Count]:
+def _count(
+    recordings: AnyRecordings, lines: Sequence[JournalLine], utterances: Sequence[Utterance]
+) -> dict[str, Count]:
     counts: dict[str, Count] = dict(recordings.counts)
     found: Counter[str] = Counter()
     for line in lines:
@@ -332,9 +301,13 @@ def _count(recordings: Recordings, lines: Sequence[JournalLine], utterances: Seq
         counts[f"utterances without an observed frame in {recordings.require} modality, left out"] = left_out
     errors = sum(len(line.errors) for line in lines)
     if errors:
-        counts["errors (a video lacks what could not be read)"] = errors
+        counts["errors (a recording lacks what could not be read)"] = errors
+    of_media = isinstance(recordings, MediaRecordings)
+    kinds = {"speaker": "speakers", "dialogue": "dialogues"} if of_media else {"dialogue": "videos"}
     for split, number in Counter(utterance.split for utterance in utterances).items():
-        videos = len({u.dialogue for u in utterances if u.split == split})
         counts[f"{split} utterances"] = number
-        counts[f"{split} videos"] = videos
+        for kind, plural in kinds.items():
+            groups = {getattr(u, kind) for u in utterances if u.split == split} - {None}
+            if groups:
+                counts[f"{split} {plural}"] = len(groups)
     return counts

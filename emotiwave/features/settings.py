@@ -19,8 +19,8 @@ class FeatureSettings(Settings):
     """The folder of the feature store; by default one named by the dataset and by a hash of these two tables."""
     align: Literal["none", "words"] = "none"
     """``words``: every modality gets one frame per word of the timed words (pauses left out)."""
-    collapse: Literal["mean", "max"] = "mean"
-    """How several frames become one."""
+    collapse: Literal["mean", "max", "middle"] = "mean"
+    """How several frames become one: their mean, their greatest values, or the one in their middle."""
     frames: int | dict[str, int] = DEFAULT_FRAMES
     """The most frames of an utterance, for all modalities or for each by name; aligned sequences count words."""
     beyond: Literal["pool", "cut"] = "pool"

@@ -5,55 +5,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emotiwave.datasets.csd.reader import PAUSE, CsdEntry, CsdFile
 from emotiwave.errors import DatasetError
-from emotiwave.features.align import Plan, collapse, observed_frames, plan_align, plan_each, plan_pool, then
+from emotiwave.features.align import Plan, collapse, observed_frames, plan_each
+from emotiwave.features.planning import plan_frames
+from emotiwave.features.prepared import PreparedModality, PreparedRecording
 from emotiwave.features.settings import FeatureSettings
+from emotiwave.recordings import Count
 from emotiwave.types import Utterance
 
 MAX_BYTES_AT_ONCE = 2**27
 """Segments are read together up to this size, so that little is read twice and memory stays bounded."""
-
-
-@dataclass(frozen=True, eq=False)
-class PreparedModality:
-    """The frames of one modality of some utterances, one after the other.
-
-    ``values (total_frames, features)``, ``intervals (total_frames, 2)`` in seconds from the start of the utterance;
-    ``lengths`` and ``observed`` say per utterance how many frames it has and whether any of them was observed.
-    """
-
-    values: NDArray[np.float32]
-    intervals: NDArray[np.float64]
-    lengths: tuple[int, ...]
-    observed: tuple[bool, ...]
-
-    def keep(self, kept: Sequence[bool]) -> "PreparedModality":
-        """Take the frames out of utterances that are not kept."""
-        if all(kept):
-            return self
-        rows = np.repeat(np.asarray(kept), self.lengths)
-        lengths = tuple(n if keep else 0 for n, keep in zip(self.lengths, kept, strict=True))
-        return PreparedModality(self.values[rows], self.intervals[rows], lengths, self.observed)
-
-
-@dataclass(frozen=True, eq=False)
-class VideoFeatures:
-    """What was prepared of one video; every tuple has an item per utterance."""
-
-    video: str
-    ids: tuple[str, ...]
-    kept: tuple[bool, ...]
-    """Whether an utterance has an observed frame in any modality, or in all where all are required."""
-    modalities: Mapping[str, PreparedModality]
-    transcripts: tuple[str | None, ...]
-    counts: Counter[str]
-    errors: tuple[dict[str, str], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +51,8 @@ class VideoReader:
         require: Literal["any", "all"] = "any",
     ) -> None:
         self.settings, self.require = settings, require
+        self.metadata: Mapping[str, Mapping[str, Any]] = {}
+        self.notes: Mapping[str, Count] = {}
         self._stack = ExitStack()
         try:
             self.files = {name: self._stack.enter_context(CsdFile(path)) for name, path in files.items()}
@@ -97,17 +66,18 @@ class VideoReader:
             self._stack.close()
             raise
 
-    def __enter__(self) -> "VideoReader":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def read(self, video: str, utterances: Sequence[Utterance]) -> VideoFeatures:
+    def read(self, recording: str, wanted: Sequence[Utterance]) -> PreparedRecording:
         """Cut the utterances of a video out of every file.
 
         What cannot be read is an error row and a missing modality.
         """
+        video, utterances = recording, wanted
         counts: Counter[str] = Counter()
         errors: list[dict[str, str]] = []
         times = [(u.segment.start, u.segment.end) for u in utterances if u.segment is not None]
@@ -118,14 +88,14 @@ class VideoReader:
             try:
                 modalities[name] = self._read_modality(name, file, video, times, words, found)
             except DatasetError as error:
-                errors.append({"video": video, "modality": name, "error": str(error)})
+                errors.append({"recording": video, "modality": name, "error": str(error)})
                 modalities[name], found = _nothing(self.sizes[name], len(times)), Counter()
             found[f"utterances without {name}"] = len(times) - sum(modalities[name].observed)
             counts.update(found)
         enough = any if self.require == "any" else all
         kept = tuple(enough(of) for of in zip(*(m.observed for m in modalities.values()), strict=True))
-        return VideoFeatures(
-            video=video,
+        return PreparedRecording(
+            recording=video,
             ids=tuple(u.id for u in utterances),
             kept=kept,
             modalities={name: prepared.keep(kept) for name, prepared in modalities.items()},
@@ -146,7 +116,7 @@ class VideoReader:
             spoken = [word.decode("utf-8", "replace") for word in entry.values()[:, 0]]
             found = [entry.frames_between(start, end) for start, end in times]
         except DatasetError as error:
-            errors.append({"video": video, "modality": "words", "error": str(error)})
+            errors.append({"recording": video, "modality": "words", "error": str(error)})
             return [None] * len(times)
         is_word = np.array([word not in (PAUSE, "") for word in spoken], dtype=bool)
         kept = [frames[is_word[frames]] for frames in found]
@@ -212,16 +182,11 @@ class VideoReader:
         return measured & ~failed
 
     def _plan(self, name: str, span: _Span, first: int, counts: Counter[str]) -> Plan:
-        settings, budget = self.settings, self.settings.budget(name)
-        plan = plan_each(span.intervals)
-        if settings.align == "words":
-            plan = plan_align(span.intervals, np.empty((0, 2)) if span.words is None else span.words.intervals)
-        if len(plan.intervals) > budget:
+        budget = self.settings.budget(name)
+        words = np.empty((0, 2)) if span.words is None else span.words.intervals
+        plan, is_longer = plan_frames(span.intervals, words, self.settings, budget)
+        if is_longer:
             counts[_too_long(name, budget)] += 1
-        shorter = _plan_cut(plan.intervals, budget) if settings.beyond == "cut" else plan_pool(plan.intervals, budget)
-        plan = then(plan, shorter)
-        if settings.pad and len(plan.intervals) < budget:
-            plan = _pad(plan, budget)
         return Plan(span.frames[plan.frames] - first, plan.targets, plan.intervals)
 
 
@@ -275,17 +240,6 @@ def _read_block(entry: CsdEntry, spans: Sequence[_Span]) -> tuple[int, NDArray[n
 
 
 _NO_PLAN = plan_each(np.empty((0, 2)))
-
-
-def _plan_cut(intervals: NDArray[np.float64], most: int) -> Plan:
-    return plan_each(intervals[:most])
-
-
-def _pad(plan: Plan, frames: int) -> Plan:
-    """Add frames that nothing goes into, at the end."""
-    missing = frames - len(plan.intervals)
-    end = plan.intervals[-1, 1] if len(plan.intervals) else 0.0
-    return Plan(plan.frames, plan.targets, np.concatenate([plan.intervals, np.full((missing, 2), end)]))
 
 
 def _nothing(size: int, utterances: int) -> PreparedModality:

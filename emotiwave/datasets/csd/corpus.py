@@ -1,18 +1,18 @@
 """From label rows to utterances: segments or whole videos, official folds or a random split; every count is kept."""
 
-import math
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from emotiwave.datasets.csd.folds import read_folds, split_at_random
-from emotiwave.datasets.csd.labels import LabelFile, LabelledRow, read_labels
+from emotiwave.datasets.csd.labels import LabelFile, LabelledRow, average_videos, read_labels, usable_rows
 from emotiwave.datasets.csd.reader import CsdFile
+from emotiwave.datasets.roots import check_root
 from emotiwave.errors import DatasetError, unknown_name
 from emotiwave.recordings import Count, Recordings
 from emotiwave.settings import AbsolutePath, Settings
@@ -23,24 +23,29 @@ TRUTH_FILE = "made_truth.npz"
 """Made files bring the Bayes-optimal answers along under this name."""
 
 
-class CsdSettings(Settings):
-    """Keys of ``[dataset]`` that every corpus of ``.csd`` files has."""
+class LabelSettings(Settings):
+    """Keys of ``[dataset]`` that every corpus has whose labels lie in a ``.csd`` file."""
 
     root: AbsolutePath | None = None
     """The folder of the .csd files."""
-    modalities: dict[str, str] | None = None
-    """Modality -> name of its file; by default what the corpus is known for."""
-    level: Literal["segment", "video"] = "segment"
-    """One utterance per labelled segment, or one per video with its labels averaged."""
     split: Literal["official", "random"] = "official"
     """The folds of the corpus, or videos at random, 80/10/10."""
     folds: AbsolutePath | None = None
     """The file of the official folds; standard_folds.json in ``root`` by default."""
     split_seed: int = 42
-    require: Literal["any", "all"] = "any"
-    """Keep utterances that have a frame in any modality, or only those that have one in all."""
     columns: tuple[str, ...] | None = None
     """Names of the label columns, where the file's own are wrong."""
+
+
+class CsdSettings(LabelSettings):
+    """Keys of ``[dataset]`` that every corpus of ``.csd`` files has."""
+
+    modalities: dict[str, str] | None = None
+    """Modality -> name of its file; by default what the corpus is known for."""
+    level: Literal["segment", "video"] = "segment"
+    """One utterance per labelled segment, or one per video with its labels averaged."""
+    require: Literal["any", "all"] = "any"
+    """Keep utterances that have a frame in any modality, or only those that have one in all."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +74,14 @@ class Labelling:
     left_out: str = ""
 
 
-def data_folder(name: str) -> Path | None:
-    """Where EMOTIWAVE_DATA holds a corpus, absolute, so that a recipe means the same files wherever it is read."""
-    data = os.environ.get("EMOTIWAVE_DATA")
-    return (Path(data) / name).absolute() if data else None
+@dataclass(frozen=True, eq=False)
+class LabelledSegments:
+    """The utterances of a label file that are in a fold, and where they were read from; ``folds`` is None at random."""
+
+    utterances: tuple[Utterance, ...]
+    labels: LabelFile
+    folds: Path | None
+    counts: dict[str, Count]
 
 
 def load_recordings(corpus: CsdCorpus, settings: CsdSettings, task: str, labelling: Labelling) -> Recordings:
@@ -81,16 +90,61 @@ def load_recordings(corpus: CsdCorpus, settings: CsdSettings, task: str, labelli
     Raises:
         DatasetError: If a file is missing or is not as it must be.
     """
-    if settings.root is None:
-        raise DatasetError(
-            f'{corpus.name}: no folder given; set [dataset] root = ".../{corpus.folder}" to the folder of the .csd '
-            f"files, or the environment variable EMOTIWAVE_DATA to the folder that holds {corpus.folder}"
-        )
-    root = settings.root
-    if not root.is_dir():
-        raise DatasetError(f"{corpus.name}: {root} is no folder; expected the .csd files there")
+    root = check_label_root(corpus, settings)
     files = {name: root / file for name, file in (settings.modalities or corpus.modalities).items()}
     _check_files(corpus, files)
+
+    def choose(rows: list[LabelledRow], counts: dict[str, Count]) -> list[LabelledRow]:
+        if settings.level == "video":
+            rows = average_videos(rows, counts)
+        return _in_every_file(rows, files, counts) if settings.require == "all" else rows
+
+    segments = read_segments(corpus, root, settings, task, labelling, choose)
+    counts, folds = segments.counts, segments.folds
+    words = root / corpus.words
+    folds_beside = () if folds in (None, settings.folds) else (root / FOLDS_FILE,)
+    if not words.exists():
+        counts["timed words, for transcripts"] = f"none ({words} is not there)"
+    return Recordings(
+        name=corpus.name,
+        task=task,
+        licence=corpus.licence,
+        label_set=labelling.label_set,
+        utterances=segments.utterances,
+        files=files,
+        words=words if words.exists() else None,
+        require=settings.require,
+        sources=(segments.labels.path, *((folds,) if folds else ())),
+        preferred=tuple(path for path in (words, *folds_beside) if not path.exists()),
+        label_columns=segments.labels.columns,
+        counts=counts,
+    )
+
+
+def check_label_root(corpus: CsdCorpus, settings: LabelSettings) -> Path:
+    """Give back the folder of the .csd files if it is one.
+
+    Raises:
+        DatasetError: If none is given or it is no folder.
+    """
+    return check_root(
+        settings.root, corpus=corpus.name, folder=corpus.folder, layout=f"the .csd files ({corpus.labels}, …)"
+    )
+
+
+def read_segments(
+    corpus: CsdCorpus,
+    root: Path,
+    settings: LabelSettings,
+    task: str,
+    labelling: Labelling,
+    choose: Callable[[list[LabelledRow], dict[str, Count]], list[LabelledRow]] | None = None,
+) -> LabelledSegments:
+    """Read labels and folds; ``choose`` may leave out or join rows of the label file before they are split.
+
+    Raises:
+        DatasetError: If a file is missing or is not as it must be, or no segment is left.
+    """
     for name in settings.columns or ():
         if name not in corpus.ranges:
             raise DatasetError(f"{corpus.name}: dataset.columns: {unknown_name('column', name, corpus.ranges)}")
@@ -107,35 +161,16 @@ def load_recordings(corpus: CsdCorpus, settings: CsdSettings, task: str, labelli
     counts |= {"labelled videos": len({row.video for row in labels.rows}), "labelled segments": len(labels.rows)}
     if labels.damaged:
         counts["videos with damaged labels, left out"] = len(labels.damaged)
-    rows = _usable_rows(labels, corpus, labelling.needs, counts)
-    if settings.level == "video":
-        rows = _average_videos(rows, counts)
-    if settings.require == "all":
-        rows = _in_every_file(rows, files, counts)
+    rows = usable_rows(labels, corpus.ranges, labelling.needs, counts)
+    if choose is not None:
+        rows = choose(rows, counts)
     folds = None if settings.split == "random" else settings.folds or _default_folds(root, corpus)
     split_of = _splits(rows, folds, settings.split_seed, counts)
     utterances = _utterances(rows, labels.columns, split_of, labelling, counts)
     if not utterances:
         said = "; ".join(f"{name}: {count}" for name, count in counts.items())
         raise DatasetError(f"{corpus.name}: no labelled segment of {root} is left ({said})")
-    words = root / corpus.words
-    folds_beside = () if folds in (None, settings.folds) else (root / FOLDS_FILE,)
-    if not words.exists():
-        counts["timed words, for transcripts"] = f"none ({words} is not there)"
-    return Recordings(
-        name=corpus.name,
-        task=task,
-        licence=corpus.licence,
-        label_set=labelling.label_set,
-        utterances=utterances,
-        files=files,
-        words=words if words.exists() else None,
-        require=settings.require,
-        sources=(labels.path, *((folds,) if folds else ())),
-        preferred=tuple(path for path in (words, *folds_beside) if not path.exists()),
-        label_columns=labels.columns,
-        counts=counts,
-    )
+    return LabelledSegments(utterances, labels, folds, counts)
 
 
 def _check_files(corpus: CsdCorpus, files: Mapping[str, Path]) -> None:
@@ -146,47 +181,6 @@ def _check_files(corpus: CsdCorpus, files: Mapping[str, Path]) -> None:
                 f"{corpus.name}: no {modality} file {path}; put it there, or name the files that you have: "
                 f"dataset.modalities = {{{present}}}"
             )
-
-
-def _usable_rows(
-    labels: LabelFile, corpus: CsdCorpus, needs: Sequence[str], counts: dict[str, Count]
-) -> list[LabelledRow]:
-    """Clamp starts and values, and leave out what has no length or lacks a number that is needed; count each."""
-    needed = [labels.columns.index(name) for name in needs]
-    anything = (-math.inf, math.inf)  # of columns that are another corpus's
-    low, high = np.array([corpus.ranges.get(name, anything) for name in labels.columns]).T
-    found: Counter[str] = Counter()
-    rows = []
-    for row in labels.rows:
-        if not np.isfinite(row.values[needed]).all():
-            found["segments without a finite label, left out"] += 1
-            continue
-        if not max(row.start, 0.0) < row.end < math.inf:
-            found["segments without length, left out"] += 1
-            continue
-        if row.start < 0:
-            found["segments that began below 0 s, now at 0"] += 1
-        finite = np.isfinite(row.values)
-        if not finite.all():
-            found["segments that keep their label but lack another rating"] += 1
-        clamped = np.where(finite, np.clip(row.values, low, high), np.nan)  # infinity is no rating, not the highest
-        if (clamped != row.values)[finite].any():
-            found["segments with labels out of range, clamped"] += 1
-        rows.append(replace(row, start=max(row.start, 0.0), values=clamped))
-    counts |= found
-    return rows
-
-
-def _average_videos(rows: Sequence[LabelledRow], counts: dict[str, Count]) -> list[LabelledRow]:
-    """One row per video, with the mean of its labels, from its beginning to its end."""
-    by_video: dict[str, list[LabelledRow]] = {}
-    for row in rows:
-        by_video.setdefault(row.video, []).append(row)
-    counts["segments whose labels were averaged by video"] = len(rows)
-    return [
-        LabelledRow(video, -1, 0.0, math.inf, np.mean([row.values for row in of_video], axis=0))
-        for video, of_video in by_video.items()
-    ]
 
 
 def _in_every_file(

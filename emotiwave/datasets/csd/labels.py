@@ -1,7 +1,9 @@
 """The label file of CMU-MOSEI and CMU-MOSI: every row is one segment of a video, with its own interval."""
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 
 from emotiwave.datasets.csd.reader import CsdFile
 from emotiwave.errors import DatasetError
+from emotiwave.recordings import Count
 
 COLUMN_NAMES = {
     "sentiment": "sentiment",
@@ -109,3 +112,47 @@ def name_columns(file: CsdFile, documented: Sequence[str]) -> tuple[tuple[str, .
     if names and all(names) and len(set(names)) == len(names):
         return names, "metadata"
     return tuple(documented), "documentation"
+
+
+def usable_rows(
+    labels: LabelFile,
+    ranges: Mapping[str, tuple[float, float]],
+    needs: Sequence[str],
+    counts: dict[str, Count],
+) -> list[LabelledRow]:
+    """Clamp starts and values, and leave out what has no length or lacks a number that is needed; count each."""
+    needed = [labels.columns.index(name) for name in needs]
+    anything = (-math.inf, math.inf)  # of columns that are another corpus's
+    low, high = np.array([ranges.get(name, anything) for name in labels.columns]).T
+    found: Counter[str] = Counter()
+    rows = []
+    for row in labels.rows:
+        if not np.isfinite(row.values[needed]).all():
+            found["segments without a finite label, left out"] += 1
+            continue
+        if not max(row.start, 0.0) < row.end < math.inf:
+            found["segments without length, left out"] += 1
+            continue
+        if row.start < 0:
+            found["segments that began below 0 s, now at 0"] += 1
+        finite = np.isfinite(row.values)
+        if not finite.all():
+            found["segments that keep their label but lack another rating"] += 1
+        clamped = np.where(finite, np.clip(row.values, low, high), np.nan)  # infinity is no rating, not the highest
+        if (clamped != row.values)[finite].any():
+            found["segments with labels out of range, clamped"] += 1
+        rows.append(replace(row, start=max(row.start, 0.0), values=clamped))
+    counts |= found
+    return rows
+
+
+def average_videos(rows: Sequence[LabelledRow], counts: dict[str, Count]) -> list[LabelledRow]:
+    """One row per video, with the mean of its labels, from its beginning to its end."""
+    by_video: dict[str, list[LabelledRow]] = {}
+    for row in rows:
+        by_video.setdefault(row.video, []).append(row)
+    counts["segments whose labels were averaged by video"] = len(rows)
+    return [
+        LabelledRow(video, -1, 0.0, math.inf, np.mean([row.values for row in of_video], axis=0))
+        for video, of_video in by_video.items()
+    ]

@@ -1,0 +1,416 @@
+"""Media recordings read for the store: each signal decoded once, judged, extracted, kept, and brought to few frames."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotiwave.datasets.csd.reader import CsdFile
+from emotiwave.errors import EmotiwaveError, MissingExtraError
+from emotiwave.faces.detectors import FaceDetector, load_detector
+from emotiwave.features.align import Plan, collapse, observed_frames
+from emotiwave.features.extraction.cache import FeatureCache, cache_key, file_digest
+from emotiwave.features.extraction.frames import Frames, covered_frames
+from emotiwave.features.extraction.pictures import PictureExtraction, longest_side
+from emotiwave.features.extraction.settings import Choice, MediaFeatureSettings, build_extractors
+from emotiwave.features.extraction.sound import BLOCK_SECONDS, extract_sound
+from emotiwave.features.extraction.words import read_words, word_intervals
+from emotiwave.features.extractor import AudioExtractor, TextExtractor, VisionExtractor
+from emotiwave.features.extractors import EXTRACTORS
+from emotiwave.features.planning import plan_frames
+from emotiwave.features.prepared import PreparedModality, PreparedRecording
+from emotiwave.features.workers import Work
+from emotiwave.media.photos import read_photo
+from emotiwave.media.pictures import read_frames
+from emotiwave.media.sound import read_sound
+from emotiwave.media.speech import SpeechDetector, SpeechRecogniser
+from emotiwave.media.usability import summarise, summarise_counts, unusable_text
+from emotiwave.recordings import MediaRecordings, Sources
+from emotiwave.signals import Usability, Word, join_words
+from emotiwave.types import Segment, Utterance
+
+ROWS_AT_ONCE = 2**24
+"""Values that are brought to the frames of the store at a time."""
+TEXTS_AT_ONCE = 64
+"""Utterances without sound and video that make one recording."""
+Wanted = tuple[Utterance, Sources]
+
+
+@dataclass(eq=False)
+class Extracted:
+    """What was extracted of one utterance: frames and judgements by modality, and its words if it has any."""
+
+    frames: dict[str, Frames] = field(default_factory=dict)
+    usability: dict[str, Usability] = field(default_factory=dict)
+    words: tuple[Word, ...] | None = None
+    words_from: str = ""
+
+
+class MediaReader:
+    """Extractors that are ready, and what is wanted of media; a context manager.
+
+    Raises:
+        EmotiwaveError: If an extractor or the face detector cannot be had.
+    """
+
+    def __init__(self, settings: MediaFeatureSettings, choices: Mapping[str, Choice]) -> None:
+        self.settings = settings
+        self.extractors = build_extractors(choices)
+        of: dict[str, dict[str, Any]] = {"audio": {}, "vision": {}, "text": {}}
+        for modality, extractor in self.extractors.items():
+            of[extractor.signal][modality] = extractor
+        self.audio: dict[str, AudioExtractor] = of["audio"]
+        self.vision: dict[str, VisionExtractor] = of["vision"]
+        self.text: dict[str, TextExtractor] = of["text"]
+        self.sizes = {modality: extractor.size for modality, extractor in self.extractors.items()}
+        self.cache = FeatureCache(settings.kept_in)
+        wants_faces = any(extractor.pictures == "faces" for extractor in self.vision.values())
+        self.detector = load_detector(settings.faces, may_download=False) if wants_faces else None
+        self.speech = SpeechDetector() if settings.speech_only and self.audio else None
+        self.notes = {} if self.detector is None else {"faces found by": self._name_detector(self.detector)}
+        self.metadata = {
+            modality: {"extractor": extractor.identity}
+            | ({"faces": self.detector.identity} if modality in self.vision and self.detector is not None else {})
+            for modality, extractor in self.extractors.items()
+        }
+        self._words_files: dict[str, CsdFile] = {}
+        self._recogniser: SpeechRecogniser | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._words_files.values():
+            file.__exit__(None, None, None)
+
+    def read(self, recording: str, wanted: Sequence[Wanted]) -> PreparedRecording:
+        """Extract the utterances of a recording and bring them to the frames of the store.
+
+        What cannot be read is an error row and a missing modality.
+        """
+        extracted, errors = self.extract(recording, wanted)
+        return self._join(recording, wanted, extracted, errors)
+
+    def extract(self, recording: str, wanted: Sequence[Wanted]) -> tuple[list[Extracted], list[dict[str, str]]]:
+        """Extract the utterances of a recording, all frames of them, and a row for every error."""
+        errors: list[dict[str, str]] = []
+        extracted = [Extracted() for _ in wanted]
+        for (utterance, sources), into in zip(wanted, extracted, strict=True):
+            for signal, extract in (("text", self._read_text), ("audio", self._sound), ("vision", self._pictures)):
+                if not getattr(self, signal):
+                    continue
+                error = _attempt(partial(extract, sources, utterance.segment, into))
+                if error:
+                    errors.append(
+                        {"recording": recording, "utterance": utterance.id, "modality": signal, "error": error}
+                    )
+        self._describe_texts(recording, wanted, extracted, errors)
+        return extracted, errors
+
+    @staticmethod
+    def _name_detector(detector: FaceDetector) -> str:
+        return f"{detector.name} ({detector.why_not_yunet})" if detector.why_not_yunet else detector.name
+
+    # --- signals
+
+    def _sound(self, sources: Sources, segment: Segment | None, into: Extracted) -> None:
+        path = sources.audio or sources.video
+        if path is None:
+            return
+        start, end = (None, None) if segment is None else (segment.start, segment.end)
+        context = max(extractor.context for extractor in self.audio.values())
+        stage = {
+            "signal": "audio",
+            "of": [file_digest(path), start, end],
+            "block": [BLOCK_SECONDS, context],
+            "usability": self.settings.usability.model_dump(mode="json"),
+            "speech_only": self.settings.speech_only,
+        }
+
+        def make(missing: Mapping[str, AudioExtractor]) -> dict[str, Frames]:
+            find = None if self.speech is None else self.speech.non_speech_spans
+            frames, _, seconds = extract_sound(path, start, end, missing, self.settings.usability, find)
+            for found in frames.values():
+                found.facts = {"seconds": seconds}
+            return frames
+
+        for modality, frames in self._kept_or_made(self.audio, stage, make).items():
+            into.frames[modality] = frames
+            seconds = float(frames.facts["seconds"])
+            into.usability[modality] = replace(
+                summarise("audio", frames.spans, 0.0, seconds, self.settings.usability), modality=modality
+            )
+
+    def _pictures(self, sources: Sources, segment: Segment | None, into: Extracted) -> None:
+        path = sources.image or sources.video
+        if path is None:
+            return
+        start, end = (None, None) if segment is None else (segment.start, segment.end)
+        longest = longest_side(self.vision.values())
+        stage = {
+            "signal": "vision",
+            "of": [file_digest(path), *((None, None) if sources.image else (start, end))],
+            "rate": self.settings.frame_rate,
+            "longest": longest,
+            "usability": self.settings.usability.model_dump(mode="json"),
+            "faces": self.settings.faces.model_dump(mode="json"),
+            "detector": None if self.detector is None else self.detector.identity,
+            "is_face": sources.is_face,
+        }
+
+        def make(missing: Mapping[str, VisionExtractor]) -> dict[str, Frames]:
+            if sources.image is not None:
+                pictures = iter([read_photo(path, longest=longest)])
+            else:
+                pictures = read_frames(path, start, end, rate=self.settings.frame_rate, longest=longest)
+            extraction = PictureExtraction(
+                missing,
+                self.settings.faces,
+                self.settings.usability,
+                self.detector,
+                origin=0.0 if sources.image is not None else start or 0.0,
+                is_face=sources.is_face,
+            )
+            return extraction.take(pictures)
+
+        for modality, frames in self._kept_or_made(self.vision, stage, make).items():
+            into.frames[modality] = frames
+            times = frames.intervals
+            if np.isnan(times).any():
+                reasons = Counter(span.reason for span in frames.spans)
+                into.usability[modality] = summarise_counts(modality, reasons, len(frames), self.settings.usability)
+            else:
+                into.usability[modality] = summarise(
+                    modality, frames.spans, times.min(), times.max(), self.settings.usability
+                )
+
+    def _read_text(self, sources: Sources, segment: Segment | None, into: Extracted) -> None:
+        found = read_words(sources, segment, self.settings, self._words_files)
+        if found is None and self.settings.asr and (heard := sources.audio or sources.video):
+            start, end = (None, None) if segment is None else (segment.start, segment.end)
+            if self._recogniser is None:
+                self._recogniser = SpeechRecogniser(self.settings.asr, language=self.settings.language)
+            found = self._recogniser.transcribe(read_sound(heard, start, end)), f"recogniser {self.settings.asr}"
+        if found is not None:
+            into.words, into.words_from = found
+
+    def _describe_texts(
+        self,
+        recording: str,
+        wanted: Sequence[Wanted],
+        extracted: Sequence[Extracted],
+        errors: list[dict[str, str]],
+    ) -> None:
+        """Describe the words of all utterances together, which encoders do faster."""
+        for modality, extractor in self.text.items():
+            rows, signals = [], []
+            for row, ((utterance, _), of) in enumerate(zip(wanted, extracted, strict=True)):
+                if of.words is None:
+                    continue
+                texts = [word.text for word in of.words]
+                reason = unusable_text(texts, self.settings.usability)
+                shares = {reason: 1.0} if reason else {}
+                of.usability[modality] = Usability(modality, 1.0 - len(shares), shares, ignored=bool(reason))
+                if reason is None:
+                    rows.append(row)
+                    signals.append((texts, word_intervals(of.words, _origin(utterance))))
+            try:
+                sequences = extractor.many(signals)
+            except EmotiwaveError as error:
+                errors += [
+                    {"recording": recording, "utterance": wanted[row][0].id, "modality": modality, "error": str(error)}
+                    for row in rows
+                ]
+                continue
+            for row, sequence in zip(rows, sequences, strict=True):
+                frames = Frames(extractor.size, facts={"from": extracted[row].words_from})
+                frames.append(sequence.values, sequence.intervals)
+                extracted[row].frames[modality] = frames
+
+    def _kept_or_made(
+        self,
+        extractors: Mapping[str, Any],
+        stage: Mapping[str, Any],
+        make: Callable[[Mapping[str, Any]], dict[str, Frames]],
+    ) -> dict[str, Frames]:
+        """Take frames from the cache, and extract in one go what is not there."""
+        keys = {
+            name: cache_key({**stage, "extractor": extractor.identity})
+            for name, extractor in extractors.items()
+            if extractor.is_costly
+        }
+        found = {name: frames for name, key in keys.items() if (frames := self.cache.find(key)) is not None}
+        missing = {name: extractor for name, extractor in extractors.items() if name not in found}
+        if missing:
+            made = make(missing)
+            for name in keys.keys() & made.keys():
+                self.cache.keep(keys[name], made[name])
+            found |= made
+        return {name: found[name] for name in extractors}
+
+    # --- to the store
+
+    def _join(
+        self,
+        recording: str,
+        wanted: Sequence[Wanted],
+        extracted: Sequence[Extracted],
+        errors: list[dict[str, str]],
+    ) -> PreparedRecording:
+        counts: Counter[str] = Counter()
+        modalities = {}
+        for modality, size in self.sizes.items():
+            parts = [
+                self._bring(modality, of, _origin(utterance), counts)
+                for (utterance, _), of in zip(wanted, extracted, strict=True)
+            ]
+            modalities[modality] = PreparedModality(
+                values=np.concatenate([np.empty((0, size), np.float32), *(values for values, _ in parts)]),
+                intervals=np.concatenate([np.empty((0, 2)), *(intervals for _, intervals in parts)]),
+                lengths=tuple(len(values) for values, _ in parts),
+                observed=tuple(len(values) > 0 for values, _ in parts),
+            )
+        kept = tuple(any(of) for of in zip(*(m.observed for m in modalities.values()), strict=True))
+        return PreparedRecording(
+            recording=recording,
+            ids=tuple(utterance.id for utterance, _ in wanted),
+            kept=kept,
+            modalities=modalities,
+            transcripts=tuple(
+                join_words(of.words) if of.words is not None else utterance.transcript
+                for (utterance, _), of in zip(wanted, extracted, strict=True)
+            ),
+            counts=counts,
+            errors=tuple(errors),
+            usability=tuple(
+                {"utterance": utterance.id, **usability_row(judged, of)}
+                for (utterance, _), of in zip(wanted, extracted, strict=True)
+                for judged in of.usability.values()
+            ),
+        )
+
+    def _bring(
+        self, modality: str, of: Extracted, origin: float, counts: Counter[str]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Bring the frames of an utterance to those of the store; none where the modality is missing or ignored."""
+        size, nothing = self.sizes[modality], np.empty((0, 2))
+        judged, frames = of.usability.get(modality), of.frames.get(modality)
+        if judged is not None:
+            counts[f"{modality} ignored: {next(iter(judged.reasons), 'too short')}"] += judged.ignored
+        if judged is None or judged.ignored or frames is None or not len(frames):
+            counts[f"utterances without {modality}"] += 1
+            return np.empty((0, size), np.float32), nothing
+        budget = self.settings.budget(modality)
+        plan, is_longer = plan_frames(frames.intervals, _timed(of.words or (), origin), self.settings, budget)
+        counts[f"utterances of more {modality} frames than {budget}"] += is_longer
+        values = _collapse_in_blocks(frames, plan, self.settings.shrunk_for(self.extractors[modality]))
+        n_observed = int(np.isfinite(values).all(axis=1).sum())
+        counts[f"{modality} frames"] += len(values)
+        counts[f"{modality} frames unobserved"] += len(values) - n_observed
+        if self.settings.unobserved == "zero":
+            values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+        elif not n_observed:
+            counts[f"utterances without {modality}"] += 1
+            return np.empty((0, size), np.float32), nothing
+        return values, plan.intervals
+
+
+def _attempt(extract: Callable[[], None]) -> str | None:
+    """Extract, and say why that failed: whatever is wrong with one file of many must not end the others."""
+    try:
+        extract()
+    except MissingExtraError:
+        raise  # that is not the file's fault
+    except (EmotiwaveError, OSError) as error:
+        return str(error)
+    except Exception as error:  # a decoder may raise anything over a damaged file
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def usability_row(judged: Usability, of: Extracted) -> dict[str, Any]:
+    """Say how much of a modality was of use, why not the rest, and what else is known of it."""
+    facts = of.frames[judged.modality].facts if judged.modality in of.frames else {}
+    return {
+        "modality": judged.modality,
+        "observed": round(judged.observed, 4),
+        "used": not judged.ignored,
+        "reason": str(judged),
+        **{name: value for name, value in facts.items() if value is not None},
+    }
+
+
+def _timed(words: Sequence[Word], origin: float) -> NDArray[np.float64]:
+    """Intervals of the words that have times, in order of their starts."""
+    intervals = word_intervals(tuple(words), origin)
+    intervals = intervals[np.isfinite(intervals).all(axis=1)]
+    return intervals[np.argsort(intervals[:, 0], kind="stable")]
+
+
+def _origin(utterance: Utterance) -> float:
+    return 0.0 if utterance.segment is None else utterance.segment.start
+
+
+def _collapse_in_blocks(frames: Frames, plan: Plan, how: Any) -> NDArray[np.float32]:
+    """Carry out a plan a few new frames at a time, so that long sequences need little memory."""
+    usable = ~covered_frames(frames.intervals, frames.spans)
+    n_targets = len(plan.intervals)
+    per_target = np.bincount(plan.targets, minlength=n_targets)
+    parts, begin = [], 0
+    while begin < n_targets:
+        end = begin + 1
+        total = per_target[begin] * frames.size
+        while end < n_targets and total + per_target[end] * frames.size <= ROWS_AT_ONCE:
+            total += per_target[end] * frames.size
+            end += 1
+        parts.append(_collapse_targets(frames, usable, plan, (begin, end), how))
+        begin = end
+    return np.concatenate([np.empty((0, frames.size), np.float32), *parts])
+
+
+def _collapse_targets(
+    frames: Frames, usable: NDArray[np.bool_], plan: Plan, targets: tuple[int, int], how: Any
+) -> NDArray[np.float32]:
+    begin, end = np.searchsorted(plan.targets, targets)
+    rows = plan.frames[begin:end]
+    first, last = (int(rows.min()), int(rows.max()) + 1) if len(rows) else (0, 0)
+    values = frames.rows(first, last)
+    part = Plan(rows - first, plan.targets[begin:end] - targets[0], plan.intervals[slice(*targets)])
+    return collapse(values, observed_frames(values) & usable[first:last], [part], how)
+
+
+@dataclass(frozen=True)
+class OpenMedia:
+    """Opens a `MediaReader`; made once, and handed to every process."""
+
+    settings: MediaFeatureSettings
+    choices: Mapping[str, Choice]
+
+    def __call__(self) -> MediaReader:
+        """Open it."""
+        return MediaReader(self.settings, self.choices)
+
+
+def media_works(recordings: MediaRecordings) -> list[Work]:
+    """Divide utterances into recordings: those of one file of sound or video together, texts and photos by many."""
+    groups: dict[str, list[Wanted]] = {}
+    n_light = 0
+    for utterance in recordings.utterances:
+        sources = recordings.sources[utterance.id]
+        heavy = sources.video or sources.audio
+        name = str(heavy) if heavy else f"texts and photos {n_light // TEXTS_AT_ONCE}"
+        n_light += heavy is None
+        groups.setdefault(name, []).append((utterance, sources))
+    return [Work(name, tuple(u.id for u, _ in wanted), wanted) for name, wanted in groups.items()]
+
+
+def open_media(recordings: MediaRecordings, settings: MediaFeatureSettings) -> OpenMedia:
+    """What opens a reader of these recordings in any process; fetches the file of the face detector, if need be."""
+    choices = settings.choices(recordings.signals)
+    if any(EXTRACTORS[choice.name].signal == "vision" for choice in choices.values()):
+        load_detector(settings.faces)
+    return OpenMedia(settings, choices)

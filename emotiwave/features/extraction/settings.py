@@ -1,0 +1,122 @@
+"""What a recipe may say of features that are extracted from media: extractors, faces, usability, the cache."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import Field, ValidationError, field_validator
+
+from emotiwave.errors import ConfigError, unknown_name
+from emotiwave.faces.detectors import FaceSettings
+from emotiwave.features.extraction.cache import default_folder
+from emotiwave.features.extractor import Extractor
+from emotiwave.features.extractors import EXTRACTORS
+from emotiwave.features.settings import FeatureSettings
+from emotiwave.media.usability import UsabilitySettings
+from emotiwave.settings import AbsolutePath, Settings
+
+DEFAULTS = {"text": "hashed", "audio": "prosody", "vision": "face"}
+"""Signal -> the extractor that is taken where none is named; none of them needs weights."""
+
+
+class Choice(NamedTuple):
+    """An extractor by name, and its settings."""
+
+    name: str
+    settings: Settings
+
+
+class MediaFeatureSettings(FeatureSettings):
+    """Keys of ``[features]`` for corpora of media: how signals become features, and those the frames of the store."""
+
+    extractors: dict[str, str | dict[str, Any]] | None = None
+    """Modality -> the name of its extractor, or a table of ``name`` and that extractor's own keys; by default
+    ``hashed``, ``prosody`` and ``face`` for what the corpus has of text, sound and pictures."""
+    frame_rate: float = Field(default=5.0, gt=0, le=120)
+    """Pictures per second that are taken of a video."""
+    faces: FaceSettings = FaceSettings()
+    """How faces are found and cut out."""
+    usability: UsabilitySettings = UsabilitySettings()
+    """What of the signals counts as unobserved."""
+    subtitles: bool = True
+    """Take words from the subtitles of a video where nothing else gives any."""
+    speech_only: bool = False
+    """Sound without speech counts as unobserved, by a voice activity detector (``emotiwave[vad]``)."""
+    asr: str | None = None
+    """A faster-whisper model, by name or folder, that hears words where nothing else gives any (``emotiwave[asr]``)."""
+    language: str | None = None
+    """What is spoken, as a code such as ``en``, for ``asr``; by default it finds out."""
+    cache: bool = True
+    """Keep what was extracted for the next time, whatever recipe asks for it."""
+    cache_folder: AbsolutePath | None = None
+    """Where; by default in the user's folder for caches."""
+
+    @field_validator("extractors")
+    @classmethod
+    def _extractors_are_known(cls, given: Any) -> Any:
+        for modality, chosen in (given or {}).items():
+            choose(modality, chosen)
+        if given is not None and not given:
+            raise ValueError("expected at least one modality with its extractor, or no such key")
+        return given
+
+    def choices(self, signals: Iterable[str]) -> dict[str, Choice]:
+        """Modality -> its extractor, of those that can be had from a corpus with these signals.
+
+        Raises:
+            ConfigError: If a modality needs a signal that the corpus does not have.
+        """
+        signals = tuple(signals)
+        if self.extractors is None:
+            heard = ("text",) if self.asr and "audio" in signals and "text" not in signals else ()
+            return {signal: choose(signal, DEFAULTS[signal]) for signal in (*heard, *signals)}
+        return {modality: choose(modality, chosen) for modality, chosen in self.extractors.items()}
+
+    def shrunk_for(self, extractor: Extractor) -> str:
+        """How several frames of an extractor become one."""
+        return self.collapse if extractor.is_averageable else "middle"
+
+    @property
+    def kept_in(self) -> Path | None:
+        """The folder of the cache."""
+        return (self.cache_folder or default_folder()) if self.cache else None
+
+
+def choose(modality: str, chosen: str | Mapping[str, Any]) -> Choice:
+    """Check the name and the keys of an extractor.
+
+    Raises:
+        ValueError: The modality and the key are named.
+    """
+    keys = {"name": chosen} if isinstance(chosen, str) else dict(chosen)
+    name = keys.pop("name", None)
+    if name is None:
+        raise ValueError(f"{modality}: needs the name of an extractor, one of {', '.join(EXTRACTORS)}")
+    if name not in EXTRACTORS:
+        raise ValueError(f"{modality}: {unknown_name('extractor', str(name), EXTRACTORS)}")
+    settings = EXTRACTORS[name].settings
+    try:
+        return Choice(name, settings.model_validate_json(json.dumps(keys), strict=True))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            raise ValueError(f"{modality}: {name}: {unknown_name('key', key, settings.model_fields)}") from None
+        message = problem["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{modality}: {name}: {key}: {message}; got {problem['input']!r}") from None
+
+
+def build_extractors(choices: Mapping[str, Choice]) -> dict[str, Extractor[Any, Any]]:
+    """Build the extractor of each modality.
+
+    Raises:
+        EmotiwaveError: If one needs what is not installed, or weights that cannot be read; the modality is named.
+    """
+    built = {}
+    for modality, choice in choices.items():
+        extractor = EXTRACTORS[choice.name].build(choice.settings)
+        if extractor.size < 1:
+            raise ConfigError(f"{modality}: {choice.name} gives no features")
+        built[modality] = extractor
+    return built

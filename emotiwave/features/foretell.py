@@ -1,0 +1,94 @@
+"""How much disk a preparation of media will take, told before it begins."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from emotiwave.errors import MediaError
+from emotiwave.features.extraction.reader import MediaReader
+from emotiwave.features.extraction.settings import MediaFeatureSettings
+from emotiwave.features.prepare import AnyRecordings
+from emotiwave.features.settings import FeatureSettings
+from emotiwave.media.containers import describe_media
+from emotiwave.recordings import MediaRecordings
+
+SAMPLE = 24
+"""Files that are opened to learn how long they are; the others are taken to be like them."""
+INTERVAL_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """Bytes that a preparation writes at most: the store, and what is kept in the cache; and how many are free."""
+
+    n_utterances: int
+    store_bytes: int
+    cache_bytes: int
+    free_bytes: int
+
+    @property
+    def exceeds_disk(self) -> bool:
+        """Whether it will not fit."""
+        return self.store_bytes + self.cache_bytes > self.free_bytes
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        told = f"{self.n_utterances:,} utterances: the store takes at most {_readable(self.store_bytes)}"
+        if self.cache_bytes:
+            told += f", the cache about {_readable(self.cache_bytes)}"
+        return told + (f"; only {_readable(self.free_bytes)} are free" if self.exceeds_disk else "")
+
+
+def foretell(recordings: AnyRecordings, settings: FeatureSettings, folder: Path) -> Foretold | None:
+    """Estimate what a preparation of media writes; None for files of features, which are larger than their store.
+
+    Raises:
+        EmotiwaveError: If an extractor cannot be had.
+    """
+    if not isinstance(recordings, MediaRecordings) or not isinstance(settings, MediaFeatureSettings):
+        return None
+    with MediaReader(settings, settings.choices(recordings.signals)) as reader:
+        frame_bytes = {name: 4 * size + INTERVAL_BYTES for name, size in reader.sizes.items()}
+        per_second = {
+            name: rate * frame_bytes[name]
+            for name, extractor in {**reader.audio, **reader.vision}.items()
+            if extractor.is_costly and (rate := extractor.frames_per_second or settings.frame_rate)
+        }
+    n_utterances = len(recordings.utterances)
+    store = n_utterances * sum(settings.budget(name) * n_bytes for name, n_bytes in frame_bytes.items())
+    cache = 0 if settings.kept_in is None else int(_seconds(recordings) * sum(per_second.values()))
+    return Foretold(n_utterances, store, cache, _free_bytes(folder))
+
+
+def _seconds(recordings: MediaRecordings) -> float:
+    """The length of all media: of segments as told, of whole files as a sample of them suggests."""
+    told = [u.segment.end - u.segment.start for u in recordings.utterances if u.segment is not None]
+    whole = [recordings.sources[u.id] for u in recordings.utterances if u.segment is None]
+    files = [path for sources in whole if (path := sources.video or sources.audio) is not None]
+    return sum(told) + len(files) * _mean_seconds(files)
+
+
+def _mean_seconds(files: list[Path]) -> float:
+    found = []
+    for path in files[:: max(1, len(files) // SAMPLE)]:
+        try:
+            found.append(describe_media(path).duration or 0.0)
+        except (MediaError, OSError):
+            continue  # it will be an error row
+    return float(np.mean(found)) if found else 0.0
+
+
+def _free_bytes(folder: Path) -> int:
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def _readable(n_bytes: float) -> str:
+    for unit in ("B", "KB", "MB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.3g} GB"

@@ -1,0 +1,59 @@
+"""Reading recordings through Ray Data, on one machine or a cluster."""
+
+import os
+import pickle
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import Any
+
+from emotiwave.errors import MissingExtraError
+from emotiwave.features.prepared import PreparedRecording
+from emotiwave.features.workers import OpenReader, Work
+
+
+def read_by_ray(open_reader: OpenReader, todo: Sequence[Work], processes: int) -> Iterator[PreparedRecording]:
+    """Read recordings in the actors of a Ray cluster; results come in the order of the work.
+
+    Uses the cluster that RAY_ADDRESS names, else a local one of as many processes. Files must be where every machine
+    can read them.
+
+    Raises:
+        MissingExtraError: If Ray is not installed.
+    """
+    try:
+        ray: Any = import_module("ray")
+        data: Any = import_module("ray.data")
+    except ImportError as error:
+        raise MissingExtraError(
+            f"--engine ray needs Ray ({error}); install it with: pip install 'emotiwave[ray]'"
+        ) from None
+    if not todo:
+        return
+    started_here = not ray.is_initialized()
+    if started_here:
+        where = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": processes, "include_dashboard": False}
+        ray.init(logging_level="error", log_to_driver=False, **where)
+    try:
+        context = data.DataContext.get_current()
+        context.execution_options.preserve_order = True
+        context.enable_progress_bars = False
+        rows = [{"work": pickle.dumps(work)} for work in todo]
+        read = data.from_items(rows, override_num_blocks=len(rows)).map(
+            _RayReader, fn_constructor_args=(open_reader,), concurrency=processes
+        )
+        for row in read.iter_rows():
+            yield pickle.loads(row["read"])  # what our own actors sent
+    finally:
+        if started_here:
+            ray.shutdown()
+
+
+class _RayReader:
+    """An actor with an open reader."""
+
+    def __init__(self, open_reader: OpenReader) -> None:
+        self.reader = open_reader()
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        work: Work = pickle.loads(row["work"])
+        return {"read": pickle.dumps(self.reader.read(work.recording, work.wanted))}

@@ -1,0 +1,63 @@
+"""Photos: any of the common formats as upright RGB, whatever the file was meant to do to its reader."""
+
+import math
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from emotiwave.errors import MediaError
+from emotiwave.media.containers import check_pixels, open_regular_file
+from emotiwave.signals import Frame
+
+DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+"""Pillow's names of grey levels of 16 bits."""
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+"""Pillow's names of the formats that are read; PPM stands for PBM, PGM and PPM."""
+_BACKGROUND = (255, 255, 255)
+"""RGB behind what is transparent, as viewers show it."""
+
+
+def read_photo(path: Path, *, longest: int = 640) -> Frame:
+    """Read a photo, the first picture of an animation: upright as its Exif data says, ``longest`` pixels at most.
+
+    Grey levels of 16 bits keep their upper 8; what is transparent shows white. Photos of more than 50 megapixels are
+    refused before they are decoded, save JPEG, which is decoded at a fraction of its size.
+
+    Raises:
+        MediaError: If the file cannot be opened, is of another format, too large, truncated or damaged.
+    """
+    with open_regular_file(path) as file:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Pillow's doubts of large or odd files; ours is the last word
+                with Image.open(file, formats=FORMATS) as image:
+                    full = max(image.size)
+                    image.draft("RGB", (longest, longest))  # of JPEG only: less to decode
+                    check_pixels(path, *image.size)
+                    ImageOps.exif_transpose(image, in_place=True)
+                    picture = _rgb(image, path)
+        except MediaError:
+            raise
+        except Exception as error:  # a damaged file raises anything from OSError to struct.error
+            raise MediaError(
+                f"{path}: cannot be read as a photo ({error}); expected a whole file of {', '.join(FORMATS)}"
+            ) from None
+    picture.thumbnail((longest, longest), Image.Resampling.BOX)
+    return Frame(np.array(picture), math.nan, math.nan, scale=full / max(picture.size))
+
+
+def _rgb(image: Image.Image, path: Path) -> Image.Image:
+    """Convert a decoded picture of any mode to RGB."""
+    if image.mode in DEEP_MODES:
+        levels = np.asarray(image)
+        if levels.min() < 0 or levels.max() > np.iinfo(np.uint16).max:
+            raise MediaError(f"{path}: grey levels of 32 bits; expected 8 or 16: convert it, say to .png")
+        return Image.fromarray((levels >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise MediaError(f"{path}: pixels of floating point, of unknown scale; expected 8 or 16 bits: convert it")
+    if image.has_transparency_data:
+        background = Image.new("RGBA", image.size, _BACKGROUND)
+        return Image.alpha_composite(background, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")

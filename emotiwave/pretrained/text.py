@@ -1,0 +1,217 @@
+"""Text encoders: words cut into pieces and put together again; texts longer than the model in overlapping windows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotiwave.errors import CheckpointError
+from emotiwave.pretrained.loading import Encoder
+from emotiwave.pretrained.running import length_batches
+
+if TYPE_CHECKING:
+    import torch
+
+Pieces = Literal["mean", "first"]
+
+VOCABULARIES = ("tokenizer.json", "vocab*", "*.model")
+MAX_TOKENIZER = 128 * 2**20
+"""Bytes of a tokenizer file, above which it is refused unread."""
+BATCH_TOKENS = 4096
+"""Tokens in one batch, padding included."""
+OFFSET_TYPES = (
+    "roberta",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "roberta-prelayernorm",
+    "camembert",
+    "mpnet",
+    "data2vec-text",
+)
+"""Architectures that count positions from behind the padding token's index, and so hold fewer tokens than positions."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Pieces ``start`` to ``stop`` of a text go through the model together; the states of the kept ones are used."""
+
+    start: int
+    stop: int
+    keep_start: int
+    keep_stop: int
+
+
+@dataclass(frozen=True, eq=False)
+class TextPreprocessing:
+    """The tokenizer of an encoder; ``room`` is how many pieces of words go through at once, special tokens apart."""
+
+    tokenizer: Any
+    before: tuple[int, ...]
+    """Special tokens that a text begins with."""
+    after: tuple[int, ...]
+    """Special tokens that it ends with."""
+    padding: int
+    room: int
+
+    @classmethod
+    def of(cls, encoder: Encoder) -> "TextPreprocessing":
+        """Read the tokenizer beside the weights.
+
+        Raises:
+            CheckpointError: If there is none, or it is damaged or of another model.
+        """
+        folder = encoder.files.folder
+        tokenizer = _read_tokenizer(folder)
+        if len(tokenizer) > encoder.config.vocab_size:
+            raise CheckpointError(
+                f"{encoder.name}: its tokenizer knows {len(tokenizer):,} pieces and its network "
+                f"{encoder.config.vocab_size:,}; they do not belong together: fetch the checkpoint again"
+            )
+        probe = tokenizer("a", return_special_tokens_mask=True)
+        ids, special = probe["input_ids"], np.array(probe["special_tokens_mask"], bool)
+        inner = np.flatnonzero(~special)
+        first, last = (int(inner[0]), int(inner[-1]) + 1) if len(inner) else (len(ids), len(ids))
+        room = _max_tokens(encoder.config, tokenizer) - first - (len(ids) - last)
+        if room < 1:
+            raise CheckpointError(f"{encoder.name}: no room for a word beside the special tokens; fetch it again")
+        padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+        return cls(tokenizer, tuple(ids[:first]), tuple(ids[last:]), padding, room)
+
+    def pieces(self, words: Sequence[str]) -> tuple[list[int], NDArray[np.int64]]:
+        """Cut a text into pieces: their ids, and which word each belongs to."""
+        there = [index for index, word in enumerate(words) if word.strip()]
+        if not there:
+            return [], np.empty(0, np.int64)
+        encoded = self.tokenizer(
+            " ".join(words[index] for index in there),
+            add_special_tokens=False,
+            return_offsets_mapping=True,
+            truncation=False,
+            verbose=False,
+        )
+        offsets = np.array(encoded["offset_mapping"], np.int64).reshape(-1, 2)
+        # a word's end is not in it; a piece that is but the space before a word belongs to that word
+        ends = np.cumsum([len(words[index]) + 1 for index in there], dtype=np.int64) - 1
+        last_characters = np.maximum(offsets[:, 1] - 1, offsets[:, 0])
+        owners = np.searchsorted(ends, last_characters, side="right")
+        return encoded["input_ids"], np.array(there, np.int64)[np.minimum(owners, len(there) - 1)]
+
+    def windows(self, n_pieces: int) -> list[Window]:
+        """Cut a long text into windows that overlap by a quarter; each piece is kept where it is deepest."""
+        if n_pieces <= self.room:
+            return [Window(0, n_pieces, 0, n_pieces)]
+        overlap = self.room // 4
+        starts = list(range(0, n_pieces - overlap, self.room - overlap))
+        stops = [min(start + self.room, n_pieces) for start in starts]
+        cuts = [0, *((start + stop + 1) // 2 for start, stop in zip(starts[1:], stops, strict=False)), n_pieces]
+        return [Window(*edges) for edges in zip(starts, stops, cuts, cuts[1:], strict=False)]
+
+
+def _read_tokenizer(folder: Path) -> Any:
+    vocabularies = [path for pattern in VOCABULARIES for path in folder.glob(pattern)]
+    if not vocabularies:  # transformers would make a tokenizer that knows no word
+        raise CheckpointError(f"{folder}: no tokenizer; expected tokenizer.json, or vocab.txt and its like")
+    for path in vocabularies:
+        if path.stat().st_size > MAX_TOKENIZER:
+            raise CheckpointError(f"{path}: {path.stat().st_size:,} bytes; at most {MAX_TOKENIZER:,} are read")
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:  # damaged tokenizers raise anything from OSError to KeyError
+        why = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"{folder}: its tokenizer is missing or damaged ({why}); fetch it again") from None
+    if not tokenizer.is_fast:
+        raise CheckpointError(
+            f"{folder}: its tokenizer does not say which piece is of which word; expected tokenizer.json"
+        )
+    return tokenizer
+
+
+def _max_tokens(config: Any, tokenizer: Any) -> int:
+    limits = [tokenizer.model_max_length]
+    positions = getattr(config, "max_position_embeddings", None)
+    if isinstance(positions, int) and positions > 0:
+        offset = (config.pad_token_id or 0) + 1 if config.model_type in OFFSET_TYPES else 0
+        limits.append(positions - offset)
+    return min(int(min(limits)), BATCH_TOKENS)
+
+
+def encode_words(
+    encoder: Encoder,
+    preprocessing: TextPreprocessing,
+    texts: Sequence[Sequence[str]],
+    layers: Sequence[int],
+    pieces: Pieces = "mean",
+) -> list["torch.Tensor"]:
+    """Run an encoder over texts, each as if it were alone, and give one vector per word.
+
+    Args:
+        encoder: Its network, on any device.
+        preprocessing: Of the same encoder.
+        texts: Words of each text; they are joined by spaces.
+        layers: Which hidden states, 0 to the encoder's depth, one after the other in each vector.
+        pieces: Whether a word is the mean of its pieces or the first of them.
+
+    Returns:
+        ``(words, width of all layers)`` for each text; NaN for a word that the tokenizer makes nothing of.
+    """
+    import torch
+
+    cut = [preprocessing.pieces(words) for words in texts]
+    windows = [(text, window) for text, (ids, _) in enumerate(cut) for window in preprocessing.windows(len(ids)) if ids]
+    n_special = len(preprocessing.before) + len(preprocessing.after)
+    lengths = [window.stop - window.start + n_special for _, window in windows]
+    parts: dict[int, torch.Tensor] = {}
+    for group in length_batches(lengths, BATCH_TOKENS):
+        rows = [
+            [*preprocessing.before, *cut[text][0][window.start : window.stop], *preprocessing.after]
+            for text, window in (windows[index] for index in group)
+        ]
+        states = _run(encoder, rows, preprocessing.padding, layers)
+        for row, index in enumerate(group):
+            window = windows[index][1]
+            shift = len(preprocessing.before) - window.start
+            parts[index] = states[row, window.keep_start + shift : window.keep_stop + shift]
+    vectors: list[list[torch.Tensor]] = [[] for _ in texts]
+    for index, (text, _) in enumerate(windows):
+        vectors[text].append(parts[index])
+    nothing = torch.zeros((0, encoder.width * len(layers)))
+    return [
+        _join(torch.cat(found) if found else nothing, torch.from_numpy(owners), len(words), pieces)
+        for found, (_, owners), words in zip(vectors, cut, texts, strict=True)
+    ]
+
+
+def _run(encoder: Encoder, rows: Sequence[Sequence[int]], padding: int, layers: Sequence[int]) -> "torch.Tensor":
+    import torch
+
+    device = next(encoder.module.parameters()).device
+    longest = max(map(len, rows))
+    ids = torch.tensor([[*row, *[padding] * (longest - len(row))] for row in rows], device=device)
+    lengths = torch.tensor([len(row) for row in rows], device=device)
+    mask = (torch.arange(longest, device=device) < lengths[:, None]).long()
+    is_inner = any(layer != encoder.depth for layer in layers)
+    output = encoder.module(input_ids=ids, attention_mask=mask, output_hidden_states=is_inner)
+    # the last of hidden_states lacks the final norm in some architectures
+    states = [output.last_hidden_state if layer == encoder.depth else output.hidden_states[layer] for layer in layers]
+    return torch.cat(states, dim=-1).float()
+
+
+def _join(vectors: "torch.Tensor", owners: "torch.Tensor", n_words: int, pieces: Pieces) -> "torch.Tensor":
+    """Make one vector per word of those of its pieces."""
+    import torch
+
+    owners = owners.to(vectors.device)
+    if pieces == "first":
+        is_first = torch.ones_like(owners, dtype=torch.bool)
+        is_first[1:] = owners[1:] != owners[:-1]
+        vectors, owners = vectors[is_first], owners[is_first]
+    counts = torch.zeros(n_words, device=vectors.device).index_add(
+        0, owners, torch.ones_like(owners, dtype=torch.float32)
+    )
+    sums = vectors.new_zeros((n_words, vectors.shape[1])).index_add(0, owners, vectors)
+    return torch.where(counts[:, None] > 0, sums / counts[:, None].clamp(min=1), torch.nan)
