@@ -32,13 +32,13 @@ PACKED = {"s16": np.int16, "s32": np.int32, "flt": np.float32, "dbl": np.float64
 
 
 def grey_picture(index: int, size: tuple[int, int]) -> Picture:
-    """An even grey that tells the index: 40, 44, 48 ... and over again after 48 frames."""
-    return np.full((size[1], size[0], 3), 40 + 4 * (index % 48), dtype=np.uint8)
+    """An even grey that tells the index: 40, 46, 52 ... and over again after 32 frames."""
+    return np.full((size[1], size[0], 3), 40 + 6 * (index % 32), dtype=np.uint8)
 
 
 def index_of(image: Picture) -> int:
-    """The index (modulo 48) that `grey_picture` was given, out of what was decoded."""
-    return round((float(image.mean()) - 40) / 4)
+    """The index (modulo 32) that `grey_picture` was given, out of what was decoded."""
+    return round((float(image.mean()) - 39) / 6)
 
 
 def click(seconds: float, at: float, rate: int = 16_000, channels: int = 1) -> NDArray[np.float32]:

@@ -202,7 +202,8 @@ def test_no_video_at_all_shows_the_layout(root, tmp_path):
         read(root, media=tmp_path / "none")
 
 
-def test_labels_folds_and_words_must_be_there_and_be_what_they_are(root):
+def test_labels_folds_and_words_must_be_there_and_be_what_they_are(root, monkeypatch):
+    monkeypatch.delenv("EMOTIWAVE_DATA", raising=False)  # the published folds may lie there
     write_labels(root / WORDS, MOSEI_LABELS, MOSEI_NAMES)
     with pytest.raises(DatasetError, match="holds numbers; expected the file of timed words"):
         read(root)

@@ -636,7 +636,7 @@ def test_precision_follows_the_hardware(monkeypatch):
 def test_inference_keeps_no_graph_and_training_does(saved):
     encoder = load_encoder(str(saved["vit"]), "image")
     pictures = torch.zeros(1, 3, 32, 32)
-    with inference(torch.device("cpu"), "float32"):
+    with inference(encoder, torch.device("cpu"), "float32"):
         assert not encode_images(encoder, pictures).requires_grad
     encode_images(encoder, pictures).sum().backward()
     assert encoder.module.layernorm.weight.grad is not None

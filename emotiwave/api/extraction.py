@@ -99,5 +99,12 @@ def _names(files: Sequence[Path]) -> list[str]:
 
 
 def _source(path: Path) -> Sources:
-    kind = next((kind for kind, suffixes in KINDS.items() if path.suffix.lower() in suffixes), "video")
-    return Sources(**{kind: path.absolute()})
+    path = path.absolute()
+    match next((kind for kind, suffixes in KINDS.items() if path.suffix.lower() in suffixes), "video"):
+        case "image":
+            return Sources(image=path)
+        case "audio":
+            return Sources(audio=path)
+        case "transcript":
+            return Sources(transcript=path)
+    return Sources(video=path)

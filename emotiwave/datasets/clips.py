@@ -1,14 +1,14 @@
 """What corpora of media clips have in common: their folder, their files by clip, the two tasks, and folds."""
 
-import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
+from emotiwave.datasets.roots import check_root, data_folder, files_below
 from emotiwave.datasets.shares import cut_shares
 from emotiwave.datasets.splits import check_leakage
 from emotiwave.errors import DatasetError
@@ -20,9 +20,8 @@ from emotiwave.types import LabelSet, Utterance
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".mp3", ".m4a", ".ogg")
 VIDEO_SUFFIXES = (".mp4", ".flv", ".mkv", ".avi", ".mov", ".webm")
+SUFFIXES = AUDIO_SUFFIXES + VIDEO_SUFFIXES
 """The first are preferred where a clip is there in several forms."""
-DEEPEST = 5
-"""Folders below the root that are looked into."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,8 @@ class ClipCorpus:
     """What tells one corpus of clips from another; ``layout`` shows a file or two of it, for messages."""
 
     name: str
+    folders: tuple[str, ...]
+    """What its folder is called below the one that EMOTIWAVE_DATA names."""
     licence: str
     classes: tuple[str, ...]
     layout: str
@@ -55,26 +56,18 @@ class FoldSettings(Settings):
 
 
 def default_folder(*names: str) -> Path | None:
-    """Find the first of these folders in the one that EMOTIWAVE_DATA names, absolute; None if there is none."""
-    data = os.environ.get("EMOTIWAVE_DATA")
-    found = (Path(data, name).absolute() for name in names if data)
-    return next((folder for folder in found if folder.is_dir()), None)
+    """Find the first of these folders that is in the one that EMOTIWAVE_DATA names; None if there is none."""
+    folders = (data_folder(name) for name in names)
+    return next((folder for folder in folders if folder is not None and folder.is_dir()), None)
 
 
-def corpus_folder(corpus: ClipCorpus, root: Path | None) -> Path:
+def clip_folder(corpus: ClipCorpus, root: Path | None) -> Path:
     """Make sure that the folder of a corpus is there.
 
     Raises:
         DatasetError: If it is not; the expected layout is shown.
     """
-    if root is None:
-        raise DatasetError(
-            f"{corpus.name}: no folder given; set [dataset] root to the one that holds {corpus.layout}, or put it into "
-            "the folder that the environment variable EMOTIWAVE_DATA names"
-        )
-    if not root.is_dir():
-        raise DatasetError(f"{corpus.name}: {root} is no folder; expected one that holds {corpus.layout}")
-    return root
+    return check_root(root, corpus=corpus.name, folder=corpus.folders[0], layout=corpus.layout)
 
 
 def find_clips(
@@ -93,12 +86,13 @@ def find_clips(
     """
     files: dict[str, dict[str, Path]] = {}
     passed: Counter[str] = Counter()
-    for path in sorted(_media_files(corpus, root), key=_preference):
+    media = (path for path in map(Path, files_below(root)) if path.suffix.lower() in SUFFIXES)
+    for path in sorted(media, key=_preference):
         clip = clip_of(path.stem)
         kind = "audio" if path.suffix.lower() in AUDIO_SUFFIXES else "video"
         if clip is None:
             passed["media files of other names, passed over"] += 1
-        elif files.setdefault(clip, {}).setdefault(kind, path) != path:
+        elif files.setdefault(clip, {}).setdefault(kind, root / path) != root / path:
             passed["further files of a clip, passed over"] += 1
     if not files:
         raise DatasetError(f"{corpus.name}: no clip in {root}; expected files such as {corpus.layout}")
@@ -174,23 +168,8 @@ def to_recordings(
     )
 
 
-def _media_files(corpus: ClipCorpus, root: Path) -> Iterator[Path]:
-    """Media files under a folder; links to folders are followed, hidden ones are not looked at."""
-
-    def refuse(error: OSError) -> None:
-        raise DatasetError(f"{corpus.name}: {error.filename} cannot be read ({error.strerror})")
-
-    for folder, folders, names in os.walk(root, followlinks=True, onerror=refuse):
-        depth = len(Path(folder).relative_to(root).parts)
-        folders[:] = [name for name in folders if not name.startswith(".") and depth < DEEPEST]
-        for name in names:
-            path = Path(folder, name)
-            if not name.startswith(".") and path.suffix.lower() in (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES):
-                yield path
-
-
 def _preference(path: Path) -> tuple[int, str, Path]:
-    return (AUDIO_SUFFIXES + VIDEO_SUFFIXES).index(path.suffix.lower()), path.name, path
+    return SUFFIXES.index(path.suffix.lower()), path.name, path
 
 
 def _to_seven(corpus: ClipCorpus, clips: Sequence[Clip], counts: dict[str, Count]) -> list[Clip]:

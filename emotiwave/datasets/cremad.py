@@ -14,7 +14,7 @@ from emotiwave.datasets.clips import (
     Clip,
     ClipCorpus,
     FoldSettings,
-    corpus_folder,
+    clip_folder,
     default_folder,
     find_clips,
     split_clips,
@@ -52,7 +52,11 @@ N_CLIPS = 7442
 N_FOLDS = 5
 FIRST_ACTOR = 1001
 CREMAD = ClipCorpus(
-    "cremad", LICENCE, tuple(EMOTIONS.values()), "AudioWAV/1001_DFA_ANG_XX.wav or VideoFlash/1001_DFA_ANG_XX.flv"
+    "cremad",
+    ("CREMA-D", "cremad"),
+    LICENCE,
+    tuple(EMOTIONS.values()),
+    "AudioWAV/1001_DFA_ANG_XX.wav or VideoFlash/1001_DFA_ANG_XX.flv",
 )
 
 # one published name ends in a single X
@@ -62,7 +66,7 @@ _NAME = re.compile(rf"10(0[1-9]|[1-8]\d|9[01])_({'|'.join(SENTENCES)})_({'|'.joi
 class CremadSettings(FoldSettings):
     """Keys of ``[dataset]`` for ``name = "cremad"``."""
 
-    root: AbsolutePath | None = Field(default_factory=lambda: default_folder("cremad", "CREMA-D"))
+    root: AbsolutePath | None = Field(default_factory=lambda: default_folder(*CREMAD.folders))
     """A folder that holds ``AudioWAV``, ``VideoFlash`` or both; by default in the folder that EMOTIWAVE_DATA names."""
     task: Literal["corpus", "seven"] = "corpus"
     """``corpus``: its six classes, as the actors intended them. ``seven``: those that corpora share; none is surprise.
@@ -79,7 +83,7 @@ def load(settings: CremadSettings) -> MediaRecordings:
         DatasetError: If there is no folder or no clip in it.
     """
     counts: dict[str, Count] = {}
-    found = find_clips(CREMAD, corpus_folder(CREMAD, settings.root), clip_of, counts)
+    found = find_clips(CREMAD, clip_folder(CREMAD, settings.root), clip_of, counts)
     if len(found) < N_CLIPS:
         counts[f"of {N_CLIPS} published clips, not there"] = N_CLIPS - len(found)
     clips = [_clip(name, sources) for name, sources in found.items()]

@@ -14,7 +14,7 @@ from emotiwave.datasets.clips import (
     Clip,
     ClipCorpus,
     FoldSettings,
-    corpus_folder,
+    clip_folder,
     default_folder,
     find_clips,
     split_clips,
@@ -49,7 +49,7 @@ TEXTS = {
     "b10": "Die wird auf dem Platz sein, wo wir sie immer hinlegen.",
 }
 N_CLIPS = 535
-EMODB = ClipCorpus("emodb", LICENCE, tuple(EMOTIONS.values()), "wav/03a01Fa.wav")
+EMODB = ClipCorpus("emodb", ("EmoDB", "emodb", "EMODB"), LICENCE, tuple(EMOTIONS.values()), "wav/03a01Fa.wav")
 
 _NAME = re.compile(rf"({'|'.join(f'{actor:02d}' for actor in ACTORS)})({'|'.join(TEXTS)})[{''.join(EMOTIONS)}][a-z]")
 
@@ -57,7 +57,7 @@ _NAME = re.compile(rf"({'|'.join(f'{actor:02d}' for actor in ACTORS)})({'|'.join
 class EmodbSettings(FoldSettings):
     """Keys of ``[dataset]`` for ``name = "emodb"``."""
 
-    root: AbsolutePath | None = Field(default_factory=lambda: default_folder("emodb", "EmoDB", "EMODB"))
+    root: AbsolutePath | None = Field(default_factory=lambda: default_folder(*EMODB.folders))
     """A folder that holds ``wav``; by default in the folder that EMOTIWAVE_DATA names."""
     task: Literal["corpus", "seven"] = "corpus"
     """``corpus``: its seven classes, boredom among them. ``seven``: those that corpora share, without boredom."""
@@ -73,7 +73,7 @@ def load(settings: EmodbSettings) -> MediaRecordings:
         DatasetError: If there is no folder or no clip in it.
     """
     counts: dict[str, Count] = {}
-    found = find_clips(EMODB, corpus_folder(EMODB, settings.root), clip_of, counts)
+    found = find_clips(EMODB, clip_folder(EMODB, settings.root), clip_of, counts)
     if len(found) < N_CLIPS:
         counts[f"of {N_CLIPS} published clips, not there"] = N_CLIPS - len(found)
     clips = [_clip(name, sources) for name, sources in found.items()]

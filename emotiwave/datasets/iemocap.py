@@ -16,7 +16,7 @@ from emotiwave.datasets.clips import (
     Clip,
     ClipCorpus,
     FoldSettings,
-    corpus_folder,
+    clip_folder,
     default_folder,
     split_clips,
     to_recordings,
@@ -56,6 +56,7 @@ LONGEST = 16 * 2**20
 """Bytes; tables of the corpus have a hundred thousand at most."""
 IEMOCAP = ClipCorpus(
     "iemocap",
+    ("IEMOCAP", "iemocap", "IEMOCAP_full_release"),
     LICENCE,
     tuple(name for name in EMOTIONS.values() if name != NO_MAJORITY),
     "Session1/dialog/EmoEvaluation/Ses01F_impro01.txt, Session1/dialog/transcriptions/Ses01F_impro01.txt and "
@@ -72,9 +73,7 @@ _SAID = re.compile(r"(\S+) \[[\d.]+-[\d.]+\]:(.*)")
 class IemocapSettings(FoldSettings):
     """Keys of ``[dataset]`` for ``name = "iemocap"``."""
 
-    root: AbsolutePath | None = Field(
-        default_factory=lambda: default_folder("iemocap", "IEMOCAP", "IEMOCAP_full_release")
-    )
+    root: AbsolutePath | None = Field(default_factory=lambda: default_folder(*IEMOCAP.folders))
     """The folder of ``Session1`` to ``Session5``; by default in the folder that EMOTIWAVE_DATA names."""
     task: Literal["four", "corpus", "seven"] = "four"
     """``four``: anger, happiness with excitement, neutral, sadness. ``corpus``: its ten classes. ``seven``: those that
@@ -103,7 +102,7 @@ def load(settings: IemocapSettings) -> MediaRecordings:
     Raises:
         DatasetError: If the folder or a transcript is missing, or ratings are not as published.
     """
-    root = corpus_folder(IEMOCAP, settings.root)
+    root = clip_folder(IEMOCAP, settings.root)
     tables = _rating_files(root)
     said = {name: text for table in tables for name, text in _read_transcript(_transcript_of(table))}
     counts: Counter[str] = Counter()

@@ -93,12 +93,12 @@ def check_columns(
     Raises:
         DatasetError: The nearest column is named.
     """
-    for column in table.columns:
-        if column not in known and column not in extra and not column.startswith(RATING):
-            raise DatasetError(f"{path}: {unknown_name('column', column, known)}; or name it in extra_columns")
     for column in needed:
         if column not in table.columns:
             raise DatasetError(f"{path}: {unknown_name('column', column, table.columns)}")
+    for column in table.columns:
+        if column not in known and column not in extra and not column.startswith(RATING):
+            raise DatasetError(f"{path}: {unknown_name('column', column, known)}; or name it in extra_columns")
     if "label" in table.columns and "labels" in table.columns:
         raise DatasetError(f"{path}: has columns label and labels; expected one of them")
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from emotiwave.datasets.clips import Clip, ClipCorpus, corpus_folder, default_folder, to_recordings
+from emotiwave.datasets.clips import Clip, ClipCorpus, clip_folder, default_folder, to_recordings
 from emotiwave.errors import DatasetError, unknown_name
 from emotiwave.recordings import Count, MediaRecordings, Sources
 from emotiwave.settings import AbsolutePath, Settings
@@ -30,7 +30,13 @@ FILMS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_
 """Where the clips of a split lie, as the published archives unpack."""
 LONGEST = 64 * 2**20
 """Bytes; the longest table has one million."""
-MELD = ClipCorpus("meld", LICENCE, EMOTIONS, "train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv")
+MELD = ClipCorpus(
+    "meld",
+    ("MELD", "meld", "MELD.Raw", "meld_text"),
+    LICENCE,
+    EMOTIONS,
+    "train_sent_emo.csv, dev_sent_emo.csv and test_sent_emo.csv",
+)
 
 _CONTINUED = "".join(
     bytes([byte]).decode("cp1252" if byte not in b"\x81\x8d\x8f\x90\x9d" else "latin-1") for byte in range(128, 192)
@@ -42,7 +48,7 @@ _MISREAD = re.compile(rf"(?P<twice>\u00e2\u20ac[{_CONTINUED}]|[\u00c2\u00c3][{_C
 class MeldSettings(Settings):
     """Keys of ``[dataset]`` for ``name = "meld"``."""
 
-    root: AbsolutePath | None = Field(default_factory=lambda: default_folder("meld", "MELD", "MELD.Raw", "meld_text"))
+    root: AbsolutePath | None = Field(default_factory=lambda: default_folder(*MELD.folders))
     """The folder of the three tables, and of the folders of clips if there are any; by default in the folder that
     EMOTIWAVE_DATA names."""
     task: Literal["corpus", "seven", "sentiment"] = "corpus"
@@ -56,7 +62,7 @@ def load(settings: MeldSettings) -> MediaRecordings:
     Raises:
         DatasetError: If a table is missing or not as published, or clips are named of which none is there.
     """
-    root = corpus_folder(MELD, settings.root)
+    root = clip_folder(MELD, settings.root)
     tables = tuple(root / f"{part}_sent_emo.csv" for part in SPLITS)
     counts: dict[str, Count] = {}
     clips: list[Clip] = []

@@ -15,7 +15,7 @@ from emotiwave.datasets.clips import (
     Clip,
     ClipCorpus,
     FoldSettings,
-    corpus_folder,
+    clip_folder,
     default_folder,
     find_clips,
     split_clips,
@@ -50,6 +50,7 @@ FOLDS: Mapping[int, tuple[int, ...]] = {
 N_CLIPS = 1440
 RAVDESS = ClipCorpus(
     "ravdess",
+    ("RAVDESS", "ravdess", "ravdess_speech_16k"),
     LICENCE,
     tuple(EMOTIONS.values()),
     "Actor_01/03-01-01-01-01-01-01.wav or Audio_Speech_Actors_01-24/Actor_01/03-01-01-01-01-01-01.wav",
@@ -62,9 +63,7 @@ _FOLD_OF_ACTOR = {actor: fold for fold, actors in FOLDS.items() for actor in act
 class RavdessSettings(FoldSettings):
     """Keys of ``[dataset]`` for ``name = "ravdess"``."""
 
-    root: AbsolutePath | None = Field(
-        default_factory=lambda: default_folder("ravdess_speech_16k", "ravdess", "RAVDESS")
-    )
+    root: AbsolutePath | None = Field(default_factory=lambda: default_folder(*RAVDESS.folders))
     """A folder that holds the actors' folders, at any depth; by default in the folder that EMOTIWAVE_DATA names."""
     task: Literal["corpus", "seven"] = "corpus"
     """``corpus``: its eight classes. ``seven``: those that corpora share, where calm counts as neutral."""
@@ -79,7 +78,7 @@ def load(settings: RavdessSettings) -> MediaRecordings:
         DatasetError: If there is no folder or no clip in it.
     """
     counts: dict[str, Count] = {}
-    found = find_clips(RAVDESS, corpus_folder(RAVDESS, settings.root), clip_of, counts)
+    found = find_clips(RAVDESS, clip_folder(RAVDESS, settings.root), clip_of, counts)
     speech = {name: sources for name, sources in found.items() if name.startswith("01-")}
     if len(speech) < len(found):
         counts["clips of song, left out"] = len(found) - len(speech)

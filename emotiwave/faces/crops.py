@@ -11,6 +11,8 @@ from emotiwave.faces.face import Face, check_picture
 
 QUALITY_SIDE = 64
 """Pixels: faces are brought to this size before blur is measured, so that small ones count as blurred."""
+FINER = 4
+"""When a square shrinks, it is cut out at most so many times finer, and then each pixel is the mean of those in it."""
 
 
 @dataclass(frozen=True)
@@ -80,28 +82,30 @@ def cut_square(
     """
     check_picture(image)
     region, left, top = _region(image, centre, edge, angle)
-    shrink = min(1.0, side / edge)
     height, width = region.shape[:2]
-    if shrink < 1:  # averaging over pixels, which turning does not do
+    shrink = min(1.0, FINER * side / edge)
+    if shrink < 1:  # what is then turned is small, whatever was given
         size = max(1, round(width * shrink)), max(1, round(height * shrink))
         region = cv2.resize(region, size, interpolation=cv2.INTER_AREA)
+    finer = min(FINER, max(1, math.ceil(edge / side)))
     across, down = region.shape[1] / width, region.shape[0] / height
-    turn = math.radians(angle)
-    step = edge / side
+    turn, step = math.radians(angle), edge / (side * finer)
     from_square = np.array(
         [
             [math.cos(turn) * step * across, -math.sin(turn) * step * across, (centre[0] - left) * across],
             [math.sin(turn) * step * down, math.cos(turn) * step * down, (centre[1] - top) * down],
         ]
     )
-    from_square[:, 2] -= from_square[:, :2].sum(axis=1) * (side - 1) / 2 + 0.5  # pixels are counted by their middles
+    from_square[:, 2] -= from_square[:, :2].sum(axis=1) * (side * finer - 1) / 2 + 0.5  # pixels count by their middles
     square = cv2.warpAffine(
         region,
         from_square,
-        (side, side),
-        flags=(cv2.INTER_LINEAR if shrink < 1 else cv2.INTER_CUBIC) | cv2.WARP_INVERSE_MAP,
+        (side * finer, side * finer),
+        flags=(cv2.INTER_CUBIC if edge < side else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
+    if finer > 1:
+        square = cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA)
     if is_grey:
         square = cv2.cvtColor(square, cv2.COLOR_RGB2GRAY)
     return np.asarray(square, np.uint8).reshape(side, side, -1)

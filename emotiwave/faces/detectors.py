@@ -203,7 +203,7 @@ class HaarDetector(FaceDetector):
     def _eyes(
         self, image: NDArray[np.uint8], centre: NDArray[np.float64], edge: float, angle: float
     ) -> NDArray[np.float64] | None:
-        """The right and left eye ``(2, 2)`` from the middle of the box, over its side, if both are where eyes can be."""
+        """Both eyes ``(2, 2)`` from the middle of the box, over its side, if they are found where eyes can be."""
         grey = cut_square(image, tuple(centre.tolist()), edge, angle, side=self.EYES_SIDE, is_grey=True)[..., 0]
         eyes = []
         for cascade, where in zip(self.eyes, self.EYES_WHERE, strict=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 import platformdirs
 import pooch
 
-from emotiwave.errors import MediaError
+from emotiwave.errors import MediaError, printable
 
 COMMIT = "82b38c8f98e7b52aa171400f3e4c722352d0669f"
 FILE_NAME = "face_detection_yunet_2023mar.onnx"
@@ -68,8 +68,9 @@ def _read(path: Path, trusted: str | None) -> ModelFile:
         if path.stat().st_size > MOST_BYTES:
             raise MediaError(f"{path}: more than {MOST_BYTES >> 20} MB; expected YuNet's ONNX file, {FILE_NAME}")
         content = path.read_bytes()
-    except OSError as error:
-        raise MediaError(f"{path}: YuNet's file cannot be read ({error.strerror})") from None
+    except (OSError, ValueError) as error:  # a ValueError of names that no file can have
+        why = getattr(error, "strerror", None) or error
+        raise MediaError(f"{printable(str(path))}: YuNet's file cannot be read ({why})") from None
     found = hashlib.sha256(content).hexdigest()
     if found not in KNOWN and found != (trusted or "").lower():
         raise MediaError(

@@ -138,10 +138,10 @@ class FileWriter:
         extracted, errors = self.reader.extract(recording, wanted)
         rows, usability = [], []
         for (utterance, sources), of in zip(wanted, extracted, strict=True):
-            row: dict[str, Any] = {"id": utterance.id, "file": str(next(iter(sources.files), ""))}
+            row: dict[str, Any] = {"id": utterance.id, "recording": str(next(iter(sources.files), ""))}
             if utterance.segment is not None:
                 row |= {"start": utterance.segment.start, "end": utterance.segment.end}
-            row["text"] = join_words(of.words) if of.words is not None else utterance.transcript or ""
+            row["said"] = join_words(of.words) if of.words is not None else utterance.transcript or ""
             for modality in self.sizes:
                 judged, frames = of.usability.get(modality), of.frames.get(modality)
                 row[modality] = ""

@@ -3,12 +3,15 @@
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from emotiwave.errors import MediaError
 from emotiwave.features.extraction.reader import MediaReader
 from emotiwave.features.extraction.settings import MediaFeatureSettings
+from emotiwave.features.extraction.sound import BLOCK_SECONDS
+from emotiwave.features.extractor import Extractor
 from emotiwave.features.prepare import AnyRecordings
 from emotiwave.features.settings import FeatureSettings
 from emotiwave.media.containers import describe_media
@@ -54,12 +57,17 @@ def foretell(recordings: AnyRecordings, settings: FeatureSettings, folder: Path)
         per_second = {
             name: rate * frame_bytes[name]
             for name, extractor in {**reader.audio, **reader.vision}.items()
-            if extractor.is_costly and (rate := extractor.frames_per_second or settings.frame_rate)
+            if extractor.is_costly and (rate := _rate(extractor, settings))
         }
     n_utterances = len(recordings.utterances)
     store = n_utterances * sum(settings.budget(name) * n_bytes for name, n_bytes in frame_bytes.items())
     cache = 0 if settings.kept_in is None else int(_seconds(recordings) * sum(per_second.values()))
     return Foretold(n_utterances, store, cache, _free_bytes(folder))
+
+
+def _rate(extractor: Extractor[Any, Any], settings: MediaFeatureSettings) -> float:
+    """Frames per second of media; of sound that becomes one frame per block, that."""
+    return settings.frame_rate if extractor.signal == "vision" else extractor.frames_per_second or 1 / BLOCK_SECONDS
 
 
 def _seconds(recordings: MediaRecordings) -> float:

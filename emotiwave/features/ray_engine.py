@@ -1,5 +1,6 @@
 """Reading recordings through Ray Data, on one machine or a cluster."""
 
+import logging
 import os
 import pickle
 from collections.abc import Iterator, Sequence
@@ -34,12 +35,13 @@ def read_by_ray(open_reader: OpenReader, todo: Sequence[Work], processes: int) -
         where = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": processes, "include_dashboard": False}
         ray.init(logging_level="error", log_to_driver=False, **where)
     try:
+        logging.getLogger("ray.data").setLevel(logging.ERROR)  # it tells of every step
         context = data.DataContext.get_current()
         context.execution_options.preserve_order = True
         context.enable_progress_bars = False
         rows = [{"work": pickle.dumps(work)} for work in todo]
         read = data.from_items(rows, override_num_blocks=len(rows)).map(
-            _RayReader, fn_constructor_args=(open_reader,), concurrency=processes
+            _RayReader, fn_constructor_args=(open_reader,), compute=data.ActorPoolStrategy(size=processes)
         )
         for row in read.iter_rows():
             yield pickle.loads(row["read"])  # what our own actors sent

@@ -51,7 +51,8 @@ def read_sound(
 ) -> Waveform:
     """Read a segment of the sound of a file, its channels averaged, resampled to ``rate`` Hz.
 
-    A segment is the same as that slice of the whole. It ends early where the sound does.
+    A segment is the same as that slice of the whole, and ends early where the sound does. After a seek the times are as
+    exact as the container's: Matroska and WebM round them to a millisecond.
 
     Raises:
         MediaError: If the file cannot be read, has no sound (there), or the segment is longer than two hours.
@@ -134,7 +135,7 @@ def _segment(path: Path, start: float, end: float, rate: int, gaps: list[Gap]) -
         if at >= last:
             break
     if is_empty:
-        raise MediaError(f"{path}: has no sound from {start:g} s on; it ends at {at / rate:.2f} s")
+        raise MediaError(f"{path}: has no sound from {start:g} s on; it ends before: correct the times of the segment")
 
 
 def _resampled(pieces: Iterator[tuple[Samples, int]], rate: int) -> Iterator[Samples]:

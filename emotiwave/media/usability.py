@@ -28,6 +28,8 @@ _CLIPPING_WINDOW = 0.1
 """Seconds."""
 _CEILING = 0.97
 """Of full scale: clipped samples that were resampled or compressed since lie around 1, not at it."""
+_SLACK = 1e-6
+"""Seconds by which sums of times may be wrong."""
 _WIDTH = 160
 """Pixels that pictures are scaled down to, so that single bright or dark pixels do not count."""
 _DARKEST, _BRIGHTEST = 1, 99
@@ -48,7 +50,7 @@ class UsabilitySettings(Settings):
     silence_range: float = Field(default=45.0, ge=0.0)
     """dB; sound that far below the loud parts (95th percentile) of the same stretch is silence."""
     shortest_silence: float = Field(default=0.5, ge=0.0)
-    """Seconds; shorter silences, such as pauses between words, stay observed."""
+    """Seconds; shorter silences, such as pauses between words, stay observed, unless there is nothing else."""
     clipped_share: float = Field(default=0.2, ge=0.0, lt=1.0)
     """Share of samples at full scale, in 0.1 s, from which on sound is clipped. A loud pure tone has 0.16."""
     dark_level: float = Field(default=30.0, ge=0.0, le=255.0)
@@ -95,33 +97,35 @@ def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 def _silences(waveform: Waveform, settings: UsabilitySettings) -> Iterator[tuple[float, float]]:
     """Give start and end in seconds of the waveform, less what is kept around sound."""
-    levels = _levels(waveform)
+    size = round(_FRAME * waveform.rate)
+    levels = _levels(waveform.samples, size)
     if not len(levels) or not settings.shortest_silence:
         return
     bound = settings.silence_level or -math.inf
-    heard = levels[~_in_gaps(waveform, len(levels))]
+    seconds = size / waveform.rate
+    heard = levels[~_in_gaps(waveform, len(levels), seconds)]
     if settings.silence_range and len(heard):
         bound = max(bound, np.percentile(heard, _LOUD) - settings.silence_range)
     for first, last in runs(levels < bound):
-        begin, end = first * _FRAME, waveform.duration if last == len(levels) else last * _FRAME
-        if end - begin >= settings.shortest_silence:
-            begin += _KEPT_AROUND_SOUND if first > 0 else 0.0
-            end -= _KEPT_AROUND_SOUND if last < len(levels) else 0.0
+        begins, ends = first == 0, last == len(levels)
+        begin, end = first * seconds, waveform.duration if ends else last * seconds
+        if end - begin >= settings.shortest_silence - _SLACK or (begins and ends):
+            begin += 0.0 if begins else _KEPT_AROUND_SOUND
+            end -= 0.0 if ends else _KEPT_AROUND_SOUND
             if begin < end:
                 yield begin, end
 
 
-def _levels(waveform: Waveform) -> NDArray[np.float64]:
-    """Level ``(frames,)`` in dB of full scale of each 30 ms, without DC."""
-    size = round(_FRAME * waveform.rate)
-    frames = waveform.samples[: len(waveform.samples) // size * size].reshape(-1, size)
+def _levels(samples: NDArray[np.float32], size: int) -> NDArray[np.float64]:
+    """Level ``(frames,)`` in dB of full scale of each frame of ``size`` samples, without DC."""
+    frames = samples[: len(samples) // size * size].reshape(-1, size)
     means = frames.mean(axis=1, dtype=np.float64)
     powers = np.einsum("ij,ij->i", frames, frames, dtype=np.float64) / size - means**2
     return 10 * np.log10(np.maximum(powers, _NOTHING))
 
 
-def _in_gaps(waveform: Waveform, n_frames: int) -> NDArray[np.bool_]:
-    middles = waveform.start + (np.arange(n_frames) + 0.5) * _FRAME
+def _in_gaps(waveform: Waveform, n_frames: int, seconds: float) -> NDArray[np.bool_]:
+    middles = waveform.start + (np.arange(n_frames) + 0.5) * seconds
     is_inside = np.zeros(n_frames, dtype=bool)
     for begin, end in waveform.gaps:
         is_inside |= (middles >= begin) & (middles < end)
@@ -130,12 +134,11 @@ def _in_gaps(waveform: Waveform, n_frames: int) -> NDArray[np.bool_]:
 
 def _clipped(waveform: Waveform, settings: UsabilitySettings) -> Iterator[tuple[float, float]]:
     size = round(_CLIPPING_WINDOW * waveform.rate)
-    windows = waveform.samples[: len(waveform.samples) // size * size].reshape(-1, size)
     if not settings.clipped_share:
         return
-    at_ceiling = np.maximum(windows, -windows) >= _CEILING
-    for first, last in runs(at_ceiling.mean(axis=1) > settings.clipped_share):
-        yield first * _CLIPPING_WINDOW, last * _CLIPPING_WINDOW
+    windows = waveform.samples[: len(waveform.samples) // size * size].reshape(-1, size)
+    for first, last in runs((np.abs(windows) >= _CEILING).mean(axis=1) > settings.clipped_share):
+        yield first * size / waveform.rate, last * size / waveform.rate
 
 
 def unusable_picture(image: NDArray[np.uint8], settings: UsabilitySettings) -> str | None:
@@ -156,8 +159,8 @@ def unusable_picture(image: NDArray[np.uint8], settings: UsabilitySettings) -> s
 class FreezeDetector:
     """Finds the stretches in which a video stands still, of frames that come in order of time.
 
-    A frame is compared with the first one of the stretch, tile by tile: a person who sits still breathes and blinks, and
-    so changes some tile by several times what compression does. A bad encoder that makes a still picture pulse hides
+    A frame is compared with the first one of the stretch, tile by tile: a person who sits still breathes and blinks,
+    and so changes some tile by several times what compression does. An encoder that makes a still picture pulse hides
     that it is one. Only the first picture of the stretch is held.
     """
 
@@ -191,7 +194,7 @@ class FreezeDetector:
 
     def _stretch(self) -> tuple[Span, ...]:
         """Give the stretch under way, if it is long enough; a photo has no times and is never frozen."""
-        is_long = self._end - self._start >= self._settings.shortest_freeze
+        is_long = self._end - self._start >= self._settings.shortest_freeze - _SLACK
         return (Span(self._start, self._end, "frozen"),) if is_long else ()
 
 

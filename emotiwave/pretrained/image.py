@@ -119,7 +119,7 @@ class ImagePreprocessing:
 
 
 def _of_timm(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Say the settings of a timm checkpoint in the words of transformers."""
+    """Say the settings of a timm checkpoint in the words of transformers; an odd crop may lie one pixel beside timm's."""
     trained = raw.get("pretrained_cfg") or {}
     _, height, width = trained.get("input_size", (3, 224, 224))
     share = trained.get("crop_pct", 0.875)
@@ -184,16 +184,26 @@ def encode_images(encoder: Encoder, pictures: "torch.Tensor", pool: Pool = "auto
 
     ``auto`` is the checkpoint's own summary: the class token of a transformer that has one, else its pooled output.
     ``mean`` is the mean over all places of the picture.
+
+    Raises:
+        CheckpointError: If the vectors are of another size than the settings say.
     """
     output = encoder.module(pixel_values=pictures)
-    states = output.last_hidden_state
+    states, pooled = output.last_hidden_state, getattr(output, "pooler_output", None)
     if pool == "auto" and encoder.config.model_type in CLASS_TOKEN_TYPES:
-        return states[:, 0]
-    if pool == "auto" and getattr(output, "pooler_output", None) is not None:
-        return output.pooler_output.flatten(1)
-    if states.ndim == 4:
-        return states.mean(dim=(2, 3))
-    return states[:, _n_extra_tokens(encoder) :].mean(dim=1)
+        vectors = states[:, 0]
+    elif pool == "auto" and pooled is not None:
+        vectors = pooled.flatten(1)
+    elif states.ndim == 4:  # some timm networks have their channels last
+        vectors = states.mean(dim=(2, 3) if states.shape[1] == encoder.width else (1, 2))
+    else:
+        vectors = states[:, _n_extra_tokens(encoder) :].mean(dim=1)
+    if vectors.shape[1] != encoder.width:
+        raise CheckpointError(
+            f"{encoder.name}: {vectors.shape[1]} numbers come of a picture, and config.json says {encoder.width}; "
+            'try pool = "mean"'
+        )
+    return vectors
 
 
 def _n_extra_tokens(encoder: Encoder) -> int:

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
-from emotiwave.errors import ConfigError
+from emotiwave.errors import CheckpointError, ConfigError
+from emotiwave.pretrained.loading import Encoder
 
 if TYPE_CHECKING:
     import torch
@@ -45,12 +46,25 @@ def choose_precision(precision: Precision, device: "torch.device") -> Resolved:
 
 
 @contextmanager
-def inference(device: "torch.device", precision: Resolved) -> Iterator[None]:
-    """Run forward passes without gradients, in a precision."""
+def inference(encoder: Encoder, device: "torch.device", precision: Resolved) -> Iterator[None]:
+    """Run forward passes without gradients, in a precision.
+
+    Raises:
+        CheckpointError: If the network cannot take what the preprocessing beside it makes.
+        ConfigError: If the memory of the GPU is too small.
+    """
     import torch
 
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        yield
+    try:
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            yield
+    except torch.OutOfMemoryError:
+        raise ConfigError(f'{encoder.name}: the memory of the GPU is too small for it; set device = "cpu"') from None
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:  # settings that no check foresees
+        raise CheckpointError(
+            f"{encoder.name}: the network cannot be run ({error}); its settings do not fit each other: "
+            "fetch the checkpoint again"
+        ) from None
 
 
 def length_batches(lengths: Sequence[int], budget: int, *, equal: bool = False) -> Iterator[list[int]]:

@@ -1,6 +1,7 @@
 """Text encoders: words cut into pieces and put together again; texts longer than the model in overlapping windows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -65,39 +66,37 @@ class TextPreprocessing:
         """
         folder = encoder.files.folder
         tokenizer = _read_tokenizer(folder)
+        with _reading(folder):
+            probe = tokenizer("a", return_special_tokens_mask=True, verbose=False)
+            ids, inner = probe["input_ids"], np.flatnonzero(np.array(probe["special_tokens_mask"]) == 0)
+            first, last = (int(inner[0]), int(inner[-1]) + 1) if len(inner) else (len(ids), len(ids))
+            room = _max_tokens(encoder.config, tokenizer) - first - (len(ids) - last)
+            padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
         if len(tokenizer) > encoder.config.vocab_size:
             raise CheckpointError(
                 f"{encoder.name}: its tokenizer knows {len(tokenizer):,} pieces and its network "
                 f"{encoder.config.vocab_size:,}; they do not belong together: fetch the checkpoint again"
             )
-        probe = tokenizer("a", return_special_tokens_mask=True)
-        ids, special = probe["input_ids"], np.array(probe["special_tokens_mask"], bool)
-        inner = np.flatnonzero(~special)
-        first, last = (int(inner[0]), int(inner[-1]) + 1) if len(inner) else (len(ids), len(ids))
-        room = _max_tokens(encoder.config, tokenizer) - first - (len(ids) - last)
         if room < 1:
             raise CheckpointError(f"{encoder.name}: no room for a word beside the special tokens; fetch it again")
-        padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
         return cls(tokenizer, tuple(ids[:first]), tuple(ids[last:]), padding, room)
 
     def pieces(self, words: Sequence[str]) -> tuple[list[int], NDArray[np.int64]]:
         """Cut a text into pieces: their ids, and which word each belongs to."""
-        there = [index for index, word in enumerate(words) if word.strip()]
-        if not there:
-            return [], np.empty(0, np.int64)
-        encoded = self.tokenizer(
-            " ".join(words[index] for index in there),
-            add_special_tokens=False,
-            return_offsets_mapping=True,
-            truncation=False,
-            verbose=False,
-        )
+        there = np.array([index for index, word in enumerate(words) if word.strip()], np.int64)
+        spoken = [word for word in words if word.strip()]
+        if not spoken:
+            return [], there
+        with _reading(self.tokenizer.name_or_path):
+            encoded = self.tokenizer(
+                " ".join(spoken), add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False
+            )
         offsets = np.array(encoded["offset_mapping"], np.int64).reshape(-1, 2)
         # a word's end is not in it; a piece that is but the space before a word belongs to that word
-        ends = np.cumsum([len(words[index]) + 1 for index in there], dtype=np.int64) - 1
+        ends = np.cumsum([len(word) + 1 for word in spoken], dtype=np.int64) - 1
         last_characters = np.maximum(offsets[:, 1] - 1, offsets[:, 0])
         owners = np.searchsorted(ends, last_characters, side="right")
-        return encoded["input_ids"], np.array(there, np.int64)[np.minimum(owners, len(there) - 1)]
+        return encoded["input_ids"], there[np.minimum(owners, len(spoken) - 1)]
 
     def windows(self, n_pieces: int) -> list[Window]:
         """Cut a long text into windows that overlap by a quarter; each piece is kept where it is deepest."""
@@ -119,16 +118,25 @@ def _read_tokenizer(folder: Path) -> Any:
             raise CheckpointError(f"{path}: {path.stat().st_size:,} bytes; at most {MAX_TOKENIZER:,} are read")
     from transformers import AutoTokenizer
 
-    try:
+    with _reading(folder):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except Exception as error:  # damaged tokenizers raise anything from OSError to KeyError
-        why = " ".join(str(error).split())[:300]
-        raise CheckpointError(f"{folder}: its tokenizer is missing or damaged ({why}); fetch it again") from None
     if not tokenizer.is_fast:
         raise CheckpointError(
             f"{folder}: its tokenizer does not say which piece is of which word; expected tokenizer.json"
         )
     return tokenizer
+
+
+@contextmanager
+def _reading(folder: Path | str) -> Iterator[None]:
+    """Turn whatever a damaged tokenizer raises into an error that names its folder."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # anything from KeyError to a panic of Rust, which is no Exception
+        why = " ".join(str(error).split())[:300]
+        raise CheckpointError(f"{folder}: its tokenizer is missing or damaged ({why}); fetch it again") from None
 
 
 def _max_tokens(config: Any, tokenizer: Any) -> int:

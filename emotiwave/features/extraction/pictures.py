@@ -74,12 +74,12 @@ class PictureExtraction:
     def _facts(self) -> dict[str, Any]:
         if not self.wants_faces or self.is_face:
             return {"pictures": self.n_pictures}
-        subjects = self.tracker.subjects()
+        main = self.tracker.main_subject()
         return {
             "pictures": self.n_pictures,
             "detector": None if self.detector is None else self.detector.name,
-            "faces": len(subjects),
-            "main face": self.tracker.main_subject(),
+            "faces": len(self.tracker.subjects()),
+            "main face": None if main is None else int(main),
         }
 
     def _look(self, picture: Frame) -> _Seen:

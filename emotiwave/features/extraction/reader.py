@@ -300,7 +300,7 @@ class MediaReader:
         size, nothing = self.sizes[modality], np.empty((0, 2))
         judged, frames = of.usability.get(modality), of.frames.get(modality)
         if judged is not None:
-            counts[f"{modality} ignored: {next(iter(judged.reasons), 'too short')}"] += judged.ignored
+            counts[f"{modality} ignored: {next(iter(judged.reasons), 'too short')}"] += int(judged.ignored)
         if judged is None or judged.ignored or frames is None or not len(frames):
             counts[f"utterances without {modality}"] += 1
             return np.empty((0, size), np.float32), nothing

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ class Glove(TextExtractor):
         self.settings = settings
         self._vectors = open_vectors(settings.file, settings.cache)
         self.size = self._vectors.size
+        self._rows = lru_cache(maxsize=100_000)(self._find)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -58,7 +60,7 @@ class Glove(TextExtractor):
                 row[:] = self._vectors.values[rows].mean(axis=0)
         return FeatureSequence(values, timing)
 
-    def _rows(self, word: str) -> NDArray[np.int64]:
+    def _find(self, word: str) -> NDArray[np.int64]:
         """Find the one vector of a word, those of its two parts, or none."""
         rows = self._vectors.rows(lookup_forms(word))
         if (rows >= 0).any():

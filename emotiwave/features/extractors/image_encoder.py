@@ -85,5 +85,5 @@ class ImageEncoder(VisionExtractor):
         import torch
 
         prepared = self.preprocessing.prepare(pictures).to(self.device, memory_format=torch.channels_last)
-        with inference(self.device, self.precision):
+        with inference(self.encoder, self.device, self.precision):
             return encode_images(self._ready, prepared, self.settings.pool).float().cpu().numpy()

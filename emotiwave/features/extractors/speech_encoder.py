@@ -81,7 +81,7 @@ class SpeechEncoder(AudioExtractor):
     def many(self, signals: Sequence[tuple[NDArray[np.float32], int]]) -> list[FeatureSequence]:
         """Encode several sounds, those that may share a batch in one."""
         sounds = [self.preprocessing.prepare(self._at_rate(samples, rate)).to(self.device) for samples, rate in signals]
-        with inference(self.device, self.precision):
+        with inference(self.encoder, self.device, self.precision):
             states = encode_speech(self._ready, self.preprocessing, sounds, self.layer)
         values = [state.float().cpu().numpy() for state in states]
         return [FeatureSequence(rows, self.preprocessing.intervals(len(rows))) for rows in values]

@@ -83,7 +83,7 @@ class TextEncoder(TextExtractor):
     def many(self, signals: Sequence[tuple[Sequence[str], NDArray[np.float64]]]) -> list[FeatureSequence]:
         """Encode several texts, those of like length in one batch."""
         texts = [words for words, _ in signals]
-        with inference(self.device, self.precision):
+        with inference(self.encoder, self.device, self.precision):
             states = encode_words(self._ready, self._preprocessing, texts, self.layers, self.settings.pieces)
         return [
             FeatureSequence(state.float().cpu().numpy(), intervals)
