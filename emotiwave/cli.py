@@ -280,7 +280,7 @@ def demo(
 
 @app.command(name="list")
 def list_names(
-    kind: Annotated[str, typer.Argument(metavar="models|datasets|metrics|recipes", help="What to list.")],
+    kind: Annotated[str, typer.Argument(metavar="models|datasets|extractors|metrics|recipes", help="What to list.")],
 ) -> None:
     """List what can be named in a recipe or on the command line."""
     from emotiwave import api

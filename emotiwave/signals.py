@@ -1,7 +1,7 @@
 """Signals of one recording: sound, pictures and words with their times, and which spans of them are of no use."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,15 +87,6 @@ class Usability:
         """
         why = ", ".join(f"{reason} {100 * share:.0f} %" for reason, share in self.reasons.items())
         return f"{self.modality} {why or 'observed'}{', ignored' if self.ignored else ''}"
-
-
-def spans_to_shares(spans: Sequence[Span], duration: float) -> dict[str, float]:
-    """Reason -> share of a duration in seconds, the largest first; spans with NaN times take all of it."""
-    shares: dict[str, float] = {}
-    for span in spans:
-        share = 1.0 if math.isnan(span.start) or duration <= 0 else (span.end - span.start) / duration
-        shares[span.reason] = min(1.0, shares.get(span.reason, 0.0) + share)
-    return dict(sorted(shares.items(), key=lambda item: -item[1]))
 
 
 def join_words(words: Iterable[Word]) -> str:

@@ -196,6 +196,10 @@ class TestPitch:
         found = track_pitch(buzz(150, first=3), RATE, PITCH).frequency
         np.testing.assert_allclose(inner(found), 150, rtol=0.01)
 
+    def test_high_pitch_among_its_many_multiples(self):
+        found = track_pitch(sine(590), RATE, PitchSettings(lowest_pitch=30)).frequency
+        np.testing.assert_allclose(found[8:-8], 590, rtol=0.01)
+
     def test_other_rates(self):
         found = track_pitch(buzz(200, rate=44_100), 44_100, PITCH).frequency
         np.testing.assert_allclose(inner(found), 200, rtol=0.005)
@@ -270,6 +274,11 @@ class TestVoice:
         assert found["hammarberg"] == pytest.approx(10 * np.log10(3), rel=1e-4)
         mean_level = (10 * np.log10(3) + 10 * np.log10(1) + 79 * -90) / 81
         assert found["flatness"] == pytest.approx(mean_level - 10 * np.log10(4 / 81), rel=1e-4)
+
+    def test_hammarberg_index_has_its_edges(self):
+        power, kilohertz = np.full(81, 1e-9), np.arange(81) / 10
+        power[[15, 30, 60]] = 10.0, 0.1, 1000.0  # 1.5, 3 and 6 kHz
+        assert self.shape(power, kilohertz)["hammarberg"] == pytest.approx(20, rel=1e-4)
 
     def test_straight_line(self):
         kilohertz = np.arange(256) / 32

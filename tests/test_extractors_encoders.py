@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from pydantic import ValidationError
 from scipy.signal import resample_poly
 
@@ -23,13 +22,7 @@ EXTRACTORS = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Networks as tiny as these only wait for a second one."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
+one_thread = pytest.fixture(scope="module", autouse=True)(tiny.one_thread)
 
 
 @pytest.fixture(scope="module")

@@ -218,6 +218,13 @@ class TestGlove:
             (folder / name).write_bytes(content[: len(content) - 5] if damage == "cut" else b"")
         np.testing.assert_allclose(glove(path, "the"), [[1, 2, 3]])
 
+    def test_cache_with_rows_that_are_not_there(self, tmp_path, cache):
+        path = write(tmp_path, LINES[:2])
+        glove(path, "the")
+        (folder,) = cache.iterdir()
+        np.save(folder / "order.npy", np.array([0, 2]))
+        np.testing.assert_allclose(glove(path, "the", "Did"), [[1, 2, 3], [0.5, -1, 0.2]])
+
     @pytest.mark.parametrize(
         ("lines", "message"),
         [

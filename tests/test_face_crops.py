@@ -94,10 +94,10 @@ def test_landmarks_do_not_change_the_scale():
 
 def test_grey_is_one_channel_of_luma():
     image = np.zeros((20, 20, 3), np.uint8)
-    image[..., 1] = 200
+    image[...] = (200, 100, 30)
     square = fit_face(image, 10, True)
     assert square.shape == (10, 10, 1)
-    assert (square == round(0.587 * 200)).all()
+    assert (square == round(0.299 * 200 + 0.587 * 100 + 0.114 * 30)).all()
     assert fit_face(image, 10, False).shape == (10, 10, 3)
 
 

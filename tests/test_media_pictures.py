@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from emotiwave.errors import MediaError
-from emotiwave.media import tracks
+from emotiwave.media import containers, tracks
 from emotiwave.media.pictures import read_frames
 from tests.made_media import grey_picture, index_of, write_sound, write_video
 
@@ -166,14 +166,17 @@ def test_no_pictures_there(tmp_path):
         next(read_frames(path, 2.0, 1.0))
 
 
-def test_declared_sizes_are_checked_before_decoding(tmp_path):
+def test_declared_sizes_are_checked_before_decoding(tmp_path, monkeypatch):
     path = write_video(tmp_path / "a.avi", 2, codec="ffv1", pixels="bgr0", options={})
     content = bytearray(path.read_bytes())
     sizes = content.index(b"strf") + 12  # of the bitmap header
     content[sizes : sizes + 8] = (20_000).to_bytes(4, "little") + (4_000).to_bytes(4, "little")
-    path.write_bytes(content)
-    with pytest.raises(MediaError, match="pictures of 20,000 x 4,000 pixels; expected at most 50,000,000"):
-        next(read_frames(path))
+    (tmp_path / "b.avi").write_bytes(content)
+    with pytest.raises(MediaError, match="more than 50,000,000 pixels"):
+        next(read_frames(tmp_path / "b.avi"))
+    monkeypatch.setattr(containers, "MAX_PIXELS", 64 * 48 - 1)
+    with pytest.raises(MediaError, match="pictures of 64 x 48 pixels; expected at most 3,071"):
+        next(read_frames(write_video(tmp_path / "a.mp4", 2)))
 
 
 def test_pictures_larger_than_their_container_says_are_not_decoded(tmp_path, monkeypatch):
@@ -194,6 +197,20 @@ def test_a_damaged_picture_costs_no_more_than_it_must(tmp_path):
     frames = shown(read_frames(path, rate=None))
     assert [index for index, _, _ in frames] == [k for k in range(25) if k != 12]
     assert frames[11] == (11, 0.44, 0.52)
+
+
+def test_two_pictures_at_a_time(tmp_path):
+    source = write_video(tmp_path / "a.mkv", 10, codec="mjpeg", pixels="yuvj420p", options={})
+    with av.open(str(source)) as given, av.open(str(tmp_path / "b.mkv"), "w") as taken:
+        track = taken.add_stream_from_template(given.streams.video[0])
+        for index, packet in enumerate(given.demux(video=0)):
+            if packet.dts is not None:
+                packet.stream = track
+                packet.pts = packet.dts = packet.pts - (40 if index == 5 else 0)  # milliseconds
+                taken.mux(packet)
+    frames = shown(read_frames(tmp_path / "b.mkv", rate=None))
+    assert [index for index, _, _ in frames] == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    assert frames[4] == (4, 0.16, 0.24)
 
 
 def test_a_truncated_video_gives_what_is_there(tmp_path):

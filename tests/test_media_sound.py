@@ -10,7 +10,7 @@ import soxr
 from scipy.signal import butter, sosfilt
 
 from emotiwave.errors import DataWarning, MediaError
-from emotiwave.media import sound
+from emotiwave.media import sound, tracks
 from emotiwave.media.sound import read_sound, sound_blocks
 from tests.made_media import click, write_sound, write_video
 
@@ -129,8 +129,9 @@ def packets_of(path):
         return [(packet.pos, packet.size, packet.pts) for packet in container.demux(audio=0) if packet.size]
 
 
-def test_a_damaged_packet_costs_that_packet_only(tmp_path):
-    path = write_sound(tmp_path / "a.m4a", noise(2.0, 48_000), 48_000)
+@pytest.mark.parametrize("rate", [48_000, 96_000])
+def test_a_damaged_packet_costs_that_packet_only(tmp_path, rate):
+    path = write_sound(tmp_path / "a.m4a", noise(2.0, rate), rate)
     whole = read_sound(path).samples
     position, size, pts = packets_of(path)[50]
     content = bytearray(path.read_bytes())
@@ -138,11 +139,22 @@ def test_a_damaged_packet_costs_that_packet_only(tmp_path):
     path.write_bytes(content)
     waveform = read_sound(path)
     (gap,) = waveform.gaps
-    assert gap == pytest.approx((pts / 48_000, (pts + 1024) / 48_000), abs=0.001)
+    assert gap == pytest.approx((pts / rate, (pts + 1024) / rate), abs=0.001)
     assert len(waveform.samples) == len(whole)
     before, after = round(gap[0] * RATE) - 400, round(gap[1] * RATE) + 400
     np.testing.assert_allclose(waveform.samples[:before], whole[:before], atol=1e-3)
     np.testing.assert_allclose(waveform.samples[after:], whole[after:], atol=0.02)  # AAC fills bands with noise
+
+
+def test_an_index_that_is_wrong(tmp_path, monkeypatch):
+    """A seek that ends too late is made again from further back."""
+    path = write_sound(tmp_path / "a.flac", noise(4.0, RATE), RATE)
+    expected = read_sound(path, 2.5, 3.5)
+    for run_ins in ((-1.0,), (-1.0, 0.5)):
+        monkeypatch.setattr(tracks, "_RUN_INS", run_ins)
+        segment = read_sound(path, 2.5, 3.5)
+        assert segment.gaps == ()
+        np.testing.assert_array_equal(segment.samples, expected.samples)
 
 
 def test_packets_that_are_missing_leave_a_gap(tmp_path):
@@ -161,6 +173,21 @@ def test_packets_that_are_missing_leave_a_gap(tmp_path):
     assert all(block.core[0] <= gap[0] < gap[1] <= block.core[1] for block in blocks for gap in block.waveform.gaps)
 
 
+def test_an_empty_packet_does_not_end_the_sound(tmp_path):
+    source = write_sound(tmp_path / "a.flac", click(2.0, 1.5, 48_000), 48_000)
+    with av.open(str(source)) as given, av.open(str(tmp_path / "b.nut"), "w") as taken:
+        track = taken.add_stream_from_template(given.streams.audio[0])
+        for index, packet in enumerate(given.demux(audio=0)):
+            if packet.dts is None:
+                continue
+            put = av.Packet(0) if index == 10 else packet
+            put.pts, put.dts, put.time_base, put.stream = packet.pts, packet.dts, packet.time_base, track
+            taken.mux(put)
+    waveform = read_sound(tmp_path / "b.nut")
+    assert waveform.gaps == (pytest.approx((10 * 4608 / 48_000, 11 * 4608 / 48_000)),)
+    assert time_of_peak(waveform) == pytest.approx(1.5, abs=0.001)
+
+
 def test_samples_that_are_no_numbers_are_a_gap(tmp_path):
     samples = noise(0.5, RATE)
     samples[0, 4000:4010], samples[0, 4010] = np.nan, 1e30
@@ -171,18 +198,20 @@ def test_samples_that_are_no_numbers_are_a_gap(tmp_path):
 
 
 def test_a_leap_of_years_is_not_filled(tmp_path):
-    """One timestamp in the middle says that a hundred years have passed."""
-    source = write_sound(tmp_path / "a.flac", click(2.0, 1.5, 48_000), 48_000)
+    """From one packet on, timestamps say that two years have passed; a packet that is missing later is a gap still."""
+    source = write_sound(tmp_path / "a.flac", click(3.0, 2.5, 48_000), 48_000)
     with av.open(str(source)) as given, av.open(str(tmp_path / "b.nut"), "w") as taken:
         track = taken.add_stream_from_template(given.streams.audio[0])
-        for index, packet in enumerate(given.demux(audio=0)):
-            if packet.dts is not None:
+        for packet in given.demux(audio=0):
+            if packet.dts is not None and not 2.0 <= packet.pts * packet.time_base < 2.2:
                 packet.stream = track
-                packet.pts = packet.dts = packet.pts + (3_000_000_000_000 if index >= 10 else 0)
+                leap = 3_000_000_000_000 if packet.pts * packet.time_base > 1 else 0
+                packet.pts = packet.dts = packet.pts + leap
                 taken.mux(packet)
     waveform = read_sound(tmp_path / "b.nut")
-    assert waveform.duration == pytest.approx(2.0, abs=0.05)
-    assert time_of_peak(waveform) == pytest.approx(1.5, abs=0.002)
+    assert waveform.duration == pytest.approx(3.0, abs=0.001)
+    assert waveform.gaps == (pytest.approx((2.0, 2.2), abs=0.1),)
+    assert time_of_peak(waveform) == pytest.approx(2.5, abs=0.001)
 
 
 def test_a_recording_that_was_appended_is_kept(tmp_path):

@@ -36,13 +36,7 @@ SPEECH = [(kind, norm) for kind in ("hubert", "wav2vec2", "wavlm") for norm in (
 SPEECH.append(("data2vec-audio", "layer"))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Networks as tiny as these only wait for a second one."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
+one_thread = pytest.fixture(scope="module", autouse=True)(tiny.one_thread)
 
 
 @pytest.fixture(scope="module")

@@ -175,7 +175,7 @@ class TestBadFiles:
         with pytest.raises(DatasetError, match="no column of features; expected one of text, audio, vision"):
             load(path)
         path = write_csv(tmp_path / "t.csv", rows(2, audoi=["a.npy"] * 2, text=["b.npy"] * 2))
-        with pytest.raises(DatasetError, match=r"unknown column 'audoi'.* did you mean"):
+        with pytest.raises(DatasetError, match="unknown column 'audoi'; Known: "):
             load(path, files={"audio": "a.npy"})
 
     def test_no_feature_at_all_is_said(self, tmp_path):

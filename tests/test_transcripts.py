@@ -147,11 +147,14 @@ def test_json_of_speech_recognisers(tmp_path):
 
 
 def test_words_that_an_aligner_left_out_share_the_time_between_their_neighbours(tmp_path):
-    words = [{"word": "in"}, {"word": "May", "start": 2.0, "end": 3.0}, {"word": "19"}, {"word": "84"}]
-    tree = {"segments": [{"start": 1.0, "end": 5.0, "text": "in May 19 84", "words": words}]}
+    timed = [{"word": "May", "start": 2.0, "end": 2.5}, {"word": "of", "start": 2.75, "end": 3.0}]
+    words = [{"word": "in"}, timed[0], {"word": "the"}, timed[1], {"word": "19"}, {"word": "84"}]
+    tree = {"segments": [{"start": 1.0, "end": 5.0, "text": "in May the of 19 84", "words": words}]}
     assert read_transcript(write(tmp_path, "a.json", json.dumps(tree))) == (
         Word("in", 1.0, 2.0),
-        Word("May", 2.0, 3.0),
+        Word("May", 2.0, 2.5),
+        Word("the", 2.5, 2.75),
+        Word("of", 2.75, 3.0),
         Word("19", 3.0, 4.0),
         Word("84", 4.0, 5.0),
     )
@@ -278,6 +281,13 @@ def test_subtitles_of_a_video(tmp_path, suffix):
     assert texts(read_subtitles(path, 1.0, 1.6)) == ["Tom"]
     with pytest.raises(MediaError, match="no subtitle track 1; it has 1 of them"):
         read_subtitles(path, track=1)
+
+
+def test_subtitles_are_dated_from_the_start_of_the_file(tmp_path):
+    dates = [5.0 + index / 25 for index in range(50)]
+    path = write_video(tmp_path / "a.mkv", n_frames=50, times=dates, subtitles=[(5.5, 6.0, "late")])
+    (word,) = read_subtitles(path)
+    assert (word.start, word.end) == pytest.approx((0.5, 1.0))
 
 
 def test_subtitles_of_substation_alpha_lose_styles_comments_and_drawings(tmp_path):

@@ -1,6 +1,7 @@
 """Tiny encoders with random weights, of real architectures, saved as checkpoints are saved."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,16 @@ CONVOLUTIONS = {
 WORDS = ("i", "am", "so", "very", "happy", "sad", "today", "you", "are", "not", "un", "##happy", "##ly", "##s", "!")
 POSITIONS = 24
 SPEECH = {"hubert": "Hubert", "wav2vec2": "Wav2Vec2", "wavlm": "WavLM", "data2vec-audio": "Data2VecAudio"}
+
+
+def one_thread() -> Iterator[None]:
+    """For a fixture: networks as tiny as these only wait for a second thread."""
+    import torch
+
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
 
 
 def _build(prefix: str, **settings: Any) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 from emotiwave.config import shipped_recipes
 from emotiwave.datasets import DATASETS
 from emotiwave.errors import ConfigError, unknown_name
+from emotiwave.features.extractors import EXTRACTORS
 from emotiwave.metrics import described_metrics
 from emotiwave.models import MODELS
 
@@ -19,6 +20,7 @@ def list_names(kind: str) -> dict[str, str]:
     listings = {
         "models": {name: _first_line(model) for name, model in MODELS.items()},
         "datasets": {name: _first_line(import_module(dataset.load.__module__)) for name, dataset in DATASETS.items()},
+        "extractors": {name: _first_line(import_module(of.settings.__module__)) for name, of in EXTRACTORS.items()},
         "metrics": described_metrics(),
         "recipes": {name: _first_comment(path) for name, path in shipped_recipes().items()},
     }

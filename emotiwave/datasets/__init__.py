@@ -3,7 +3,27 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from emotiwave.datasets import mmsa, mosei, mosi, mosi_csd, synthetic
+from emotiwave.datasets import (
+    cremad,
+    cremad_votes,
+    dair_emotion,
+    emodb,
+    fer2013,
+    goemotions,
+    iemocap,
+    image_folder,
+    manifest,
+    meld,
+    mmsa,
+    mosei,
+    mosei_media,
+    mosi,
+    mosi_csd,
+    mosi_media,
+    ravdess,
+    synthetic,
+    table,
+)
 from emotiwave.recordings import MediaRecordings, Recordings
 from emotiwave.settings import Settings
 from emotiwave.types import Corpus
@@ -31,9 +51,23 @@ class MediaDataset(NamedTuple):
 
 
 DATASETS: dict[str, Dataset | RecordedDataset | MediaDataset] = {
+    "cremad": MediaDataset(cremad.CremadSettings, cremad.load),
+    "cremad_votes": Dataset(cremad_votes.CremadVotesSettings, cremad_votes.load),
+    "dair_emotion": MediaDataset(dair_emotion.DairEmotionSettings, dair_emotion.load),
+    "emodb": MediaDataset(emodb.EmodbSettings, emodb.load),
+    "fer2013": MediaDataset(fer2013.Fer2013Settings, fer2013.load),
+    "goemotions": MediaDataset(goemotions.GoEmotionsSettings, goemotions.load),
+    "iemocap": MediaDataset(iemocap.IemocapSettings, iemocap.load),
+    "image_folder": MediaDataset(image_folder.ImageFolderSettings, image_folder.load),
+    "manifest": MediaDataset(manifest.ManifestSettings, manifest.load),
+    "meld": MediaDataset(meld.MeldSettings, meld.load),
     "mmsa": Dataset(mmsa.MmsaSettings, mmsa.load),
     "mosei": RecordedDataset(mosei.MoseiSettings, mosei.load),
+    "mosei_media": MediaDataset(mosei_media.MoseiMediaSettings, mosei_media.load),
     "mosi": Dataset(mosi.MosiSettings, mosi.load),
     "mosi_csd": RecordedDataset(mosi_csd.MosiCsdSettings, mosi_csd.load),
+    "mosi_media": MediaDataset(mosi_media.MosiMediaSettings, mosi_media.load),
+    "ravdess": MediaDataset(ravdess.RavdessSettings, ravdess.load),
     "synthetic": Dataset(synthetic.SyntheticSettings, synthetic.load),
+    "table": Dataset(table.TableSettings, table.load),
 }

@@ -142,7 +142,7 @@ def nearest_line(lines: Sequence[Line], segment: Segment) -> Line | None:
     >>> nearest_line(lines, Segment("v", 2.52, 4.0)).text
     'well'
     """
-    apart = [abs(line.start - segment.start) for line in lines]
+    apart = [max(abs(line.start - segment.start), abs(line.end - segment.end)) for line in lines]
     if not apart or min(apart) > MOST_APART:
         return None
     return lines[apart.index(min(apart))]

@@ -23,7 +23,7 @@ from emotiwave.datasets.class_folders import (
     picture_recordings,
     without_copies,
 )
-from emotiwave.datasets.fer2013_table import CLASSES, unpack_table
+from emotiwave.datasets.fer2013_table import CLASSES, SPLITS, unpack_table
 from emotiwave.datasets.roots import check_root, data_folder
 from emotiwave.errors import DatasetError, unknown_name
 from emotiwave.labels import SEVEN
@@ -33,8 +33,6 @@ from emotiwave.settings import AbsolutePath, Settings
 LICENCE = "none stated; pictures from the web, research use (ICML 2013 challenge)"
 TABLES = ("fer2013.csv", "icml_face_data.csv")
 LAYOUT = "train/angry/*.jpg, …, test/surprise/*.jpg or fer2013.csv"
-USAGES = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
-"""What names of files begin with -> the official split."""
 
 
 class Fer2013Settings(Settings):
@@ -60,9 +58,11 @@ def load(settings: Fer2013Settings) -> MediaRecordings:
     """
     root = check_root(settings.root, corpus="fer2013", folder="fer2013", layout=LAYOUT)
     tables = () if (root / "train").is_dir() else tuple(root / name for name in TABLES if (root / name).is_file())[:1]
+    if not tables and not (root / "train").is_dir():
+        raise DatasetError(f"fer2013: {root} holds neither train nor {' nor '.join(TABLES)}; expected {LAYOUT}")
     counts: dict[str, Count] = {}
     folder = _unpack_once(tables[0], settings.unpacked) if tables else root
-    pictures = [_official(picture, root, counts) for picture in find_pictures(folder, counts)]
+    pictures = [_official(picture, counts) for picture in find_pictures(folder, counts)]
     copies = find_copies(pictures)
     counts |= count_copies(copies)
     if settings.duplicates == "drop_from_train":
@@ -81,14 +81,14 @@ def load(settings: Fer2013Settings) -> MediaRecordings:
     )
 
 
-def _official(picture: Picture, root: Path, counts: dict[str, Count]) -> Picture:
+def _official(picture: Picture, counts: dict[str, Count]) -> Picture:
     """Name the class in our words, and take the split that the file's name says: some copies merge the two tests."""
     folder = picture.label.lower()
     if picture.split is None:
-        raise DatasetError(f"fer2013: {root}: folder {picture.label!r} is no split; expected {LAYOUT}")
+        raise DatasetError(f"fer2013: {picture.path.parent} is in no folder of a split; expected {LAYOUT}")
     if folder not in CLASSES and folder not in CLASSES.values():
         raise DatasetError(f"fer2013: {picture.path.parent}: {unknown_name('class', picture.label, CLASSES)}")
-    split = USAGES.get(picture.path.name.split("_")[0], picture.split)
+    split = SPLITS.get(picture.path.name.split("_")[0], picture.split)
     if split != picture.split:
         what = f"pictures of {split} in the folder of {picture.split}, taken as what their names say"
         counts[what] = int(counts.get(what, 0)) + 1

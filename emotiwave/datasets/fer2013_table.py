@@ -18,7 +18,8 @@ CLASSES = {
     "neutral": "neutral",
 }
 """The name in FER2013, in the order of its numbers 0 to 6 -> our word."""
-FOLDERS = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
+SPLITS = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
+"""The usage in FER2013 -> our split."""
 COLUMNS = ("emotion", "pixels", "Usage")
 SIDE = 48
 MAX_LINE = 2**14
@@ -34,16 +35,16 @@ def unpack_table(table: Path, folder: Path) -> None:
         OSError: If a file cannot be read or written.
     """
     classes = tuple(CLASSES)
-    for split in FOLDERS.values():
+    for split in SPLITS.values():
         for name in classes:
             (folder / split / name).mkdir(parents=True)
     for number, row in _read_rows(table):
         where = f"fer2013: {table}: row {number}"
         if row["emotion"] not in {"0", "1", "2", "3", "4", "5", "6"}:
             raise DatasetError(f"{where}: emotion {row['emotion'][:20]!r}; expected a number from 0 to 6")
-        if row["Usage"] not in FOLDERS:
-            raise DatasetError(f"{where}: Usage {row['Usage'][:20]!r}; expected {', '.join(FOLDERS)}")
-        place = folder / FOLDERS[row["Usage"]] / classes[int(row["emotion"])]
+        if row["Usage"] not in SPLITS:
+            raise DatasetError(f"{where}: Usage {row['Usage'][:20]!r}; expected {', '.join(SPLITS)}")
+        place = folder / SPLITS[row["Usage"]] / classes[int(row["emotion"])]
         image = Image.frombytes("L", (SIDE, SIDE), _parse_pixels(row["pixels"], where))
         image.save(place / f"{number:05d}.png", compress_level=1)
 

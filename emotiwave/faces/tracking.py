@@ -81,7 +81,7 @@ class FaceTracker:
             return {}
         overlaps = overlap(faces, [self._boxes[number] for number in numbers])
         overlaps[overlaps < self.settings.same_face] = 0.0
-        rows, columns = linear_sum_assignment(overlaps, maximize=False)
+        rows, columns = linear_sum_assignment(overlaps, maximize=True)
         return {
             int(row): numbers[column] for row, column in zip(rows, columns, strict=True) if overlaps[row, column] > 0
         }

@@ -102,7 +102,8 @@ def _from_time(path: Path, content: Literal["sound", "pictures"], start: float) 
             yield first
             yield from frames
             return
-    raise MediaError(f"{path}: nothing of its {content} can be decoded; it is empty or damaged")
+    too_large = f", or of more than {MAX_PIXELS:,} pixels" if content == "pictures" else ""
+    raise MediaError(f"{path}: nothing of its {content} can be decoded: missing, damaged{too_large}")
 
 
 def _decode(
@@ -157,9 +158,7 @@ def _seek(container: InputContainer, track: AudioStream | VideoStream, time: Fra
 def _packets(container: InputContainer, track: AudioStream | VideoStream, path: Path) -> Iterator["Packet[Any] | None"]:
     """Read the packets of a track; a None or an empty packet at the end brings out what the decoder holds back."""
     try:
-        for packet in container.demux(track):
-            if packet.size or packet.dts is None:  # an empty packet in the middle would end the decoder
-                yield packet
+        yield from container.demux(track)
     except FFmpegError as error:
         warnings.warn(DataWarning(f"{path}: damaged, only its beginning can be read ({error.strerror})"), stacklevel=2)
         yield None

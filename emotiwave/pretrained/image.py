@@ -98,7 +98,7 @@ class ImagePreprocessing:
         sized = np.stack([self._fit(picture) for picture in pictures]).astype(np.float32)
         mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
         values = (sized * np.float32(self.scale) - mean) / std
-        return torch.from_numpy(values).permute(0, 3, 1, 2).contiguous()
+        return torch.from_numpy(values).permute(0, 3, 1, 2)  # channels last in memory, as `place` wants them
 
     def _fit(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         height, width = self._target(*picture.shape[:2])
@@ -119,7 +119,7 @@ class ImagePreprocessing:
 
 
 def _of_timm(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Say the settings of a timm checkpoint in the words of transformers; an odd crop may lie one pixel beside timm's."""
+    """Say a timm checkpoint's settings in the words of transformers; an odd crop may lie one pixel beside timm's."""
     trained = raw.get("pretrained_cfg") or {}
     _, height, width = trained.get("input_size", (3, 224, 224))
     share = trained.get("crop_pct", 0.875)

@@ -229,7 +229,7 @@ def _read_module(encoder: Encoder) -> "torch.nn.Module":
         why = " ".join(str(error).split())[:300]
         raise CheckpointError(f"{encoder.name}: the weights cannot be loaded into its network ({why})") from None
     _check_complete(encoder, info)
-    if any(NOT_NEEDED.search(key) and "pooler." in key for key in info["missing_keys"]):
+    if any("pooler." in key for key in info["missing_keys"]):
         module.pooler = None  # it would be at random
     broken = [name for name, weight in module.named_parameters() if not torch.isfinite(weight).all()]
     if broken:

@@ -30,10 +30,10 @@ def choose_device(device: Device) -> "torch.device":
 
 
 def choose_precision(precision: Precision, device: "torch.device") -> Resolved:
-    """Take bfloat16 where the hardware multiplies in it: there it is 1.5 to 4 times faster for large encoders.
+    """Take bfloat16 where the hardware multiplies in it: there large encoders are 1.5 to 3 times faster.
 
-    Hidden states differ from those in float32 by less than 3 % of their norm (measured: HuBERT base 1.5 %, ViT 0.9 %,
-    MiniLM 0.8 %, ResNet-50 0.5 %; cosines above 0.999).
+    Hidden states differ from those in float32 by at most 3 % of their norm: 0.8 % measured of MiniLM, and with random
+    weights 1.5 % of HuBERT base, 0.9 % of ViT base, 0.5 % of ResNet-50, all with cosines above 0.999.
     """
     import torch
 
@@ -41,8 +41,19 @@ def choose_precision(precision: Precision, device: "torch.device") -> Resolved:
         return precision
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    # older versions of torch do not say
     can = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return "bfloat16" if can.get("avx512_bf16") or can.get("amx_bf16") else "float32"
+
+
+def place(encoder: Encoder, device: "torch.device") -> Encoder:
+    """Read the weights if that is yet to be done, and bring the network to a device."""
+    import torch
+
+    module = encoder.module.to(device)
+    if encoder.kind == "image":  # convolutions are fastest so
+        module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] (torch's stubs lack it)
+    return encoder
 
 
 @contextmanager

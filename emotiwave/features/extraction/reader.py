@@ -17,7 +17,7 @@ from emotiwave.features.extraction.cache import FeatureCache, cache_key, file_di
 from emotiwave.features.extraction.frames import Frames, covered_frames
 from emotiwave.features.extraction.pictures import PictureExtraction, longest_side
 from emotiwave.features.extraction.settings import Choice, MediaFeatureSettings, build_extractors
-from emotiwave.features.extraction.sound import BLOCK_SECONDS, extract_sound
+from emotiwave.features.extraction.sound import BLOCK_SECONDS, extract_sound, sound_context
 from emotiwave.features.extraction.words import read_words, word_intervals
 from emotiwave.features.extractor import AudioExtractor, TextExtractor, VisionExtractor
 from emotiwave.features.extractors import EXTRACTORS
@@ -122,7 +122,7 @@ class MediaReader:
         if path is None:
             return
         start, end = (None, None) if segment is None else (segment.start, segment.end)
-        context = max(extractor.context for extractor in self.audio.values())
+        context = sound_context(self.audio, self.settings.usability)
         stage = {
             "signal": "audio",
             "of": [file_digest(path), start, end],
@@ -185,7 +185,7 @@ class MediaReader:
                 into.usability[modality] = summarise_counts(modality, reasons, len(frames), self.settings.usability)
             else:
                 into.usability[modality] = summarise(
-                    modality, frames.spans, times.min(), times.max(), self.settings.usability
+                    modality, frames.spans, float(times.min()), float(times.max()), self.settings.usability
                 )
 
     def _read_text(self, sources: Sources, segment: Segment | None, into: Extracted) -> None:

@@ -39,7 +39,7 @@ def extract_sound(
         MediaError: If there is no sound, or none that can be decoded.
     """
     origin, seconds = start or 0.0, 0.0
-    context = max(extractor.context for extractor in extractors.values())
+    context = sound_context(extractors, settings)
     found = {name: Frames(extractor.size) for name, extractor in extractors.items()}
     spans: list[Span] = []
     for block in sound_blocks(path, start, end, seconds=BLOCK_SECONDS, context=context):
@@ -56,6 +56,11 @@ def extract_sound(
     for frames in found.values():
         frames.spans = tuple(spans)
     return found, tuple(spans), seconds
+
+
+def sound_context(extractors: Mapping[str, AudioExtractor], settings: UsabilitySettings) -> float:
+    """Seconds on either side of a block: what extractors need, and what shows a silence that a block cuts in two."""
+    return max(settings.shortest_silence, *(extractor.context for extractor in extractors.values()))
 
 
 def _between(spans: Sequence[Span], first: float, last: float, origin: float) -> list[Span]:

@@ -4,14 +4,27 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from emotiwave.features.extractor import Extractor
-from emotiwave.features.extractors import egemaps, face, glove, hashed, logmel, prosody, prosody_statistics, tokens
+from emotiwave.features.extractors import (
+    egemaps,
+    face,
+    glove,
+    hashed,
+    image_encoder,
+    logmel,
+    prosody,
+    prosody_statistics,
+    speech_encoder,
+    text_encoder,
+    tokens,
+)
 from emotiwave.settings import Settings
 
 
 class ExtractorEntry(NamedTuple):
     """An extractor by name: what it reads, the keys a recipe may set, and how it is built.
 
-    Building may raise `MissingExtraError` or `FeatureError`; only then are large libraries imported.
+    Building may raise `MissingExtraError`, `FeatureError`, `ConfigError` or `CheckpointError`; only then are large
+    libraries imported.
     """
 
     signal: Literal["audio", "vision", "text"]
@@ -24,10 +37,13 @@ EXTRACTORS: dict[str, ExtractorEntry] = {
     "face": ExtractorEntry("vision", face.FaceSettings, face.Face),
     "glove": ExtractorEntry("text", glove.GloveSettings, glove.Glove),
     "hashed": ExtractorEntry("text", hashed.HashedSettings, hashed.Hashed),
+    "image_encoder": ExtractorEntry("vision", image_encoder.ImageEncoderSettings, image_encoder.ImageEncoder),
     "logmel": ExtractorEntry("audio", logmel.LogMelSettings, logmel.LogMel),
     "prosody": ExtractorEntry("audio", prosody.ProsodySettings, prosody.Prosody),
     "prosody_statistics": ExtractorEntry(
         "audio", prosody_statistics.ProsodyStatisticsSettings, prosody_statistics.ProsodyStatistics
     ),
+    "speech_encoder": ExtractorEntry("audio", speech_encoder.SpeechEncoderSettings, speech_encoder.SpeechEncoder),
+    "text_encoder": ExtractorEntry("text", text_encoder.TextEncoderSettings, text_encoder.TextEncoder),
     "tokens": ExtractorEntry("text", tokens.TokensSettings, tokens.Tokens),
 }

@@ -53,6 +53,7 @@ class Egemaps(AudioExtractor):
             feature_set=opensmile.FeatureSet.eGeMAPSv02,
             feature_level=levels.LowLevelDescriptors if settings.level == "frames" else levels.Functionals,
         )
+        self.frames_per_second = 100.0 if settings.level == "frames" else None
         self._version = str(opensmile.__version__)
         self.names: tuple[str, ...] = tuple(self._smile.feature_names)
         self.size = len(self.names)

@@ -29,6 +29,7 @@ class Face(VisionExtractor):
     """
 
     pictures = "faces"
+    is_averageable = False
 
     def __init__(self, settings: FaceSettings) -> None:
         self.settings = settings

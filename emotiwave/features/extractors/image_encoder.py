@@ -10,7 +10,7 @@ from emotiwave.features.extractor import VisionExtractor
 from emotiwave.pretrained.files import ModelName
 from emotiwave.pretrained.image import ImagePreprocessing, Pool, encode_images
 from emotiwave.pretrained.loading import Encoder, load_encoder
-from emotiwave.pretrained.running import Device, Precision, Resolved, choose_device, choose_precision, inference
+from emotiwave.pretrained.running import Device, Precision, Resolved, choose_device, choose_precision, inference, place
 from emotiwave.sequences import FeatureSequence
 from emotiwave.settings import Settings
 
@@ -65,12 +65,7 @@ class ImageEncoder(VisionExtractor):
 
     @cached_property
     def _ready(self) -> Encoder:
-        import torch
-
-        # convolutions are fastest so
-        module = self.encoder.module.to(self.device)
-        module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] (torch's stubs lack it)
-        return self.encoder
+        return place(self.encoder, self.device)
 
     def __call__(self, signal: NDArray[np.uint8], timing: NDArray[np.float64]) -> FeatureSequence:
         """Encode pictures, a batch at a time.
@@ -82,8 +77,6 @@ class ImageEncoder(VisionExtractor):
         return FeatureSequence(np.concatenate([np.empty((0, self.size), np.float32), *batches]), timing)
 
     def _encode(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        import torch
-
-        prepared = self.preprocessing.prepare(pictures).to(self.device, memory_format=torch.channels_last)
+        prepared = self.preprocessing.prepare(pictures).to(self.device)
         with inference(self.encoder, self.device, self.precision):
             return encode_images(self._ready, prepared, self.settings.pool).float().cpu().numpy()

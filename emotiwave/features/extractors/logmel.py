@@ -58,7 +58,7 @@ class LogMel(AudioExtractor):
 
     def __init__(self, settings: LogMelSettings) -> None:
         self.settings = settings
-        self.size = settings.bands
+        self.size, self.frames_per_second = settings.bands, 1 / settings.hop
         # whole hops, so that a block with context begins on a hop where the block does
         self.context = settings.hop * np.ceil(settings.window / (2 * settings.hop))
 

@@ -58,6 +58,7 @@ class Prosody(AudioExtractor):
     def __init__(self, settings: ProsodySettings) -> None:
         self.settings = settings
         hop = HOP * settings.pooled
+        self.frames_per_second = 1 / hop
         # whole frames, so that a block with context begins on a frame where the block does
         self.context = hop * np.ceil((LOUDNESS_REACH + PITCH_REACH + PATH_REACH) / hop)
 

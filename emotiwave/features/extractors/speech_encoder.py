@@ -12,7 +12,7 @@ from emotiwave.errors import FeatureError
 from emotiwave.features.extractor import AudioExtractor
 from emotiwave.pretrained.files import ModelName
 from emotiwave.pretrained.loading import Encoder, load_encoder
-from emotiwave.pretrained.running import Device, Precision, Resolved, choose_device, choose_precision, inference
+from emotiwave.pretrained.running import Device, Precision, Resolved, choose_device, choose_precision, inference, place
 from emotiwave.pretrained.speech import SpeechPreprocessing, encode_speech
 from emotiwave.sequences import FeatureSequence
 from emotiwave.settings import Settings
@@ -49,6 +49,7 @@ class SpeechEncoder(AudioExtractor):
         self.layer = self.encoder.layer_index(settings.layer)
         self.preprocessing = SpeechPreprocessing.of(self.encoder)
         self.size = self.encoder.width
+        self.frames_per_second = self.preprocessing.rate / self.preprocessing.hop
         self.device = choose_device(settings.device)
         self.precision: Resolved = choose_precision(settings.precision, self.device)
 
@@ -66,8 +67,7 @@ class SpeechEncoder(AudioExtractor):
 
     @cached_property
     def _ready(self) -> Encoder:
-        self.encoder.module.to(self.device)
-        return self.encoder
+        return place(self.encoder, self.device)
 
     def __call__(self, signal: NDArray[np.float32], timing: int) -> FeatureSequence:
         """Encode one sound.

@@ -11,7 +11,7 @@ from pydantic import Field
 from emotiwave.features.extractor import TextExtractor
 from emotiwave.pretrained.files import ModelName
 from emotiwave.pretrained.loading import Encoder, load_encoder
-from emotiwave.pretrained.running import Device, Precision, Resolved, choose_device, choose_precision, inference
+from emotiwave.pretrained.running import Device, Precision, Resolved, choose_device, choose_precision, inference, place
 from emotiwave.pretrained.text import Pieces, TextPreprocessing, encode_words
 from emotiwave.sequences import FeatureSequence
 from emotiwave.settings import Settings
@@ -65,8 +65,7 @@ class TextEncoder(TextExtractor):
 
     @cached_property
     def _ready(self) -> Encoder:
-        self.encoder.module.to(self.device)
-        return self.encoder
+        return place(self.encoder, self.device)
 
     @cached_property
     def _preprocessing(self) -> TextPreprocessing:

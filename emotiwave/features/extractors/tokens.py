@@ -43,7 +43,7 @@ class TokensSettings(Settings):
 class Tokens(TextExtractor):
     """One id per piece of a word, with the interval of the word; special tokens are left out.
 
-    Ids are names, not amounts: no mean of them says anything, so they must not be pooled or aligned. Without a
+    Ids are names, not amounts: no mean of them says anything, so of several one is taken. Without a
     tokenizer, ``n_ids - 1`` buckets take the hashes (MurmurHash3) of lower-cased words, and an empty word is NaN. A row
     of 0 counts as unobserved everywhere in features; 0 is the padding of most tokenizers.
 
@@ -55,6 +55,7 @@ class Tokens(TextExtractor):
 
     size = 1
     is_costly = False
+    is_averageable = False
 
     def __init__(self, settings: TokensSettings) -> None:
         self.settings = settings

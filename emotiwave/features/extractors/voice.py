@@ -149,7 +149,7 @@ def spectral_shape(
         "rolloff": frequency[at_rolloff],
         "flux": _flux(power, total, before),
         "alpha_ratio": decibels(power[:, :below_1].sum(axis=1) / power[:, below_1:below_5].sum(axis=1)),
-        "hammarberg": levels[:, :below_2].max(axis=1) - levels[:, below_1:below_5].max(axis=1),
+        "hammarberg": levels[:, :below_2].max(axis=1) - levels[:, below_2:below_5].max(axis=1),
         "slope": _slope(levels, frequency, 0, 8),
         "slope_0_500": _slope(levels, frequency, 0, 0.5),
         "slope_500_1500": _slope(levels, frequency, 0.5, 1.5),
