@@ -8,10 +8,30 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from emotiwave.api import demo, evaluate, export_mmsa, extract, inspect, prepare, train, write_manifest, write_report
+    from emotiwave.api import (
+        demo,
+        evaluate,
+        export_mmsa,
+        extract,
+        inspect,
+        prepare,
+        train,
+        write_manifest,
+        write_report,
+    )
 
 __version__ = version("emotiwave")
-__all__ = ["demo", "evaluate", "export_mmsa", "extract", "inspect", "prepare", "train", "write_manifest", "write_report"]
+__all__ = [
+    "demo",
+    "evaluate",
+    "export_mmsa",
+    "extract",
+    "inspect",
+    "prepare",
+    "train",
+    "write_manifest",
+    "write_report",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -203,6 +203,12 @@ class TestContract:
         assert identity != json.dumps(other.identity, sort_keys=True)
         assert extractor.identity["name"] == name
 
+    def test_settings_can_be_written_out(self, name, tmp_path):
+        for form in (SMALL, OTHER):
+            settings = EXTRACTORS[name].settings(**form[name](tmp_path))
+            written = settings.model_dump_json()
+            assert EXTRACTORS[name].settings.model_validate_json(written, strict=True) == settings
+
     def test_unknown_settings_are_refused(self, name, tmp_path):
         with pytest.raises(ValidationError, match="Extra inputs"):
             EXTRACTORS[name].settings(**SMALL[name](tmp_path), bandz=1)

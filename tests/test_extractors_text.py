@@ -124,6 +124,8 @@ class TestTokens:
         assert empty.values.dtype == np.float32
         assert "sha256" in extractor.identity["ids"]
         assert str(tmp_path) not in str(extractor.identity)
+        again = TokensSettings.model_validate_json(extractor.settings.model_dump_json(), strict=True)
+        assert Tokens(again).identity == extractor.identity
 
 
 LINES = ["the 1 2 3", "Did 0.5 -1 2e-1", "n't 1.5 1 0.8", "at name@domain.com 7 8 9", ". . . 4 5 6", "the 9 9 9"]

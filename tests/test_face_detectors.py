@@ -79,8 +79,9 @@ def test_haar_finds_tilted_heads_and_how_far_they_are_tilted(haar, astronaut, an
     assert face.tilt == pytest.approx(angle, abs=10)
 
 
-def test_a_dark_face_is_found(haar, astronaut):
-    check_astronaut(haar.detect((astronaut * 0.2).astype(np.uint8))[0])
+@pytest.mark.parametrize("light", [0.2, 0.05])
+def test_a_dark_face_is_found(haar, astronaut, light):
+    check_astronaut(haar.detect((astronaut * light).astype(np.uint8))[0])
 
 
 @pytest.mark.parametrize(

@@ -476,6 +476,7 @@ def test_pictures_without_settings_are_as_on_imagenet(copy):
     "wrong",
     [
         {"size": 0},
+        {"size": True},
         {"size": -3},
         {"size": "224"},
         {"size": None},

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from emotiwave.api.progress import recording_progress
 from emotiwave.config import parse_media_features
+from emotiwave.datasets.manifest_files import read_table
 from emotiwave.datasets.manifest_rows import read_rows
 from emotiwave.errors import ConfigError, DatasetError
 from emotiwave.features.extract_files import Extraction, extract_files
@@ -72,9 +73,18 @@ def _recordings(files: Sequence[Path]) -> MediaRecordings:
     if manifests and len(files) > 1:
         raise ConfigError(f"{manifests[0]}: a manifest is extracted on its own; leave the other files out")
     if manifests:
-        rows = read_rows(manifests[0])
+        rows = read_rows(manifests[0], extra_columns=read_table(manifests[0]).columns)
         utterances = tuple(
-            Utterance(row.id, "test", "unlabelled", speaker=row.speaker, transcript=row.said, segment=row.segment)
+            Utterance(
+                row.id,
+                "test",
+                "unlabelled",
+                dialogue=row.dialogue,
+                speaker=row.speaker,
+                language=row.language,
+                transcript=row.said or row.sources.text,
+                segment=row.segment,
+            )
             for row in rows
         )
         sources = {row.id: row.sources for row in rows}

@@ -15,7 +15,7 @@ import pandas as pd
 
 from emotiwave.errors import FeatureError
 from emotiwave.features.extraction.frames import Frames, covered_frames
-from emotiwave.features.extraction.reader import MediaReader, OpenMedia, Wanted, media_works, usability_row
+from emotiwave.features.extraction.reader import MediaReader, OpenMedia, Wanted, media_works, usability_rows
 from emotiwave.features.workers import Work, read_here, read_in_processes
 from emotiwave.files import replace_file, whole_file
 from emotiwave.recordings import Count, MediaRecordings
@@ -145,13 +145,12 @@ class FileWriter:
             for modality in self.sizes:
                 judged, frames = of.usability.get(modality), of.frames.get(modality)
                 row[modality] = ""
-                if judged is not None:
-                    usability.append({"utterance": utterance.id, **usability_row(judged, of)})
                 if judged is not None and not judged.ignored and frames is not None and len(frames):
                     place = Path("features") / f"{_file_name(utterance.id)}.{modality}.npz"
                     write_npz(frames, self.folder / place)
                     row[modality] = str(place)
             rows.append(row)
+            usability += usability_rows(utterance, of)
         return _Written(rows, usability, errors)
 
 

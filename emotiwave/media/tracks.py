@@ -41,6 +41,7 @@ _RUN_INS = (0.5, 20.0)
 Codecs of sound need what came before (Opus 80 ms, MP3 up to nine frames); indexes of some containers are wrong.
 """
 _USUAL_FRAME_RATE = 25.0
+"""Per second, where a file says nothing of it; how long its last picture is shown depends on it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,9 +179,8 @@ class _Clock:
         if track.duration and track.time_base and container.format.name not in GUESSED_DURATIONS:
             self._stated_end = float(((track.start_time or 0) + track.duration) * track.time_base - self.zero)
         self._unit = track.time_base or Fraction(1, 1000)
-        self._rate = (
-            float(track.average_rate or _USUAL_FRAME_RATE) if isinstance(track, VideoStream) else _USUAL_FRAME_RATE
-        )
+        rate = float(track.average_rate or 0) if isinstance(track, VideoStream) else 0.0
+        self._usual_duration = 1 / rate if rate > 1 / MAX_JUMP else 1 / _USUAL_FRAME_RATE
         self._shift = 0.0
         self._expected = expected
 
@@ -190,7 +190,7 @@ class _Clock:
         start = self._expected or 0.0
         if frame.pts is not None:
             start = float(frame.pts * unit - self.zero) + self._shift
-            leap = start - start if self._expected is None else start - self._expected
+            leap = 0.0 if self._expected is None else start - self._expected
             is_past_end = leap > MAX_RETURN and start > self._end + MAX_RETURN
             if not -MAX_RETURN <= leap <= MAX_JUMP or is_past_end:
                 self._shift -= leap
@@ -211,4 +211,4 @@ class _Clock:
         if isinstance(frame, AudioFrame):
             return frame.samples / max(1, frame.sample_rate)  # a damaged header may say 0
         stated = float(frame.duration * unit)
-        return stated if 0 < stated <= MAX_JUMP else 1 / self._rate
+        return stated if 0 < stated <= MAX_JUMP else self._usual_duration

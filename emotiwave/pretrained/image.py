@@ -174,7 +174,7 @@ def _pair(size: Any) -> tuple[int, int]:
 
 
 def _pixels(value: Any) -> int:
-    if not isinstance(value, int) or value < 1:
+    if type(value) is not int or value < 1:  # True is an int too
         raise ValueError(f"size {value!r}; expected pixels")
     return value
 

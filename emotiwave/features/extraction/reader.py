@@ -1,5 +1,6 @@
 """Media recordings read for the store: each signal decoded once, judged, extracted, kept, and brought to few frames."""
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotiwave.datasets.csd.reader import CsdFile
-from emotiwave.errors import EmotiwaveError, MissingExtraError
+from emotiwave.errors import DataWarning, EmotiwaveError, MissingExtraError
 from emotiwave.faces.detectors import FaceDetector, load_detector
 from emotiwave.features.align import Plan, collapse, observed_frames
 from emotiwave.features.extraction.cache import FeatureCache, cache_key, file_digest
@@ -48,6 +49,8 @@ class Extracted:
     usability: dict[str, Usability] = field(default_factory=dict)
     words: tuple[Word, ...] | None = None
     words_from: str = ""
+    warnings: dict[str, list[str]] = field(default_factory=dict)
+    """Signal -> what was noted while it was read."""
 
 
 class MediaReader:
@@ -103,7 +106,7 @@ class MediaReader:
             for signal, extract in (("text", self._read_text), ("audio", self._sound), ("vision", self._pictures)):
                 if not getattr(self, signal):
                     continue
-                error = _attempt(partial(extract, sources, utterance.segment, into))
+                error, into.warnings[signal] = _attempt(partial(extract, sources, utterance.segment, into))
                 if error:
                     errors.append(
                         {"recording": recording, "utterance": utterance.id, "modality": signal, "error": error}
@@ -287,9 +290,9 @@ class MediaReader:
             counts=counts,
             errors=tuple(errors),
             usability=tuple(
-                {"utterance": utterance.id, **usability_row(judged, of)}
+                row
                 for (utterance, _), of in zip(wanted, extracted, strict=True)
-                for judged in of.usability.values()
+                for row in usability_rows(utterance, of)
             ),
         )
 
@@ -319,29 +322,33 @@ class MediaReader:
         return values, plan.intervals
 
 
-def _attempt(extract: Callable[[], None]) -> str | None:
-    """Extract, and say why that failed: whatever is wrong with one file of many must not end the others."""
-    try:
-        extract()
-    except MissingExtraError:
-        raise  # that is not the file's fault
-    except (EmotiwaveError, OSError) as error:
-        return str(error)
-    except Exception as error:  # a decoder may raise anything over a damaged file
-        return f"{type(error).__name__}: {error}"
-    return None
+def _attempt(extract: Callable[[], None]) -> tuple[str | None, list[str]]:
+    """Extract; why that failed, and what was warned of: whatever is wrong with one file must not end the others."""
+    error = None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DataWarning)
+        try:
+            extract()
+        except MissingExtraError:
+            raise  # that is not the file's fault
+        except (EmotiwaveError, OSError) as known:
+            error = str(known)
+        except Exception as unknown:  # a decoder may raise anything over a damaged file
+            error = f"{type(unknown).__name__}: {unknown}"
+    return error, list(dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, DataWarning)))
 
 
-def usability_row(judged: Usability, of: Extracted) -> dict[str, Any]:
-    """Say how much of a modality was of use, why not the rest, and what else is known of it."""
-    facts = of.frames[judged.modality].facts if judged.modality in of.frames else {}
-    return {
-        "modality": judged.modality,
-        "observed": round(judged.observed, 4),
-        "used": not judged.ignored,
-        "reason": str(judged),
-        **{name: value for name, value in facts.items() if value is not None},
-    }
+def usability_rows(utterance: Utterance, of: Extracted) -> list[dict[str, Any]]:
+    """Say of each modality how much was of use, why not the rest, and what else is known; and what was warned of."""
+    rows = []
+    for modality, judged in of.usability.items():
+        facts = of.frames[modality].facts if modality in of.frames else {}
+        row = {"utterance": utterance.id, "modality": modality, "observed": round(judged.observed, 4)}
+        row |= {"used": not judged.ignored, "reason": str(judged)}
+        rows.append(row | {name: value for name, value in facts.items() if value is not None})
+    for signal, noted in of.warnings.items():
+        rows += [{"utterance": utterance.id, "modality": signal, "reason": f"warning: {text}"} for text in noted]
+    return rows
 
 
 def _timed(words: Sequence[Word], origin: float) -> NDArray[np.float64]:

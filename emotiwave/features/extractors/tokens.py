@@ -35,7 +35,8 @@ class TokensSettings(Settings):
     def _check(self) -> "TokensSettings":
         if self.tokenizer is None and self.revision is not None:
             raise ValueError("revision is of a tokenizer; name one, or leave it out")
-        if self.tokenizer is not None and "n_ids" in self.model_fields_set:
+        # not what was set: a recipe that is written out names every key
+        if self.tokenizer is not None and self.n_ids != type(self).model_fields["n_ids"].default:
             raise ValueError("a tokenizer brings its own ids; leave out n_ids or the tokenizer")
         return self
 
