@@ -1,4 +1,4 @@
-"""From media to features: real-time factor and memory of a clip and of an hour, and all of RAVDESS in several processes.
+"""From media to features: real-time factor and memory of a clip and of an hour, and RAVDESS in several processes.
 
 The hour is the clip of av_clips/ravdess looped by copying its packets. Extracted are log-mels, faces at 5 pictures a
 second, and words of a transcript. Times are of this one run on an otherwise idle machine.
@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import importlib.util
 import json
+import math
 import os
 import subprocess
 import sys
@@ -73,7 +74,7 @@ def loop(clip: Path, out: Path, seconds: float) -> None:
         packets = [p for p in source.demux(source.streams.video[0], source.streams.audio[0]) if p.dts is not None]
         found = [(p.stream.index, bytes(p), p.pts, p.dts, p.duration, p.time_base, p.is_keyframe) for p in packets]
         length = float((source.duration or 0) / av.time_base)
-        for turn in range(int(seconds / length)):
+        for turn in range(math.ceil(seconds / length)):
             for index, content, pts, dts, duration, time_base, is_key in found:
                 packet, offset = av.Packet(content), round(turn * length / time_base)
                 packet.stream, packet.time_base = streams[index], time_base
@@ -128,7 +129,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     data = Path(os.environ["EMOTIWAVE_DATA"])
-    clip, model = data / CLIP, data / "weights/yunet_n_dynamic.onnx"
+    clip, model = data / CLIP, data / "weights/yunet_s_320_320.onnx"
     begin = time.time()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -257,7 +257,7 @@ def test_data_prepare_shows_a_row_for_every_error(capsys, tmp_path: Path, monkey
     assert code == 0
     assert err.count("error row: ") == 1
     assert f"error row: v04 (audio): {tmp_path / 'data' / FILES['mosei']['audio']}: 'v04' has 9 features" in err
-    assert "errors (a video lacks what could not be read)" in out
+    assert "errors (a recording lacks what could not be read)" in out
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_data_prepare_shows_a_row_for_every_error(capsys, tmp_path: Path, monkey
         (["--set", "features.frame=3"], "[features] unknown key 'frame'; did you mean 'frames'?"),
         (["--set", "features.frames=0"], "[features] frames: expected a whole number above 0"),
         (["--set", "features.frames={voice = 3}"], "features.frames: unknown modality 'voice'"),
-        (["--set", "dataset.root=/nowhere"], "/nowhere is no folder; expected the .csd files there"),
+        (["--set", "dataset.root=/nowhere"], "/nowhere is no folder; expected one that holds the .csd files"),
         (["--out", "{tmp}/taken"], "taken exists and is no feature store; choose another folder"),
         (["--out", "{tmp}/taken/file/store"], "cannot be written"),
     ],

@@ -161,7 +161,7 @@ def test_a_damaged_video_is_an_error_row_and_nothing_else_is_lost(files: Path, d
     ready = api.prepare(made_recipe(folder))
     assert [(row["recording"], row["modality"]) for row in ready.errors] == [("v07", "vision")]
     assert "v07" in ready.errors[0]["error"]
-    assert ready.counts["errors (a video lacks what could not be read)"] == 1
+    assert ready.counts["errors (a recording lacks what could not be read)"] == 1
     damaged, whole = open_store(ready.folder), open_store(prepared(made_recipe(files), tmp_path / "whole").folder)
     assert [u.id for u in damaged.utterances] == [u.id for u in whole.utterances]
     assert damaged.sequences["audio"].digest == whole.sequences["audio"].digest
@@ -240,7 +240,7 @@ def test_a_process_that_dies_is_an_error_that_says_how_to_go_on(
         raise BrokenProcessPool("planted")
         yield
 
-    monkeypatch.setattr(module, "_read_all", dying)
+    monkeypatch.setattr(module, "read_in_processes", dying)
     with pytest.raises(
         FeatureError, match=r"died, perhaps for want of memory: use fewer --processes; .*same command goes on"
     ):

@@ -10,8 +10,8 @@ import pytest
 from emotiwave.datasets.csd.writer import write_csd
 from emotiwave.errors import DatasetError
 from emotiwave.features import video as video_module
-from emotiwave.features.settings import FeatureSettings
 from emotiwave.features.prepared import PreparedRecording
+from emotiwave.features.settings import FeatureSettings
 from emotiwave.features.video import VideoReader
 from emotiwave.types import Segment, Utterance
 

@@ -55,7 +55,7 @@ def values(read: PreparedRecording) -> list[float]:
 def test_results_come_in_order_whatever_finishes_first():
     todo = works([3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5])
     assert [values(r) for r in read_in_processes(Planted, todo, 2, partial(nothing_of, SIZES))] == [
-        values(r) for r in read_here(Planted, todo)
+        values(r) for r in read_here(Planted(), todo)
     ]
 
 

@@ -63,25 +63,24 @@ def extract_files(
     if folder.exists() and not folder.is_dir():
         raise FeatureError(f"{folder}: is a file; expected a folder to write to")
     works = media_works(recordings)
-    with opener() as reader:
-        modalities, notes = tuple(reader.sizes), reader.notes
     rows: list[Mapping[str, Any]] = []
     usability: list[Mapping[str, Any]] = []
     errors: list[Mapping[str, str]] = []
     try:
         (folder / "features").mkdir(parents=True, exist_ok=True)
-        open_reader = OpenWriter(opener, folder)
-        read = (
-            read_in_processes(open_reader, works, processes, _failed)
-            if processes > 1 and len(works) > 1
-            else read_here(open_reader, works)
-        )
-        for done, written in enumerate(read, 1):
-            rows += written.rows
-            usability += written.usability
-            errors += written.errors
-            if progress:
-                progress(done, len(works))
+        open_writer = OpenWriter(opener, folder)
+        with open_writer() as writer:
+            modalities, notes = tuple(writer.sizes), writer.notes
+            in_processes = processes > 1 and len(works) > 1
+            read = (
+                read_in_processes(open_writer, works, processes, _failed) if in_processes else read_here(writer, works)
+            )
+            for done, written in enumerate(read, 1):
+                rows += written.rows
+                usability += written.usability
+                errors += written.errors
+                if progress:
+                    progress(done, len(works))
         replace_file(folder / TABLE, pd.DataFrame(rows).to_csv(index=False).encode())
         replace_file(folder / USABILITY, _json_lines(usability))
         replace_file(folder / ERRORS, _json_lines(errors))

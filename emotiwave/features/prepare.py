@@ -17,7 +17,7 @@ from emotiwave.errors import FeatureError
 from emotiwave.features.extraction.reader import media_works, open_media
 from emotiwave.features.extraction.settings import MediaFeatureSettings
 from emotiwave.features.partial import JOURNAL, JournalLine, PartialStore
-from emotiwave.features.prepared import PreparedRecording
+from emotiwave.features.prepared import PreparedRecording, Reader
 from emotiwave.features.ray_engine import read_by_ray
 from emotiwave.features.settings import FeatureSettings
 from emotiwave.features.store import check_place, open_store, replace_store, write_description
@@ -82,31 +82,30 @@ def prepare(
         EmotiwaveError: If files cannot be read or written, or nothing is left of the corpus.
     """
     works, open_reader = _divide(recordings, settings)
-    with open_reader() as reader:
-        sizes, metadata, notes = dict(reader.sizes), reader.metadata, reader.notes
-    check_place(folder, sizes)
-    settings.check_modalities(sizes)
     inputs = fingerprint(recordings.inputs)  # before anything is read: what changes meanwhile makes the store outdated
     partial_folder = folder.with_name(f".{folder.name}.partial")
-    try:
-        with PartialStore(partial_folder, sizes, _key(recordings, settings, inputs)) as growing:
-            n_resumed = len(growing.lines)
-            done = growing.recordings
-            todo = [work for work in works if work.recording not in done]
-            for features in _read(open_reader, todo, sizes, processes, engine):
-                growing.append(features)
-                if progress:
-                    progress(len(growing.lines), len(works))
-            growing.finish()
-            made_of = {"tables": tables, "inputs": inputs}
-            preparation = _finish(recordings, growing, folder, made_of, metadata, notes)
-    except OSError as error:
-        raise FeatureError(f"{folder}: cannot be written ({error}){_goes_on(partial_folder)}") from None
-    except BrokenExecutor:
-        raise FeatureError(
-            f"{folder}: a process that read features died, perhaps for want of memory: use fewer "
-            f"--processes{_goes_on(partial_folder)}"
-        ) from None
+    with open_reader() as reader:
+        check_place(folder, reader.sizes)
+        settings.check_modalities(reader.sizes)
+        try:
+            with PartialStore(partial_folder, reader.sizes, _key(recordings, settings, inputs)) as growing:
+                n_resumed = len(growing.lines)
+                done = growing.recordings
+                todo = [work for work in works if work.recording not in done]
+                for features in _read(reader, open_reader, todo, processes, engine):
+                    growing.append(features)
+                    if progress:
+                        progress(len(growing.lines), len(works))
+                growing.finish()
+                made_of = {"tables": tables, "inputs": inputs}
+                preparation = _finish(recordings, growing, folder, made_of, reader)
+        except OSError as error:
+            raise FeatureError(f"{folder}: cannot be written ({error}){_goes_on(partial_folder)}") from None
+        except BrokenExecutor:
+            raise FeatureError(
+                f"{folder}: a process that read features died, perhaps for want of memory: use fewer "
+                f"--processes{_goes_on(partial_folder)}"
+            ) from None
     return replace(preparation, n_resumed=n_resumed)
 
 
@@ -195,14 +194,14 @@ def _divide(recordings: AnyRecordings, settings: FeatureSettings) -> tuple[list[
 
 
 def _read(
-    open_reader: OpenReader, todo: Sequence[Work], sizes: Mapping[str, int], processes: int, engine: Engine
+    reader: Reader, open_reader: OpenReader, todo: Sequence[Work], processes: int, engine: Engine
 ) -> Iterator[PreparedRecording]:
     """Read recordings, in their order whatever finishes first."""
     if engine == "ray":
         return read_by_ray(open_reader, todo, processes)
     if processes < 2 or len(todo) < 2:
-        return read_here(open_reader, todo)
-    return read_in_processes(open_reader, todo, processes, partial(nothing_of, sizes))
+        return read_here(reader, todo)
+    return read_in_processes(open_reader, todo, processes, partial(nothing_of, reader.sizes))
 
 
 def _finish(
@@ -210,19 +209,18 @@ def _finish(
     growing: PartialStore,
     folder: Path,
     made_of: Mapping[str, Any],
-    metadata: Mapping[str, Mapping[str, Any]],
-    notes: Mapping[str, Count],
+    reader: Reader,
 ) -> Preparation:
     """Describe what was appended, and put the store in its place."""
     utterances = _kept_utterances(recordings, growing.lines)
-    counts = _count(recordings, growing.lines, utterances) | dict(notes)
+    counts = _count(recordings, growing.lines, utterances) | dict(reader.notes)
     corpus = Corpus(
         name=recordings.name,
         task=recordings.task,
         licence=recordings.licence,
         label_set=recordings.label_set,
         utterances=utterances,
-        sequences={name: _map_sequence(growing, name, metadata.get(name, {})) for name in growing.sizes},
+        sequences={name: _map_sequence(growing, name, reader.metadata.get(name, {})) for name in growing.sizes},
         posteriors=_kept_posteriors(recordings, utterances),
         counts=counts,
     )

@@ -11,6 +11,7 @@ from multiprocessing import get_context, parent_process
 from threading import Thread
 from typing import Any
 
+import cv2
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -32,9 +33,9 @@ class Work:
     wanted: Sequence[Any]
 
 
-def read_here(open_reader: OpenReader, todo: Sequence[Work]) -> Iterator[Any]:
+def read_here(reader: Reader, todo: Sequence[Work]) -> Iterator[Any]:
     """Read in this process; values are the same as in others, whose sums are taken by one thread too."""
-    with open_reader() as reader, threadpool_limits(1, user_api="blas"):
+    with threadpool_limits(1, user_api="blas"):
         for work in todo:
             yield reader.read(work.recording, work.wanted)
 
@@ -155,7 +156,9 @@ def _begin_worker(open_reader: OpenReader) -> None:
     global _reader
     Thread(target=_die_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the first process decides
-    threadpool_limits(1)  # the processes share the cores already
+    os.environ["OMP_NUM_THREADS"] = "1"  # the processes share the cores already; torch, if it comes, looks here
+    threadpool_limits(1)
+    cv2.setNumThreads(1)
     _reader = open_reader()
 
 

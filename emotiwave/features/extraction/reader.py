@@ -25,6 +25,7 @@ from emotiwave.features.extractors import EXTRACTORS
 from emotiwave.features.planning import plan_frames
 from emotiwave.features.prepared import PreparedModality, PreparedRecording
 from emotiwave.features.workers import Work
+from emotiwave.media.ahead import ahead
 from emotiwave.media.photos import read_photo
 from emotiwave.media.pictures import read_frames
 from emotiwave.media.sound import read_sound
@@ -36,6 +37,8 @@ from emotiwave.types import Segment, Utterance
 
 ROWS_AT_ONCE = 2**24
 """Values that are brought to the frames of the store at a time."""
+AHEAD = 8
+"""Pictures that are decoded while others are looked at."""
 TEXTS_AT_ONCE = 64
 """Utterances without sound and video that make one recording."""
 Wanted = tuple[Utterance, Sources]
@@ -166,10 +169,6 @@ class MediaReader:
         }
 
         def make(missing: Mapping[str, VisionExtractor]) -> dict[str, Frames]:
-            if sources.image is not None:
-                pictures = iter([read_photo(path, longest=longest)])
-            else:
-                pictures = read_frames(path, start, end, rate=self.settings.frame_rate, longest=longest)
             extraction = PictureExtraction(
                 missing,
                 self.settings.faces,
@@ -178,7 +177,12 @@ class MediaReader:
                 origin=0.0 if sources.image is not None else start or 0.0,
                 is_face=sources.is_face,
             )
-            return extraction.take(pictures)
+            if sources.image is not None:
+                return extraction.take([read_photo(path, longest=longest)])
+            with ahead(
+                read_frames(path, start, end, rate=self.settings.frame_rate, longest=longest), AHEAD
+            ) as pictures:
+                return extraction.take(pictures)
 
         for modality, frames in self._kept_or_made(self.vision, stage, make).items():
             into.frames[modality] = frames
