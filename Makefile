@@ -14,7 +14,7 @@ demo: install ## The whole way from files to report in about a minute, offline.
 	$(BIN)/emotiwave demo
 
 test: install ## Run the tests; those on real data need EMOTIWAVE_DATA.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: install ## Format, lint, types, import contracts.
 	$(BIN)/ruff format --check .
@@ -25,6 +25,8 @@ lint: install ## Format, lint, types, import contracts.
 reproduce: install ## Rewrite results/; needs EMOTIWAVE_DATA.
 	$(BIN)/python benchmarks/store_read.py --out results/store_read.json
 	$(BIN)/python benchmarks/training_step.py --out results/training_step.json
+	$(BIN)/python benchmarks/media.py --out results/media.json
+	$(BIN)/python benchmarks/faces.py --out results/faces.json
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mosei_prepare.py --out results/mosei_prepare.json
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mosi_settings.py --out results/mosi_settings.json
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mosi.py --runs runs/mosi --out results/mosi.json

@@ -28,6 +28,8 @@ BC_LSTM = (78.1, 55.8, 60.3, 80.2, 79.3, 62.1, 80.3, 70.9)
 LAYOUTS = ("plain", "gzip")
 PROCESSES = ("prepare_1", "prepare_2")
 PREPARED = tuple((layout, state) for layout in LAYOUTS for state in ("warm", "cold"))
+MEDIA_GOAL = 0.10
+"""Real-time factor of extraction."""
 PREPARE_GOAL = 0.7
 """Of the speed of plain h5py."""
 BEGIN, END = "<!-- results: mosi -->", "<!-- end of results -->"
@@ -82,9 +84,9 @@ def per_seed(result: dict[str, Any], model: str) -> str:
 
 def results_page(folder: Path) -> str:
     """All results, each with its command."""
-    mosi, store, step, settings, prepare = (
+    mosi, store, step, settings, prepare, media, faces = (
         json.loads((folder / f"{name}.json").read_text())
-        for name in ("mosi", "store_read", "training_step", "mosi_settings", "mosei_prepare")
+        for name in ("mosi", "store_read", "training_step", "mosi_settings", "mosei_prepare", "media", "faces")
     )
     split = mosi["corpus"]["splits"]
     slowest = max(value for name, value in mosi["seconds"].items() if name.startswith("bottleneck"))
@@ -111,7 +113,68 @@ def results_page(folder: Path) -> str:
         prepare_verdict=prepare_verdict(prepare),
         epoch_rows=epoch_rows(prepare),
         rank=rank_of(chosen, settings),
+        media=media,
+        media_rows=media_rows(media),
+        media_verdict=media_verdict(media),
+        ravdess_rows=ravdess_rows(media),
+        faces=faces,
+        n_faces=sum(row["faces"] for row in faces["rates"] if _is_first_rate(row, faces)),
+        face_rows=face_rows(faces),
+        face_times=face_times(faces),
     )
+
+
+def media_rows(found: dict[str, Any]) -> str:
+    """Time and memory of extraction, of a clip and of an hour."""
+    lines = []
+    for name in ("short", "hour"):
+        row = found[name]
+        cells = (f"{row['media_seconds']:,.0f}", f"{row['seconds']:,.2f}", f"{row['real_time_factor']:.3f}")
+        lines.append(f"| {name} | {' | '.join(cells)} | {row['peak_mb']:,.0f} |")
+    return "\n".join(lines)
+
+
+def media_verdict(found: dict[str, Any]) -> str:
+    """Say whether the goals were reached."""
+    factors = [found[name]["real_time_factor"] for name in ("short", "hour")]
+    reached = "reached" if max(factors) <= MEDIA_GOAL else "missed"
+    growth = found["hour"]["peak_mb"] - found["short"]["peak_mb"]
+    return f"A real-time factor of at most {MEDIA_GOAL:.2f} was {reached}; memory grew by {growth:,.0f} MB in an hour."
+
+
+def ravdess_rows(found: dict[str, Any]) -> str:
+    """Clips per second, by what runs the processes and by how many."""
+    return "\n".join(
+        f"| {row['engine']} | {row['processes']} | {row['seconds']:.0f} | {row['per_second']:.1f} | {row['errors']} |"
+        for row in found["ravdess"]
+    )
+
+
+def _is_first_rate(row: dict[str, Any], faces: dict[str, Any]) -> bool:
+    return row["change"] == "as it is" and row["detector"] == faces["rates"][0]["detector"]
+
+
+def face_rows(found: dict[str, Any]) -> str:
+    """Faces found, and false finds, by detector and by what was done to the pictures."""
+    detectors = list(dict.fromkeys(row["detector"] for row in found["rates"]))
+    lines = []
+    for change in dict.fromkeys(row["change"] for row in found["rates"]):
+        cells = []
+        for detector in detectors:
+            rows = [row for row in found["rates"] if (row["change"], row["detector"]) == (change, detector)]
+            found_all, faces, false = (sum(row[key] for row in rows) for key in ("found", "faces", "false"))
+            cells.append(f"{found_all} of {faces}, {false} false")
+        lines.append(f"| {change} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def face_times(found: dict[str, Any]) -> str:
+    """Milliseconds of the processor per picture at the size that is the default, with and without a second look."""
+    longest, said = found["defaults"]["longest"], []
+    for row in found["times"]:
+        if row["longest"] == longest and row["pictures_of"] == "ravdess" and row["align"]:
+            said.append(f"{row['detector']} {row['cpu_ms_1_thread']:.1f} ms")
+    return ", ".join(said)
 
 
 def prepare_rows(found: dict[str, Any]) -> str:

@@ -66,7 +66,7 @@ def test_a_recipe_says_what_it_says_and_the_rest_has_defaults(recipe):
 def test_only_the_dataset_must_be_named():
     assert parse_recipe({"dataset": {"name": "mosi"}}, source="r").dataset_name == "mosi"
     for tables in ({}, {"dataset": {}}, {"dataset": {"task": "categorical"}}):
-        with pytest.raises(ConfigError, match=r"r: \[dataset\] needs a name, one of cremad, .*synthetic, table, or a store"):
+        with pytest.raises(ConfigError, match=r"r: \[dataset\] needs a name, one of cremad, .*table, or a store"):
             parse_recipe(tables, source="r")
 
 
