@@ -55,7 +55,7 @@ class Engine(StrEnum):
     ray = "ray"
 
 
-data = typer.Typer(no_args_is_help=True, help="Look into feature files, and prepare them for training.")
+data = typer.Typer(no_args_is_help=True, help="Extract features of media, look into feature files, and prepare them for training.")
 app.add_typer(data, name="data")
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key: --set training.seed=3.")
@@ -134,7 +134,7 @@ def prepare(
         ),
     ] = None,
     engine: Annotated[
-        Engine, typer.Option(help="What runs the processes: this machine, or a Ray cluster (emotiwave[ray]).")
+        Engine, typer.Option(help="What runs the processes: this machine, or a Ray cluster (the extra ray).")
     ] = Engine.processes,
 ) -> None:
     """Prepare the feature store of a recipe: media decoded and extracted, segments cut, pooled, masked, counted."""
@@ -162,7 +162,7 @@ def extract(
     out: Annotated[Path, typer.Option("--out", help="The folder to write to.")],
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="A key of [features]: --set extractors.audio=logmel."),
+        typer.Option("--set", metavar="KEY=VALUE", help="A key of the table features: --set extractors.audio=logmel."),
     ] = None,
     processes: Annotated[
         int | None, typer.Option(min=1, help="How many processes work at once; by default one per core.")

@@ -4,7 +4,10 @@ import os
 import warnings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("EMOTIWAVE_OFFLINE", "1")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers share the cores already
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what third parties warn of while they are imported
