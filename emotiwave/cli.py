@@ -55,7 +55,9 @@ class Engine(StrEnum):
     ray = "ray"
 
 
-data = typer.Typer(no_args_is_help=True, help="Extract features of media, look into feature files, and prepare them for training.")
+data = typer.Typer(
+    no_args_is_help=True, help="Extract features of media, look into feature files, and prepare them for training."
+)
 app.add_typer(data, name="data")
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key: --set training.seed=3.")
@@ -190,13 +192,12 @@ def manifest(
     out: Annotated[Path, typer.Argument(help="The file to write: .csv, .jsonl or .parquet.")],
     overrides: Overrides = None,
 ) -> None:
-    """Write a corpus of media as a manifest: a row per utterance with its files, times, labels, speaker and split."""
+    """Write a corpus of media as a manifest, a row per utterance, and print the same recipe on it."""
     from emotiwave import api
 
-    keys = api.write_manifest(recipe, out, overrides=overrides or ())
-    stdout.print(f"{out}: written; a recipe reads it by:\n\n[dataset]", highlight=False, soft_wrap=True)
-    for key, value in keys.items():
-        stdout.print(f"{key} = {value}", highlight=False, soft_wrap=True)
+    recipe_of_it = api.write_manifest(recipe, out, overrides=overrides or ())
+    stderr.print(f"{out}: written; the same recipe on it:", highlight=False, markup=False, soft_wrap=True)
+    print(recipe_of_it)
 
 
 @app.command()

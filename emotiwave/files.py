@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         OSError: If it cannot be written; the file is named.
     """
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    scratch = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         yield scratch
         with scratch.open("rb+") as file:

@@ -1,10 +1,9 @@
-"""One table from every corpus's classes to the seven that corpora share; raise `VERSION` with any change of it."""
+"""One table from every corpus's classes to the seven that corpora share."""
 
 from collections.abc import Mapping
 
 from emotiwave.errors import DatasetError, unknown_name
 
-VERSION = 1
 SEVEN = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 """Ekman's six and neutral, the classes that most corpora of the field can be brought to."""
 
@@ -13,7 +12,6 @@ TO_SEVEN: Mapping[str, Mapping[str, str | None]] = {
     "cremad": _SAME,
     "dair_emotion": _SAME | {"joy": "happiness", "love": None},
     "emodb": _SAME | {"boredom": None},
-    "fer2013": _SAME,
     "goemotions": _SAME | {"joy": "happiness"},
     "iemocap": _SAME | {"excitement": "happiness", "frustration": None, "other": None, "unknown": None},
     "meld": _SAME | {"joy": "happiness"},

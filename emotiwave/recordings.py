@@ -119,8 +119,13 @@ class MediaRecordings:
     counts: Mapping[str, Count] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        seen: set[str] = set()
         for utterance in self.utterances:
-            if not self.sources[utterance.id].signals:
+            if utterance.id in seen:
+                raise DatasetError(f"{self.name}: two utterances are called {utterance.id!r}; ids must be unique")
+            seen.add(utterance.id)
+            sources = self.sources.get(utterance.id)
+            if sources is None or not sources.signals:
                 raise DatasetError(f"{self.name}: utterance {utterance.id!r} has no file and no text")
 
     @property

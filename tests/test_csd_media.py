@@ -143,6 +143,14 @@ def test_lines_are_found_by_their_times_where_there_are_no_timed_words(root):
     assert recordings.counts["segments without words"] == 3
 
 
+def test_a_video_with_timed_words_gets_no_lines_though_a_segment_has_no_word(root):
+    write_words(root / WORDS, {"-a": ["oh"]})  # within the first seconds only
+    transcript(root, "-a", *A_LINES)
+    recordings = read(root)
+    assert {recordings.sources[name].text for name in ("-a[0]", "-a[1]")} == {None}
+    assert recordings.sources["-a[0]"].words == recordings.sources["-a[1]"].words == root / WORDS
+
+
 def test_transcripts_can_be_preferred(root):
     transcript(root, "-a", *A_LINES)
     recordings = read(root, text="transcripts")

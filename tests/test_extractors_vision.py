@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from emotiwave.errors import FeatureError
-from emotiwave.features.extractors.face import Face, FaceSettings
+from emotiwave.features.extractors.face import Face, FaceCropSettings
 
 
 def intervals(n: int) -> np.ndarray:
@@ -13,7 +13,7 @@ def intervals(n: int) -> np.ndarray:
 
 @pytest.mark.parametrize("is_grey", [True, False])
 def test_pictures_come_back(is_grey):
-    extractor = Face(FaceSettings(side=10, is_grey=is_grey))
+    extractor = Face(FaceCropSettings(side=10, is_grey=is_grey))
     pictures = np.random.default_rng(0).integers(0, 256, (4, 10, 10, 1 if is_grey else 3), np.uint8)
     sequence = extractor(pictures, intervals(4))
     assert sequence.values.shape == (4, 100 if is_grey else 300)
@@ -24,13 +24,13 @@ def test_pictures_come_back(is_grey):
 
 
 def test_default_is_grey_48():
-    extractor = Face(FaceSettings())
+    extractor = Face(FaceCropSettings())
     assert (extractor.side, extractor.is_grey, extractor.size, extractor.pictures) == (48, True, 2304, "faces")
 
 
 def test_photos_have_no_times():
     times = np.full((1, 2), np.nan)
-    sequence = Face(FaceSettings(side=8))(np.full((1, 8, 8, 1), 255, np.uint8), times)
+    sequence = Face(FaceCropSettings(side=8))(np.full((1, 8, 8, 1), 255, np.uint8), times)
     assert (sequence.values == 1).all()
     assert np.isnan(sequence.intervals).all()
 
@@ -47,4 +47,4 @@ def test_photos_have_no_times():
 )
 def test_other_pictures_are_refused(pictures, times):
     with pytest.raises(FeatureError, match=r"expected faces of shape \(frames, 8, 8, 1\) uint8"):
-        Face(FaceSettings(side=8))(pictures, times)
+        Face(FaceCropSettings(side=8))(pictures, times)

@@ -1,13 +1,12 @@
 import math
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emotiwave.errors import MediaError
-from emotiwave.faces.crops import cut_face, cut_square, face_quality, fit_face
+from emotiwave.faces.crops import cut_face, cut_square, fit_face
 from emotiwave.faces.face import Face
 
 RNG = np.random.default_rng(0)
@@ -144,21 +143,3 @@ def test_what_is_no_picture_is_refused():
     for image in (np.zeros((48, 48), np.uint8), np.zeros((48, 48, 3)), np.zeros((48, 0, 3), np.uint8)):
         with pytest.raises(MediaError, match="uint8 array of RGB"):
             fit_face(image, 48, True)
-        with pytest.raises(MediaError, match="uint8 array of RGB"):
-            face_quality(image, Face(0, 0, 5, 5, 1.0))
-
-
-def test_quality_of_an_even_face():
-    quality = face_quality(np.full((64, 64, 3), 100, np.uint8), Face(5, 5, 20, 30, 1.0))
-    assert (quality.size, quality.blur, quality.luma) == (20, 0, 100)
-
-
-def test_blur_is_the_variance_of_the_laplacian():
-    image = np.repeat(RNG.integers(0, 256, (64, 64, 1), np.uint8), 3, axis=2)
-    grey = np.pad(image[..., 0].astype(float), 1, mode="reflect")
-    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * grey[1:-1, 1:-1]
-    quality = face_quality(image, Face(0, 0, 64, 64, 1.0))
-    assert quality.blur == pytest.approx(laplacian.var())
-    assert quality.luma == pytest.approx(image.mean())
-    blurred = cv2.GaussianBlur(image, (0, 0), 2)
-    assert face_quality(blurred, Face(0, 0, 64, 64, 1.0)).blur < quality.blur / 10

@@ -54,9 +54,9 @@ def test_totals_by_hand():
     follow.update([], 2.75)
     follow.update([face(0, width=20), face(500)], 3.0)
     first, second = follow.subjects()
-    assert (first.first_seen, first.last_seen, first.n_pictures) == (2.0, 3.0, 3)
+    assert (first.first_seen, first.last_seen) == (2.0, 3.0)
     assert first.seconds == pytest.approx(0.5 + 0.25)
-    assert first.mean_area == pytest.approx((100 + 200 + 200) / 3)
+    assert first.total_area == 100 + 200 + 200
     assert first.presence == pytest.approx(200 * 0.5 + 200 * 0.25)
     assert second.seconds == pytest.approx(0.25)
     assert follow.main_subject() == 0

@@ -1,3 +1,4 @@
+import hashlib
 import os
 from collections import Counter
 from pathlib import Path
@@ -17,9 +18,11 @@ from emotiwave.labels import SEVEN
 from emotiwave.recordings import MediaRecordings
 
 
-def picture(path: Path, grey: int = 0) -> Path:
+def picture(path: Path, grey: int | None = None) -> Path:
+    """Write an even picture; without ``grey`` it is another one for each path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("L", (4, 4), grey).save(path, "PNG")
+    pixels = hashlib.sha256(os.fsencode(path)).digest()[:16] if grey is None else bytes([grey] * 16)
+    Image.frombytes("L", (4, 4), pixels).save(path, "PNG")
     return path
 
 
@@ -52,6 +55,13 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     (root / "gone.jpg").symlink_to(tmp_path / "nowhere")
     os.mkfifo(root / "pipe.jpg")
     assert list(files_below(root)) == ["gone.jpg", "linked/x/f.jpg"]
+
+
+def test_a_link_to_itself_is_a_broken_link(tmp_path):
+    (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
+    (tmp_path / "there").symlink_to(tmp_path / "back")
+    (tmp_path / "back").symlink_to(tmp_path / "there")
+    assert list(files_below(tmp_path)) == ["back", "loop.jpg", "there"]
 
 
 def test_too_many_files_are_refused(tmp_path, monkeypatch):
@@ -130,6 +140,34 @@ def test_a_draw_depends_on_the_split_and_touches_train_only():
     assert len(drawn[0]) == len(drawn[1]) == 25
     assert drawn[0] != drawn[1]
     assert all(int(name) < 50 for name in drawn[0])
+
+
+def test_copies_are_drawn_into_a_split_together_and_count_as_one(tmp_path):
+    for label in ("anger", "fear"):
+        for k in range(40):
+            picture(tmp_path / label / f"{k}.png", k // 4)  # ten pictures, of four copies each
+    picture(tmp_path / "fear" / "alone.png", 99)
+    recordings = folders(tmp_path, test_share=0.3, validation_share=0.3)
+    splits: dict[int, set[str]] = {}
+    for utterance in recordings.utterances:
+        if "alone" not in utterance.id:
+            splits.setdefault(int(Path(utterance.id).stem) // 4, set()).add(utterance.split)
+    assert all(len(found) == 1 for found in splits.values())
+    # both classes hold the same ten, counted with anger: 3 of 10, then 2 of 7, with eight files each
+    assert Counter(u.split for u in recordings.utterances) == {"test": 24, "validation": 16, "train": 41}
+    assert recordings.counts["pictures that occur several times"] == 10
+    assert recordings.counts["pictures that occur with several labels"] == 10
+    assert recordings.counts["test pictures that are also in train"] == 0
+
+
+def test_copies_across_given_splits_are_counted(tmp_path):
+    for name, grey in (("train/a/1.png", 1), ("test/a/2.png", 1), ("val/b/3.png", 1), ("test/b/4.png", 2)):
+        picture(tmp_path / name, grey)
+    counts = folders(tmp_path).counts
+    assert counts["test pictures that are also in train"] == 1
+    assert counts["validation pictures that are also in train"] == 1
+    assert counts["validation pictures that are also in test"] == 1
+    assert counts["pictures that occur with several labels"] == 1
 
 
 def test_a_missing_validation_folder_is_cut_from_train_and_test_is_left_alone(tmp_path):
@@ -326,10 +364,16 @@ def test_fer2013_from_folders(fer_root):
         "pictures that occur with several labels": 3,
         "validation pictures that are also in train": 1,
         "test pictures that are also in train": 2,
+        "validation pictures that are also in test": 0,
         "train pictures": 5,
         "validation pictures": 1,
         "test pictures": 3,
     }
+
+
+def test_copies_between_validation_and_test_are_counted(fer_root):
+    picture(fer_root / "validation" / "fear" / "PublicTest_10.png", 9)
+    assert faces(fer_root).counts["validation pictures that are also in test"] == 1
 
 
 def test_copies_are_dropped_from_train_if_asked_for(fer_root):

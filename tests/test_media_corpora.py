@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from emotiwave.datasets import cremad, emodb, iemocap, meld, ravdess
-from emotiwave.datasets.clips import default_folder
+from emotiwave.datasets.roots import data_folder
 from emotiwave.datasets.splits import check_leakage
 from emotiwave.errors import DatasetError
 from emotiwave.labels import SEVEN
@@ -119,9 +119,20 @@ class TestEveryCorpus:
 
 def test_the_folder_is_found_by_the_names_it_goes_by(tmp_path, monkeypatch):
     monkeypatch.setenv("EMOTIWAVE_DATA", str(tmp_path))
-    assert default_folder("cremad", "CREMA-D") is None
+    assert data_folder("cremad", "CREMA-D") == tmp_path / "cremad"
     (tmp_path / "CREMA-D").mkdir()
+    assert data_folder("cremad", "CREMA-D") == tmp_path / "CREMA-D"
     assert cremad.CremadSettings().root == tmp_path / "CREMA-D"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EMOTIWAVE_DATA", ".")
+    assert data_folder("none") == tmp_path / "none"
+
+
+def test_where_no_folder_of_a_corpus_is_there_the_error_names_the_first(corpus, monkeypatch):
+    monkeypatch.setenv("EMOTIWAVE_DATA", "/nowhere")
+    _, settings, load = LOADERS[corpus[0]]
+    with pytest.raises(DatasetError, match=rf"{corpus[0]}: /nowhere/\S+ is no folder; expected one that holds"):
+        load(settings())
 
 
 class TestRavdess:
@@ -357,6 +368,26 @@ class TestMeld:
         recordings = meld.load(meld.MeldSettings(root=tmp_path))
         assert recordings.signals == ("text",)
         assert len(recordings.utterances) == 18
+        counted = {name: n for name, n in recordings.counts.items() if "words only" in name}
+        splits = ("train", "validation", "test")
+        assert counted == {f"{split}: no folder of clips, words only": 6 for split in splits}
+
+    def test_a_split_without_its_folder_of_clips_is_counted(self, tmp_path):
+        write_meld(tmp_path)
+        (tmp_path / "train_splits").rename(tmp_path / "elsewhere")
+        recordings = meld.load(meld.MeldSettings(root=tmp_path))
+        assert recordings.counts["train: no folder of clips, words only"] == 6
+        assert "test: no folder of clips, words only" not in recordings.counts
+        assert recordings.sources["train_dia0_utt0"].video is None
+
+    def test_films_may_lie_in_a_folder_of_their_split(self, tmp_path):
+        write_meld(tmp_path)
+        for part, folder in meld.FILMS.items():
+            (tmp_path / part).mkdir()
+            (tmp_path / folder).rename(tmp_path / part / folder)
+        recordings = meld.load(meld.MeldSettings(root=tmp_path))
+        assert recordings.sources["dev_dia2_utt1"].video == tmp_path / "dev/dev_splits_complete/dia2_utt1.mp4"
+        assert not any("words only" in name or name == "files not there" for name in recordings.counts)
 
     def test_films_that_are_not_there_are_counted(self, tmp_path):
         write_meld(tmp_path)

@@ -134,6 +134,26 @@ def test_a_large_jpeg_is_decoded_at_a_fraction(tmp_path):
         read_photo(tmp_path / "a.jpg", longest=9_000)
 
 
+def in_scans_per_colour(path: Path, width: int, height: int) -> None:
+    """A baseline JPEG header of three colours whose first scan holds one of them; no pixels."""
+    tables = b"\xff\xdb\0\x43\0" + bytes([1] * 64)
+    frame = b"\xff\xc0" + struct.pack(">HBHHB", 17, 8, height, width, 3) + bytes([1, 17, 0, 2, 17, 0, 3, 17, 0])
+    path.write_bytes(b"\xff\xd8" + tables + frame + b"\xff\xda\0\x08\x01\x01\0\0\x3f\0" + b"\0" * 64)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_large_jpeg_in_several_scans_is_refused_since_all_of_it_would_be_kept(tmp_path, mode):
+    path = tmp_path / "a.jpg"
+    Image.new(mode, (10_000, 6_000)).save(path, progressive=True)
+    with pytest.raises(MediaError, match=r"a\.jpg: pictures of 10,000 x 6,000 pixels"):
+        read_photo(path)
+    Image.new(mode, (800, 600)).save(path, progressive=True)
+    assert read_photo(path, longest=100).image.shape == (75, 100, 3)
+    in_scans_per_colour(path, 10_000, 6_000)
+    with pytest.raises(MediaError, match="10,000 x 6,000 pixels"):
+        read_photo(path)
+
+
 def test_what_is_no_photo(tmp_path):
     (tmp_path / "text.jpg").write_text("no photo")
     (tmp_path / "empty.jpg").touch()

@@ -87,6 +87,7 @@ def test_goemotions_has_several_classes_and_keeps_quotes_and_tabs(tmp_path):
     assert recordings.label_set.kind == "multilabel"
     assert recordings.label_set.names == SEVEN
     assert recordings.signals == ("text",)
+    assert recordings.licence.startswith("CC BY 4.0")
     assert recordings.sources["id2"].text == "two\ttabs"
     assert {u.language for u in recordings.utterances} == {"en"}
     assert recordings.counts == {"validation texts that are also in train": 0, "test texts that are also in train": 1}

@@ -8,6 +8,7 @@ import av
 import pytest
 
 from emotiwave.errors import DataWarning, MediaError
+from emotiwave.media.cues import Phrase, parse_cues
 from emotiwave.media.subtitles import has_subtitles, read_subtitles
 from emotiwave.media.transcripts import TRANSCRIPT_SUFFIXES, read_transcript, split_words, words_between
 from emotiwave.signals import Word
@@ -99,6 +100,13 @@ def test_srt_as_found_in_the_wild(tmp_path):
     assert (words[0].start, words[4].end, words[5].start, words[5].end) == (1.0, 2.25, 3.5, 4.0)
 
 
+@pytest.mark.parametrize("number", ["", "2\n"])
+@pytest.mark.parametrize("is_vtt", [False, True])
+def test_the_only_line_of_a_cue_is_its_text_though_no_blank_line_follows(number, is_vtt):
+    content = f"00:00:01,000 --> 00:00:02,000\nhello\n{number}00:00:03,000 --> 00:00:04,000\nworld\n"
+    assert parse_cues(content, is_vtt=is_vtt) == [Phrase("hello", 1.0, 2.0), Phrase("world", 3.0, 4.0)]
+
+
 def test_vtt_times_inside_a_cue_time_its_words(tmp_path):
     words = read_transcript(write(tmp_path, "a.vtt", VTT))
     assert words == (Word("Hi", 1.0, 1.5), Word("there", 1.5, 2.0), Word("all", 2.0, 3.0))
@@ -134,6 +142,8 @@ def test_json_of_speech_recognisers(tmp_path):
     timed = {"words": [{"word": " Hi", "start": 1.0, "end": 1.2}, {"word": "you", "start": 1.5, "end": 1.9}]}
     assert read({"segments": [segment | timed]}) == (Word("Hi", 1.0, 1.2), Word("you", 1.5, 1.9))
     assert read(timed) == read(timed["words"]) == (Word("Hi", 1.0, 1.2), Word("you", 1.5, 1.9))
+    vosk = {"result": [{"conf": 1.0, **word} for word in timed["words"]], "text": "Hi you"}
+    assert read(vosk) == read([vosk]) == read(timed)
     chunks = {
         "text": "Hi you",
         "chunks": [{"text": "Hi", "timestamp": [0, 1]}, {"text": "you", "timestamp": [2, None]}],
@@ -144,6 +154,20 @@ def test_json_of_speech_recognisers(tmp_path):
         assert texts(words) == ["Hi", "you"]
         assert all(math.isnan(time) for time in times(words))
     assert read([]) == read({"segments": []}) == read({"text": ""}) == read({"text": None}) == ()
+
+
+def test_milliseconds_are_not_taken_for_seconds(tmp_path):
+    def read(end: float) -> tuple[Word, ...]:
+        tree = {
+            "text": "a b",
+            "words": [{"text": "a", "start": 250, "end": 640}, {"text": "b", "start": 700, "end": end}],
+        }
+        return read_transcript(write(tmp_path, "a.json", json.dumps(tree)))
+
+    with pytest.raises(MediaError, match=r"a\.json: times are whole numbers up to 86,401, .*expected times in seconds"):
+        read(86_401)
+    assert read(86_400)[-1].end == 86_400
+    assert read(86_401.5)[-1].end == 86_401.5
 
 
 def test_words_that_an_aligner_left_out_share_the_time_between_their_neighbours(tmp_path):

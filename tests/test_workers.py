@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from emotiwave.features import workers
 from emotiwave.features.prepared import PreparedModality, PreparedRecording
 from emotiwave.features.workers import Work, nothing_of, read_here, read_in_processes
 
@@ -52,29 +53,28 @@ def values(read: PreparedRecording) -> list[float]:
     return read.modalities["audio"].values[:, 0].tolist()
 
 
-def test_results_come_in_order_whatever_finishes_first():
-    todo = works([3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5])
-    assert [values(r) for r in read_in_processes(Planted, todo, 2, partial(nothing_of, SIZES))] == [
-        values(r) for r in read_here(Planted(), todo)
-    ]
+def test_what_kills_its_process_is_an_error_row_and_the_others_come_in_order(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(workers, "IN_FLIGHT", 1)  # what was in flight is read again, in a new process each
+    todo = works([1, 2, 3, -1, 4])
+    read = list(read_in_processes(Planted, todo, 2, partial(nothing_of, SIZES)))
+    assert [r.recording for r in read] == [work.recording for work in todo]
+    assert [values(r) for r in read] == [[1], [2], [3], [], [4]]
+    assert read[3].kept == (False,)
+    assert "died" in read[3].errors[0]["error"]
+    assert read[3].errors[0]["recording"] == "r3"
 
 
-def test_what_kills_its_process_is_an_error_row_and_nothing_else_is_lost():
-    read = list(
-        read_in_processes(Planted, works([1, 2, -1, 3, 4, 5, 6, 7, 8, 9, -1, 10, 11]), 2, partial(nothing_of, SIZES))
-    )
-    assert [r.recording for r in read] == [f"r{k}" for k in range(13)]
-    assert [values(r) for r in read if r.recording not in ("r2", "r10")] == [[n] for n in range(1, 12)]
-    for dead in (read[2], read[10]):
-        assert dead.kept == (False,)
-        assert not len(dead.modalities["audio"].values)
-        assert "died" in dead.errors[0]["error"]
-        assert dead.errors[0]["recording"] == dead.recording
+def test_when_every_process_dies_the_fault_is_elsewhere(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(workers, "MOST_DEATHS", 2)
+    failed = read_in_processes(Planted, works([-1, -1, 2]), 1, lambda work, _: work.recording)
+    assert next(failed) == "r0"
+    with pytest.raises(BrokenExecutor, match="every process died, the last over r1"):
+        next(failed)
 
 
-def test_when_every_process_dies_the_fault_is_elsewhere():
-    with pytest.raises(BrokenExecutor, match="every process died"):
-        list(read_in_processes(Planted, works([-1, -1, -1, -1, 2]), 2, partial(nothing_of, SIZES)))
+def test_reading_here_comes_in_order():
+    todo = works([3, 1, 4, 1, 5])
+    assert [values(read) for read in read_here(Planted(), todo)] == [[3], [1], [4], [1], [5]]
 
 
 def test_nothing_of_a_recording_has_a_place_for_every_utterance():
@@ -82,4 +82,6 @@ def test_nothing_of_a_recording_has_a_place_for_every_utterance():
     assert nothing.ids == ("a", "b")
     assert nothing.kept == (False, False)
     assert {name: m.values.shape for name, m in nothing.modalities.items()} == {"audio": (0, 2), "text": (0, 3)}
+    assert nothing.transcripts == (None, None)
+    assert nothing.errors == ({"recording": "r", "modality": "all", "error": "planted"},)
     assert all(m.lengths == (0, 0) and m.observed == (False, False) for m in nothing.modalities.values())

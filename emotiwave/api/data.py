@@ -3,17 +3,27 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
+import tomli_w
 from rich.console import Console
 
 from emotiwave.api.progress import recording_progress, show_foretold, show_preparation
 from emotiwave.config import Recipe, read_recipe
 from emotiwave.datasets.manifest import write_manifest as write_media_manifest
 from emotiwave.errors import ConfigError
+from emotiwave.features.extraction.reader import open_media
+from emotiwave.features.extraction.settings import MediaFeatureSettings
 from emotiwave.features.foretell import foretell
 from emotiwave.features.mmsa_export import write_mmsa
-from emotiwave.features.prepare import AnyRecordings, Engine, Preparation, is_up_to_date, is_whole, read_report
+from emotiwave.features.prepare import (
+    AnyRecordings,
+    Engine,
+    Preparation,
+    is_made_by,
+    is_up_to_date,
+    is_whole,
+    read_report,
+)
 from emotiwave.features.prepare import prepare as prepare_store
 from emotiwave.features.settings import FeatureSettings, processes_available
 from emotiwave.features.store import open_store
@@ -51,12 +61,21 @@ def prepare(
     """
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(os.fspath(recipe), overrides)
     folder, tables = Path(out).absolute() if out is not None else recipe.store, recipe.prepared_tables()
-    report = read_report(folder)
-    if report is not None and is_up_to_date(folder, tables) and is_whole(folder):
-        return Preparation(folder, report["counts"], tuple(report["errors"]), was_ready=True)
-    recordings = recipe.load_recordings()
-    console = console or Console(stderr=True)
     settings = recipe.features or FeatureSettings()
+    report = read_report(folder)
+    ready = None
+    if report is not None and is_up_to_date(folder, tables) and is_whole(folder):
+        ready = Preparation(folder, report["counts"], tuple(report["errors"]), was_ready=True)
+    if ready is not None and not isinstance(settings, MediaFeatureSettings):
+        return ready
+    recordings = recipe.load_recordings()
+    if isinstance(recordings, MediaRecordings) and isinstance(settings, MediaFeatureSettings):
+        opener = open_media(recordings, settings)
+        opener.fetch()
+        with opener() as reader:
+            if ready is not None and is_made_by(folder, reader.metadata):
+                return ready
+    console = console or Console(stderr=True)
     show_foretold(foretell(recordings, settings, folder), console)
     with recording_progress(f"preparing {recordings.name}", console) as bar:
         task = bar.add_task("", total=None)
@@ -103,8 +122,8 @@ def export_mmsa(
     return write_mmsa(recipe.load_corpus(), Path(out), aligned=aligned)
 
 
-def write_manifest(recipe: PathLike | Recipe, out: PathLike, *, overrides: Iterable[str] = ()) -> dict[str, Any]:
-    """Write the corpus of media of a recipe as a manifest; the keys of ``[dataset]`` that read it back.
+def write_manifest(recipe: PathLike | Recipe, out: PathLike, *, overrides: Iterable[str] = ()) -> str:
+    """Write the corpus of media of a recipe as a manifest; the same recipe in TOML, with the manifest as its corpus.
 
     Args:
         recipe: A recipe file, the name of a shipped recipe, or a recipe.
@@ -119,7 +138,10 @@ def write_manifest(recipe: PathLike | Recipe, out: PathLike, *, overrides: Itera
     if not isinstance(recordings, MediaRecordings):
         raise ConfigError(f"{recordings.name}: is no corpus of media; a manifest names media files")
     Path(out).absolute().parent.mkdir(parents=True, exist_ok=True)
-    return write_media_manifest(recordings, out)
+    dataset = {"name": "manifest"} | write_media_manifest(recordings, out)
+    tables = recipe.tables()
+    tables["features"].pop("store", None)
+    return tomli_w.dumps({**tables, "dataset": dataset})
 
 
 def _enough_processes(recordings: AnyRecordings) -> int:

@@ -1,8 +1,10 @@
 """Features of anyone's media, without a corpus: files in, files out."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -24,6 +26,8 @@ KINDS = {
     "transcript": (".txt", ".srt", ".vtt", ".json"),
 }
 """What a file is by its suffix; every other is taken for a video."""
+KEPT_COLUMNS = ("label", "labels", "speaker", "dialogue", "split", "language")
+"""Columns of a manifest that go on into the table of features."""
 MANIFESTS = (".csv", ".tsv", ".jsonl", ".parquet")
 _UNLABELLED = LabelSet("categorical", ("unlabelled", "other"))
 """Files need no labels to be extracted, but recordings have some."""
@@ -53,22 +57,30 @@ def extract(
     """
     given = [Path(path) for path in ([files] if isinstance(files, str | os.PathLike) else files)]
     settings = parse_media_features(overrides)
-    recordings = _recordings(given)
+    recordings, columns = _recordings(given)
+    opener = open_media(recordings, settings)
+    opener.fetch()
     with recording_progress("extracting", console or Console(stderr=True)) as bar:
         task = bar.add_task("", total=None)
         extraction = extract_files(
             recordings,
-            open_media(recordings, settings),
+            opener,
             Path(out),
+            columns=columns,
             processes=processes or processes_available(),
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     return extraction
 
 
-def _recordings(files: Sequence[Path]) -> MediaRecordings:
+def _recordings(files: Sequence[Path]) -> tuple[MediaRecordings, dict[str, dict[str, Any]]]:
+    """The utterances to extract, and by id what their manifest says of labels, speakers and splits."""
     if not files:
         raise ConfigError("no file to extract; give media files or a manifest")
+    columns: dict[str, dict[str, Any]] = {}
+    for path in files:
+        if path.is_dir():
+            raise ConfigError(f"{path}: is a folder; name the files in it, such as {path / '*.mp4'}")
     manifests = [path for path in files if path.suffix.lower() in MANIFESTS]
     if manifests and len(files) > 1:
         raise ConfigError(f"{manifests[0]}: a manifest is extracted on its own; leave the other files out")
@@ -88,24 +100,29 @@ def _recordings(files: Sequence[Path]) -> MediaRecordings:
             for row in rows
         )
         sources = {row.id: row.sources for row in rows}
+        columns = {
+            row.id: {name: cell for name, cell in row.source.cells.items() if name in KEPT_COLUMNS} for row in rows
+        }
     else:
         names = _names(files)
         utterances = tuple(Utterance(name, "test", "unlabelled") for name in names)
         sources = {name: _source(path) for name, path in zip(names, files, strict=True)}
     if not utterances:
         raise DatasetError(f"{files[0]}: has no rows; nothing to extract")
-    return MediaRecordings("files", "extraction", "that of the files", _UNLABELLED, utterances, sources)
+    return MediaRecordings("files", "extraction", "that of the files", _UNLABELLED, utterances, sources), columns
 
 
 def _names(files: Sequence[Path]) -> list[str]:
     """Name each file by its stem, and by a number where several have the same."""
-    names: list[str] = []
+    names: dict[str, None] = {}
+    seen: Counter[str] = Counter()
     for path in files:
-        name, number = path.stem, 2
+        seen[path.stem] += 1
+        name = path.stem if seen[path.stem] == 1 else f"{path.stem}-{seen[path.stem]}"
         while name in names:
-            name, number = f"{path.stem}-{number}", number + 1
-        names.append(name)
-    return names
+            name += "-2"
+        names[name] = None
+    return list(names)
 
 
 def _source(path: Path) -> Sources:

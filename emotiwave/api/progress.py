@@ -39,15 +39,16 @@ def show_extraction(extraction: Extraction, console: Console, *, errors: Console
     """Print a line per signal that was looked at, a row for every error, and where the files are."""
     for name, note in extraction.notes.items():
         console.print(f"{name}: {note}", highlight=False, markup=False, soft_wrap=True)
-    for row in extraction.usability[:MOST_ROWS]:
+    worst_first = sorted(extraction.usability, key=lambda row: (row.get("used", False), row.get("observed", 0.0)))
+    for row in worst_first[:MOST_ROWS]:
         console.print(printable(f"{row['utterance']}: {row['reason']}"), highlight=False, markup=False, soft_wrap=True)
-    if len(extraction.usability) > MOST_ROWS:
-        more = f"{len(extraction.usability) - MOST_ROWS} more such lines are in {extraction.folder / USABILITY}"
+    if len(worst_first) > MOST_ROWS:
+        more = f"{len(worst_first) - MOST_ROWS} more such lines, of more use, are in {extraction.folder / USABILITY}"
         console.print(more, highlight=False, markup=False, soft_wrap=True)
     _show_errors(extraction.errors, extraction.folder / ERRORS, errors)
     console.print(
-        f"{extraction.folder}: {extraction.n_files} files of features of {len(extraction.rows)} utterances; "
-        f"{TABLE} names them",
+        f"{extraction.folder}: {extraction.n_with_features} of {len(extraction.rows)} utterances have features, "
+        f"in {extraction.n_files} files that {TABLE} names; {len(extraction.errors)} error rows",
         highlight=False,
         markup=False,
         soft_wrap=True,

@@ -1,6 +1,7 @@
 """Pictures in folders that are named by their class: ``SPLIT/CLASS/*.jpg`` or ``CLASS/*.jpg``."""
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -98,21 +99,33 @@ def _has_splits(root: Path, folders: set[str]) -> bool:
 
 
 def hold_out(
-    pictures: Sequence[Picture], split: str, share: float, seed: int, counts: dict[str, Count]
+    pictures: Sequence[Picture],
+    split: str,
+    share: float,
+    seed: int,
+    counts: dict[str, Count],
+    *,
+    copies: Iterable[Sequence[Picture]] = (),
 ) -> list[Picture]:
     """Move a share of the train pictures of every class, at least one, to another split; the same with the same seed.
 
-    A class with a single picture keeps it in train.
+    A class with a single picture keeps it in train. ``copies``, groups as of `find_copies`, count as one picture, of
+    the class of the first of them, and stay together.
     """
-    by_class: dict[str, list[int]] = {}
+    first_of = {picture.name: group[0].name for group in copies for picture in group}
+    together: dict[str, list[int]] = {}
     for index, picture in enumerate(pictures):
         if picture.split == "train":
-            by_class.setdefault(picture.label, []).append(index)
+            together.setdefault(first_of.get(picture.name, picture.name), []).append(index)
+    by_class: dict[str, list[list[int]]] = {}
+    for indices in together.values():
+        by_class.setdefault(pictures[indices[0]].label, []).append(indices)
     random = np.random.default_rng([seed, len(split)])  # another draw for another split
     moved: set[int] = set()
     for label in sorted(by_class):
-        of_class = random.permutation(by_class[label])
-        moved |= set(of_class[: min(max(1, round(share * len(of_class))), len(of_class) - 1)].tolist())
+        of_class = by_class[label]
+        n_moved = min(max(1, round(share * len(of_class))), len(of_class) - 1)
+        moved.update(index for k in random.permutation(len(of_class))[:n_moved] for index in of_class[k])
     counts[f"{split} pictures drawn from train"] = f"{len(moved)}, seed {seed}"
     return [replace(picture, split=split) if i in moved else picture for i, picture in enumerate(pictures)]
 
@@ -126,15 +139,18 @@ def find_copies(pictures: Iterable[Picture]) -> list[list[Picture]]:
     Raises:
         DatasetError: If a file cannot be read.
     """
-    by_content: dict[bytes, list[Picture]] = {}
+    by_size: dict[int, list[Picture]] = {}
     for picture in pictures:
+        if os.path.isfile(picture.path):
+            by_size.setdefault(os.path.getsize(picture.path), []).append(picture)
+    by_content: dict[bytes, list[Picture]] = {}
+    for picture in (picture for group in by_size.values() if len(group) > 1 for picture in group):
         try:
-            if picture.path.is_file():
-                with picture.path.open("rb") as file:
-                    content = hashlib.file_digest(file, "sha256").digest()
-                by_content.setdefault(content, []).append(picture)
+            with picture.path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").digest()
         except OSError as error:
             raise DatasetError(f"{picture.path}: cannot be read ({error.strerror})") from None
+        by_content.setdefault(content, []).append(picture)
     return [group for group in by_content.values() if len(group) > 1]
 
 
@@ -144,9 +160,9 @@ def count_copies(copies: Sequence[Sequence[Picture]]) -> dict[str, Count]:
         "pictures that occur several times": len(copies),
         "pictures that occur with several labels": sum(len({p.label for p in group}) > 1 for group in copies),
     }
-    for split in ("validation", "test"):
-        also = [group for group in copies if any(picture.split == "train" for picture in group)]
-        counts[f"{split} pictures that are also in train"] = sum(p.split == split for group in also for p in group)
+    for split, other in (("validation", "train"), ("test", "train"), ("validation", "test")):
+        also = [group for group in copies if any(picture.split == other for picture in group)]
+        counts[f"{split} pictures that are also in {other}"] = sum(p.split == split for group in also for p in group)
     return counts
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from emotiwave.datasets.roots import check_root, data_folder, files_below
+from emotiwave.datasets.roots import files_below
 from emotiwave.datasets.shares import cut_shares
 from emotiwave.datasets.splits import check_leakage
 from emotiwave.errors import DatasetError
@@ -53,21 +53,6 @@ class FoldSettings(Settings):
     """Share of the speakers, held out as ``test`` where ``fold`` is random."""
     split_seed: int = Field(default=0, ge=0)
     """Which speakers are held out where ``fold`` is random."""
-
-
-def default_folder(*names: str) -> Path | None:
-    """Find the first of these folders that is in the one that EMOTIWAVE_DATA names; None if there is none."""
-    folders = (data_folder(name) for name in names)
-    return next((folder for folder in folders if folder is not None and folder.is_dir()), None)
-
-
-def clip_folder(corpus: ClipCorpus, root: Path | None) -> Path:
-    """Make sure that the folder of a corpus is there.
-
-    Raises:
-        DatasetError: If it is not; the expected layout is shown.
-    """
-    return check_root(root, corpus=corpus.name, folder=corpus.folders[0], layout=corpus.layout)
 
 
 def find_clips(

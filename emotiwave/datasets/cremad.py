@@ -10,16 +10,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from emotiwave.datasets.clips import (
-    Clip,
-    ClipCorpus,
-    FoldSettings,
-    clip_folder,
-    default_folder,
-    find_clips,
-    split_clips,
-    to_recordings,
-)
+from emotiwave.datasets.clips import Clip, ClipCorpus, FoldSettings, find_clips, split_clips, to_recordings
+from emotiwave.datasets.roots import check_root, data_folder
 from emotiwave.recordings import Count, MediaRecordings, Sources
 from emotiwave.settings import AbsolutePath
 from emotiwave.types import Utterance
@@ -66,7 +58,7 @@ _NAME = re.compile(rf"10(0[1-9]|[1-8]\d|9[01])_({'|'.join(SENTENCES)})_({'|'.joi
 class CremadSettings(FoldSettings):
     """Keys of ``[dataset]`` for ``name = "cremad"``."""
 
-    root: AbsolutePath | None = Field(default_factory=lambda: default_folder(*CREMAD.folders))
+    root: AbsolutePath | None = Field(default_factory=lambda: data_folder(*CREMAD.folders))
     """A folder that holds ``AudioWAV``, ``VideoFlash`` or both; by default in the folder that EMOTIWAVE_DATA names."""
     task: Literal["corpus", "seven"] = "corpus"
     """``corpus``: its six classes, as the actors intended them. ``seven``: those that corpora share; none is surprise.
@@ -83,7 +75,8 @@ def load(settings: CremadSettings) -> MediaRecordings:
         DatasetError: If there is no folder or no clip in it.
     """
     counts: dict[str, Count] = {}
-    found = find_clips(CREMAD, clip_folder(CREMAD, settings.root), clip_of, counts)
+    root = check_root(settings.root, corpus=CREMAD.name, folder=CREMAD.folders[0], layout=CREMAD.layout)
+    found = find_clips(CREMAD, root, clip_of, counts)
     if len(found) < N_CLIPS:
         counts[f"of {N_CLIPS} published clips, not there"] = N_CLIPS - len(found)
     clips = [_clip(name, sources) for name, sources in found.items()]

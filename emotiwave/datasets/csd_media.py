@@ -26,7 +26,8 @@ class CsdMediaSettings(LabelSettings):
     """The folder that videos, sounds and transcripts lie below, at any depth; ``root`` by default."""
     text: Literal["words", "transcripts"] = "words"
     """What is taken first: the ``.csd`` file of timed words in ``root``, or the transcripts, which have punctuation and
-    no times of words. The other is taken where a segment is not in the first."""
+    no times of words. The other is taken for a video that has no timed words at all, or for a segment whose times are
+    those of no line."""
 
 
 def load_media(corpus: CsdCorpus, settings: CsdMediaSettings, task: str, labelling: Labelling) -> MediaRecordings:

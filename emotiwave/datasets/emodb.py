@@ -10,16 +10,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from emotiwave.datasets.clips import (
-    Clip,
-    ClipCorpus,
-    FoldSettings,
-    clip_folder,
-    default_folder,
-    find_clips,
-    split_clips,
-    to_recordings,
-)
+from emotiwave.datasets.clips import Clip, ClipCorpus, FoldSettings, find_clips, split_clips, to_recordings
+from emotiwave.datasets.roots import check_root, data_folder
 from emotiwave.recordings import Count, MediaRecordings, Sources
 from emotiwave.settings import AbsolutePath
 from emotiwave.types import Utterance
@@ -57,7 +49,7 @@ _NAME = re.compile(rf"({'|'.join(f'{actor:02d}' for actor in ACTORS)})({'|'.join
 class EmodbSettings(FoldSettings):
     """Keys of ``[dataset]`` for ``name = "emodb"``."""
 
-    root: AbsolutePath | None = Field(default_factory=lambda: default_folder(*EMODB.folders))
+    root: AbsolutePath | None = Field(default_factory=lambda: data_folder(*EMODB.folders))
     """A folder that holds ``wav``; by default in the folder that EMOTIWAVE_DATA names."""
     task: Literal["corpus", "seven"] = "corpus"
     """``corpus``: its seven classes, boredom among them. ``seven``: those that corpora share, without boredom."""
@@ -73,7 +65,8 @@ def load(settings: EmodbSettings) -> MediaRecordings:
         DatasetError: If there is no folder or no clip in it.
     """
     counts: dict[str, Count] = {}
-    found = find_clips(EMODB, clip_folder(EMODB, settings.root), clip_of, counts)
+    root = check_root(settings.root, corpus=EMODB.name, folder=EMODB.folders[0], layout=EMODB.layout)
+    found = find_clips(EMODB, root, clip_of, counts)
     if len(found) < N_CLIPS:
         counts[f"of {N_CLIPS} published clips, not there"] = N_CLIPS - len(found)
     clips = [_clip(name, sources) for name, sources in found.items()]

@@ -1,6 +1,7 @@
-"""GoEmotions: 54,263 English comments from Reddit, 28 classes or Ekman's six and neutral, several at once; Apache-2.0.
+"""GoEmotions: 54,263 English comments from Reddit, 28 classes or Ekman's six and neutral, several at once; CC BY 4.0.
 
-Demszky et al., "GoEmotions: A dataset of fine-grained emotions", ACL 2020. A folder ``ekman`` or ``original`` holds
+Demszky et al., "GoEmotions: A dataset of fine-grained emotions", ACL 2020; Google Research released the code, not
+the data, under Apache-2.0. A folder ``ekman`` or ``original`` holds
 ``labels.txt`` and ``train.tsv``, ``dev.tsv``, ``test.tsv`` with lines of text, label numbers and the comment's id,
 separated by tabs. Authors are not named, so nothing keeps a person in one split.
 """
@@ -20,7 +21,7 @@ from emotiwave.sequences import first_duplicate
 from emotiwave.settings import AbsolutePath, Settings
 from emotiwave.types import LabelSet, Utterance
 
-LICENCE = "Apache-2.0"
+LICENCE = "CC BY 4.0 (Demszky et al. 2020)"
 LAYOUT = "ekman/ and original/, each with labels.txt, train.tsv, dev.tsv, test.tsv"
 SPLITS = {"train": "train", "dev": "validation", "test": "test"}  # the file's name -> ours
 EKMAN = ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise")

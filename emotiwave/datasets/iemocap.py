@@ -12,15 +12,8 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from emotiwave.datasets.clips import (
-    Clip,
-    ClipCorpus,
-    FoldSettings,
-    clip_folder,
-    default_folder,
-    split_clips,
-    to_recordings,
-)
+from emotiwave.datasets.clips import Clip, ClipCorpus, FoldSettings, split_clips, to_recordings
+from emotiwave.datasets.roots import check_root, data_folder
 from emotiwave.errors import DatasetError
 from emotiwave.recordings import MediaRecordings, Sources
 from emotiwave.settings import AbsolutePath
@@ -73,7 +66,7 @@ _SAID = re.compile(r"(\S+) \[[\d.]+-[\d.]+\]:(.*)")
 class IemocapSettings(FoldSettings):
     """Keys of ``[dataset]`` for ``name = "iemocap"``."""
 
-    root: AbsolutePath | None = Field(default_factory=lambda: default_folder(*IEMOCAP.folders))
+    root: AbsolutePath | None = Field(default_factory=lambda: data_folder(*IEMOCAP.folders))
     """The folder of ``Session1`` to ``Session5``; by default in the folder that EMOTIWAVE_DATA names."""
     task: Literal["four", "corpus", "seven"] = "four"
     """``four``: anger, happiness with excitement, neutral, sadness. ``corpus``: its ten classes. ``seven``: those that
@@ -102,7 +95,7 @@ def load(settings: IemocapSettings) -> MediaRecordings:
     Raises:
         DatasetError: If the folder or a transcript is missing, or ratings are not as published.
     """
-    root = clip_folder(IEMOCAP, settings.root)
+    root = check_root(settings.root, corpus=IEMOCAP.name, folder=IEMOCAP.folders[0], layout=IEMOCAP.layout)
     tables = _rating_files(root)
     said = {name: text for table in tables for name, text in _read_transcript(_transcript_of(table))}
     counts: Counter[str] = Counter()

@@ -2,6 +2,8 @@
 
 RAF-DB: Li, Deng and Du, "Reliable crowdsourcing and deep locality-preserving learning for expression recognition in the
 wild", CVPR 2017; 15,339 faces of its basic set, aligned at 100×100 pixels, on request and for research only.
+
+Pictures that are there twice, byte by byte, are counted, and are drawn into a split together.
 """
 
 import warnings
@@ -17,6 +19,8 @@ from pydantic import Field
 from emotiwave.datasets.class_folders import (
     WORDS,
     Picture,
+    count_copies,
+    find_copies,
     find_pictures,
     hold_out,
     order_classes,
@@ -74,7 +78,10 @@ def load(settings: ImageFolderSettings) -> MediaRecordings:
     pictures = _name_classes(pictures, settings, counts)
     if settings.task == "seven":
         pictures = _only_seven(pictures, is_rafdb=is_rafdb, counts=counts)
-    pictures = _complete_splits(pictures, settings, counts)
+    copies = find_copies(pictures)
+    pictures = _complete_splits(pictures, copies, settings, counts)
+    now = {picture.name: picture for picture in pictures}
+    counts |= count_copies([[now[picture.name] for picture in group] for group in copies])
     classes = SEVEN if settings.task == "seven" else order_classes(picture.label for picture in pictures)
     if len(classes) < 2:
         raise DatasetError(
@@ -128,10 +135,12 @@ def _only_seven(pictures: list[Picture], *, is_rafdb: bool, counts: dict[str, Co
     return [replace(picture, label=name) for picture in pictures if (name := seven[picture.label])]
 
 
-def _complete_splits(pictures: list[Picture], settings: ImageFolderSettings, counts: dict[str, Count]) -> list[Picture]:
+def _complete_splits(
+    pictures: list[Picture], copies: list[list[Picture]], settings: ImageFolderSettings, counts: dict[str, Count]
+) -> list[Picture]:
     pictures = [replace(picture, split=picture.split or "train") for picture in pictures]
     there = {picture.split for picture in pictures}
     for split, share in (("test", settings.test_share), ("validation", settings.validation_share)):
         if split not in there and share:
-            pictures = hold_out(pictures, split, share, settings.split_seed, counts)
+            pictures = hold_out(pictures, split, share, settings.split_seed, counts, copies=copies)
     return pictures

@@ -12,6 +12,7 @@ from emotiwave.datasets.manifest_files import Value, read_table, write_table
 from emotiwave.datasets.manifest_labels import ManifestLabelSettings, to_utterances
 from emotiwave.datasets.manifest_rows import (
     FILE_COLUMNS,
+    NAME_COLUMNS,
     RATING,
     SOURCE_COLUMNS,
     UTTERANCE_COLUMNS,
@@ -74,7 +75,8 @@ def write_manifest(
         The keys of ``[dataset]`` to read it by.
 
     Raises:
-        DatasetError: If a manifest cannot hold it: a class with ``;`` in its name, say.
+        DatasetError: If a manifest cannot hold it: a class with ``;`` in its name, say, or a speaker with a space at
+            an end.
         OSError: If it cannot be written.
     """
     path = Path(path).absolute()
@@ -86,6 +88,7 @@ def write_manifest(
     ]
     for row, utterance in zip(rows, recordings.utterances, strict=True):
         row |= _utterance_cells(utterance, row)
+        _check_ends(row)
     names = {name for row in rows for name, value in row.items() if value is not None}
     ordered = ("id", *SOURCE_COLUMNS, *(column for column in UTTERANCE_COLUMNS if column != "id"))
     write_table(path, [*(name for name in ordered if name in names), *sorted(names.difference(ordered))], rows)
@@ -126,6 +129,16 @@ def _check_names(label_set: LabelSet) -> None:
             raise DatasetError(f"label {name!r} is a column of its own meaning in a manifest; rename it")
         if label_set.kind != "continuous" and (";" in name or name != name.strip()):
             raise DatasetError(f"class {name!r}: a manifest needs names without ';' and spaces at the ends; rename it")
+
+
+def _check_ends(row: Mapping[str, Value]) -> None:
+    for column in NAME_COLUMNS:
+        value = row.get(column)
+        if isinstance(value, str) and value.strip() not in ("", value):
+            raise DatasetError(
+                f"utterance {row['id']!r}: {column} {value!r}: a manifest needs names without spaces at the ends; "
+                "rename it"
+            )
 
 
 def _written(path: Path, root: Path) -> str:

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ Cell = str | tuple[str, ...]
 Value = str | float | bool | tuple[str, ...] | None
 """What may be written into a cell."""
 
-_DECIMAL = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
+_DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+_NO_TEXT_REASON = "a character that is none: NUL or half of a surrogate pair"
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -36,6 +39,8 @@ class TableRow:
     file: Path
     place: str
     cells: Mapping[str, Cell]
+    decimal_comma: bool = False
+    """Whether ``1,5`` is a number; where commas stand between cells, or nobody types, they may set off thousands."""
 
     def error(self, message: str) -> DatasetError:
         """Make an error that names file and row."""
@@ -52,6 +57,15 @@ class TableRow:
             raise self.error(f"{column} is a list; expected one text")
         return cell
 
+    def name(self, column: str) -> str | None:
+        """Read a cell that holds one name, without spaces at its ends.
+
+        Raises:
+            DatasetError: If it holds a list.
+        """
+        text = self.text(column)
+        return None if text is None else text.strip()
+
     def names(self, column: str) -> tuple[str, ...]:
         """Read a cell that holds names: a list, or a text of names with ``;`` between them."""
         cell = self.cells.get(column, ())
@@ -59,7 +73,7 @@ class TableRow:
         return tuple(name.strip() for name in found if name.strip())
 
     def number(self, column: str) -> float | None:
-        """Read a cell that holds a finite number; a decimal comma will do.
+        """Read a cell that holds a finite number, with a decimal comma where the table may have such.
 
         Raises:
             DatasetError: If it holds anything else.
@@ -67,9 +81,11 @@ class TableRow:
         text = self.text(column)
         if text is None:
             return None
-        number = float(text.strip().replace(",", ".")) if _DECIMAL.fullmatch(text.strip()) else math.inf
+        digits = text.strip().replace(",", ".") if self.decimal_comma else text.strip()
+        number = float(digits) if _DECIMAL.fullmatch(digits) else math.inf
         if not math.isfinite(number):
-            raise self.error(f"{column} is {text!r}; expected a number, such as 12.5")
+            hint = " (a decimal comma is read only where ; or tabs stand between cells)" if "," in digits else ""
+            raise self.error(f"{column} is {text!r}; expected a number, such as 12.5{hint}")
         return number
 
     def flag(self, column: str) -> bool:
@@ -135,10 +151,12 @@ def write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, 
     write = writers.get(path.suffix.lower())
     if write is None:
         raise DatasetError(f"{path}: {path.suffix or 'no suffix'!r} is no form of table; expected {', '.join(writers)}")
+    for column in columns:
+        if _NO_TEXT.search(column):
+            raise DatasetError(f"{path}: column {column!r} cannot be written ({_NO_TEXT_REASON}); rename it")
     for number, row in enumerate(rows, start=1):
         for column, value in row.items():
-            if isinstance(value, str) and not value.strip():
-                raise DatasetError(f"{path}, row {number}: {column} is {value!r}, which would be read as empty")
+            _check_written(f"{path}, row {number}: {column}", value)
     replace_file(path, write(columns, rows))
 
 
@@ -159,17 +177,29 @@ def _read_csv(path: Path) -> tuple[list[str], list[TableRow]]:
     columns: list[str] = []
     rows = []
     try:
-        for cells in reader:
-            if not columns:
-                columns = _check_columns(path, [cell.strip() for cell in cells])
-                continue
-            place = f"line {reader.line_num}"
-            if cells and len(cells) != len(columns):
-                raise DatasetError(f"{path}, {place}: {len(cells)} cells; expected {len(columns)} as in the header")
-            rows.append(_row(path, place, dict(zip(columns, cells, strict=False))))
+        with _long_fields():
+            for cells in reader:
+                if not columns:
+                    columns = _check_columns(path, [cell.strip() for cell in cells])
+                    continue
+                place = f"line {reader.line_num}"
+                if cells and len(cells) != len(columns):
+                    raise DatasetError(f"{path}, {place}: {len(cells)} cells; expected {len(columns)} as in the header")
+                row = dict(zip(columns, cells, strict=False))
+                rows.append(_row(path, place, row, decimal_comma=delimiter != ","))
     except csv.Error as error:
         raise DatasetError(f"{path}, line {reader.line_num}: cannot be read as CSV ({error})") from None
     return columns, rows
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Let the csv module read cells as long as a table may be, and only here: its limit is one for all."""
+    limit = csv.field_size_limit(MAX_BYTES)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _read_json_lines(path: Path) -> tuple[list[str], list[TableRow]]:
@@ -221,21 +251,21 @@ def _check_columns(path: Path, columns: list[str]) -> list[str]:
     return columns
 
 
-def _row(path: Path, place: str, cells: Mapping[str, Any]) -> TableRow:
+def _row(path: Path, place: str, cells: Mapping[str, Any], *, decimal_comma: bool = False) -> TableRow:
     filled = {}
     for column, value in cells.items():
         try:
             cell = _cell(value)
-        except TypeError:
+        except TypeError as error:
             raise DatasetError(
-                f"{path}, {place}: {column} holds a {type(value).__name__}; expected text, a number, "
+                f"{path}, {place}: {column} holds {error}; expected text, a number, "
                 "true or false, or a list of names"
             ) from None
         except ValueError as error:
             raise DatasetError(f"{path}, {place}: {column} holds {error}") from None
         if cell:
             filled[column] = cell
-    return TableRow(path, place, filled)
+    return TableRow(path, place, filled, decimal_comma)
 
 
 def _cell(value: Any) -> Cell | None:
@@ -248,6 +278,8 @@ def _cell(value: Any) -> Cell | None:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, list):
+        if any(isinstance(item, list) for item in value):
+            raise TypeError("a list in a list")
         return tuple(name for name in map(_cell, value) if isinstance(name, str))
     if isinstance(value, bool):
         return str(value).lower()
@@ -255,10 +287,19 @@ def _cell(value: Any) -> Cell | None:
         # pandas makes 3.0 of 3 where a number is missing in the column
         return str(int(value)) if abs(value) < 2**53 and value == int(value) else repr(value)
     if not isinstance(value, str):
-        raise TypeError
-    if re.search("[\0\ud800-\udfff]", value):
-        raise ValueError("a character that is none (NUL or half of a surrogate pair)")
+        raise TypeError(f"a {type(value).__name__}")
+    if _NO_TEXT.search(value):
+        raise ValueError(_NO_TEXT_REASON)
     return value if value.strip() else None
+
+
+def _check_written(place: str, value: Value) -> None:
+    """Refuse to write what would not be read back."""
+    if isinstance(value, str) and not value.strip():
+        raise DatasetError(f"{place} is {value!r}, which would be read as empty")
+    for text in value if isinstance(value, tuple) else (value,):
+        if isinstance(text, str) and _NO_TEXT.search(text):
+            raise DatasetError(f"{place} is {text!r}, which cannot be written ({_NO_TEXT_REASON}); rename it")
 
 
 def _csv_bytes(columns: Sequence[str], rows: Sequence[Mapping[str, Value]]) -> bytes:

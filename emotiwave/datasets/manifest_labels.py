@@ -1,15 +1,16 @@
 """From rows of a manifest to labelled utterances in splits: class names are checked, groups are kept together."""
 
 import difflib
+import os
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from emotiwave.datasets.manifest_rows import RATING, SOURCE_COLUMNS, UTTERANCE_COLUMNS, ManifestRow
+from emotiwave.datasets.manifest_rows import RATING, SOURCE_COLUMNS, UTTERANCE_COLUMNS, ManifestRow, resolve_path
 from emotiwave.datasets.shares import cut_shares
 from emotiwave.datasets.splits import check_leakage
 from emotiwave.errors import DatasetError, DataWarning
@@ -83,14 +84,16 @@ def to_utterances(
         counts: Gets how rows were split.
 
     Raises:
-        DatasetError: If a label is missing or unknown, only some rows name a split, or splits share a speaker, dialogue
-            or file.
+        DatasetError: If a label is missing, unknown or spelt in two ways, only some rows name a split, or splits share
+            a speaker, dialogue or file.
     """
     label_set = _label_set(rows, settings)
     with_split = [row for row in rows if row.split is not None]
     if with_split and len(with_split) < len(rows):
         bare = next(row for row in rows if row.split is None)
         raise bare.source.error("names no split, and other rows do; expected train, validation or test")
+    files = {row.id: _files(row, settings.folder) for row in rows}
+    _check_files(rows, files)
     dialogues = _dialogues(rows)
     utterances = tuple(
         Utterance(
@@ -106,7 +109,7 @@ def to_utterances(
         )
         for row, dialogue in zip(rows, dialogues, strict=True)
     )
-    utterances = _hold_out(utterances, settings, has_splits=bool(with_split), counts=counts)
+    utterances = _hold_out(utterances, settings, has_splits=bool(with_split), files=files, counts=counts)
     check_leakage(utterances, corpus=corpus)
     return label_set, utterances
 
@@ -125,8 +128,21 @@ def _label_set(rows: Sequence[ManifestRow], settings: ManifestLabelSettings) -> 
     found = Counter(name for row in train for name in row.label or ())
     if len(found) < 2:
         raise DatasetError(f"{settings.file}: the train rows have the classes {sorted(found)}; expected two or more")
+    _check_spellings(found, settings.file)
     _warn_of_typos(found, settings.file)
     return LabelSet(settings.task, tuple(sorted(found)))
+
+
+def _check_spellings(found: Counter[str], file: Path) -> None:
+    """Refuse classes whose names differ in capitals or spaces only."""
+    first: dict[str, str] = {}
+    for name in sorted(found):
+        other = first.setdefault(" ".join(name.casefold().split()), name)
+        if other != name:
+            raise DatasetError(
+                f"{file}: {found[other]} train rows have the label {other!r} and {found[name]} have {name!r}; expected "
+                "one spelling of a class (if they are two classes, name all of them in labels)"
+            )
 
 
 def _warn_of_typos(found: Counter[str], file: Path) -> None:
@@ -164,6 +180,31 @@ def _label(row: ManifestRow, label_set: LabelSet) -> Label:
     return label
 
 
+def _files(row: ManifestRow, folder: Path) -> frozenset[str]:
+    """What the row lies in, by resolved path; of a file of words that many recordings share, its own entry."""
+    sources = row.sources
+    paths = [path for path in (sources.video, sources.audio, sources.image, sources.transcript) if path is not None]
+    found = {os.path.realpath(path) for path in paths}
+    if sources.words is not None:
+        found.add(f"{os.path.realpath(sources.words)}: {sources.words_id}")
+    elif not found and sources.text is None and row.file is not None:  # a row of a table names a file of features
+        found.add(os.path.realpath(resolve_path(row.file, folder)))
+    return frozenset(found)
+
+
+def _check_files(rows: Sequence[ManifestRow], files: Mapping[str, Collection[str]]) -> None:
+    """Refuse a file of rows in two splits, however they name it."""
+    seen: dict[str, ManifestRow] = {}
+    for row in rows:
+        for file in sorted(files[row.id]):
+            first = seen.setdefault(file, row)
+            if first.split != row.split:
+                raise row.source.error(
+                    f"{file} is in two splits: {row.split!r} here and {first.split!r} in {first.source.place}; keep each "
+                    "file in one split"
+                )
+
+
 def _dialogues(rows: Sequence[ManifestRow]) -> list[str | None]:
     """The dialogue of each row; rows of one file are one dialogue unless they name theirs."""
     files = [row.file if row.segment is None else row.segment.file for row in rows]
@@ -178,6 +219,7 @@ def _hold_out(
     settings: ManifestLabelSettings,
     *,
     has_splits: bool,
+    files: Mapping[str, Collection[str]],
     counts: dict[str, Count],
 ) -> tuple[Utterance, ...]:
     given = {"validation": settings.validation_share, "test": settings.test_share}
@@ -190,5 +232,9 @@ def _hold_out(
         held = ", ".join(f"{share:g} {name}" for name, share in shares.items() if share)
         counts["held out of train"] = f"{held}, by speaker, dialogue and file, seed {settings.split_seed}"
     return cut_shares(
-        utterances, validation_share=shares["validation"], test_share=shares["test"], seed=settings.split_seed
+        utterances,
+        validation_share=shares["validation"],
+        test_share=shares["test"],
+        seed=settings.split_seed,
+        files=files,
     )

@@ -32,6 +32,8 @@ UTTERANCE_COLUMNS = (
 )
 """``start`` and ``end`` in seconds from the start of the ``recording``, which is by default called as the file is.
 ``said`` are words that are known and shall not be a source: sentences that actors were given, say."""
+NAME_COLUMNS = ("id", "recording", "speaker", "dialogue", "split", "language")
+"""Columns of names, which are read without spaces at their ends."""
 RATING = "rating."
 """What columns of the corpus's own continuous ratings begin with."""
 SPLITS = {
@@ -139,23 +141,23 @@ def parse_row(row: TableRow, sources: Sources, file: str | None, *, values: Sequ
     segment = _segment(row, file)
     rated = {name: row.number(name) for name in row.cells if name.startswith(RATING)}
     label_column = "labels" if "labels" in row.cells else "label"
-    split = row.text("split")
-    if split is not None and split.strip().lower() not in SPLITS:
-        raise row.error(unknown_name("split", split.strip(), SPLITS))
+    split = row.name("split")
+    if split is not None and split.lower() not in SPLITS:
+        raise row.error(unknown_name("split", split, SPLITS))
     return ManifestRow(
         source=row,
         file=file,
-        id=row.text("id") or _default_id(row, file, segment),
+        id=row.name("id") or _default_id(row, file, segment),
         sources=sources,
         segment=segment,
         label=row.names(label_column) or None,
         values=_values(row, values),
         ratings={name[len(RATING) :]: rating for name, rating in rated.items() if rating is not None} or None,
         said=row.text("said"),
-        speaker=row.text("speaker"),
-        dialogue=row.text("dialogue"),
-        split=None if split is None else SPLITS[split.strip().lower()],
-        language=row.text("language"),
+        speaker=row.name("speaker"),
+        dialogue=row.name("dialogue"),
+        split=None if split is None else SPLITS[split.lower()],
+        language=row.name("language"),
     )
 
 
@@ -192,7 +194,7 @@ def _sources(row: TableRow, root: Path) -> Sources:
 
 def _segment(row: TableRow, file: str | None) -> Segment | None:
     start, end = row.number("start"), row.number("end")
-    recording = row.text("recording") or file
+    recording = row.name("recording") or file
     if start is None and end is None:
         return None
     if start is None or end is None:
@@ -205,9 +207,9 @@ def _segment(row: TableRow, file: str | None) -> Segment | None:
 
 
 def _default_id(row: TableRow, file: str | None, segment: Segment | None) -> str:
-    if file is None:
+    stem = "" if file is None else Path(file).stem.strip() or file.strip()
+    if not stem:
         return row.place.replace(" ", "-")
-    stem = Path(file).stem or file
     return stem if segment is None else f"{stem}_{segment.start:g}-{segment.end:g}"
 
 

@@ -14,7 +14,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from emotiwave.datasets.clips import Clip, ClipCorpus, clip_folder, default_folder, to_recordings
+from emotiwave.datasets.clips import Clip, ClipCorpus, to_recordings
+from emotiwave.datasets.roots import check_root, data_folder
 from emotiwave.errors import DatasetError, unknown_name
 from emotiwave.recordings import Count, MediaRecordings, Sources
 from emotiwave.settings import AbsolutePath, Settings
@@ -27,7 +28,8 @@ SENTIMENTS = ("negative", "neutral", "positive")
 COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID")
 SPLITS = {"train": "train", "dev": "validation", "test": "test"}
 FILMS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
-"""Where the clips of a split lie, as the published archives unpack."""
+"""Where the clips of a split lie, as the published archives unpack: in the folder of the tables, or in that of
+the split (``train/train_splits``)."""
 LONGEST = 64 * 2**20
 """Bytes; the longest table has one million."""
 MELD = ClipCorpus(
@@ -48,7 +50,7 @@ _MISREAD = re.compile(rf"(?P<twice>\u00e2\u20ac[{_CONTINUED}]|[\u00c2\u00c3][{_C
 class MeldSettings(Settings):
     """Keys of ``[dataset]`` for ``name = "meld"``."""
 
-    root: AbsolutePath | None = Field(default_factory=lambda: default_folder(*MELD.folders))
+    root: AbsolutePath | None = Field(default_factory=lambda: data_folder(*MELD.folders))
     """The folder of the three tables, and of the folders of clips if there are any; by default in the folder that
     EMOTIWAVE_DATA names."""
     task: Literal["corpus", "seven", "sentiment"] = "corpus"
@@ -57,19 +59,22 @@ class MeldSettings(Settings):
 
 
 def load(settings: MeldSettings) -> MediaRecordings:
-    """Read the tables; a split without its folder of clips has its words only.
+    """Read the tables; a split without its folder of clips has its words only, which is counted.
 
     Raises:
         DatasetError: If a table is missing or not as published, or clips are named of which none is there.
     """
-    root = clip_folder(MELD, settings.root)
+    root = check_root(settings.root, corpus=MELD.name, folder=MELD.folders[0], layout=MELD.layout)
     tables = tuple(root / f"{part}_sent_emo.csv" for part in SPLITS)
     counts: dict[str, Count] = {}
     clips: list[Clip] = []
     n_repaired = 0
     for part, path in zip(SPLITS, tables, strict=True):
-        films = root / FILMS[part] if (root / FILMS[part]).is_dir() else None
-        for row in _read_table(path, counts):
+        films = next((folder for folder in (root / FILMS[part], root / part / FILMS[part]) if folder.is_dir()), None)
+        rows = _read_table(path, counts)
+        if films is None:
+            counts[f"{SPLITS[part]}: no folder of clips, words only"] = len(rows)
+        for row in rows:
             clips.append(_clip(row, part, films, settings.task, path))
             n_repaired += clips[-1].sources.text != row["Utterance"]
     counts["utterances with repaired characters"] = n_repaired

@@ -4,7 +4,6 @@ The text and video vectors were trained on the labels of the train videos, so a 
 overrates them (Poria et al., ACL 2017, describe the features). Train for a number of epochs fixed beforehand.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
+from emotiwave.datasets.roots import check_root, data_folder
 from emotiwave.datasets.splits import check_leakage, split_off
 from emotiwave.errors import DatasetError, FeatureError
 from emotiwave.npz import read_archive
@@ -22,6 +22,7 @@ from emotiwave.settings import AbsolutePath, Settings
 from emotiwave.types import Corpus, LabelSet, Utterance
 
 FOLDER = "mosi_trimodal"
+LAYOUT = "utterances.csv and features.npz"
 LICENCE = "features: MIT (declare-lab); corpus: CMU MultiComp Lab, research use"
 ARRAYS = {"text": "text", "audio": "audio", "vision": "video"}  # our modality -> the file's array
 COLUMNS = ("utt_id", "video_id", "utt_index", "split", "polarity", "sentiment", "text")
@@ -51,7 +52,7 @@ def load(settings: MosiSettings) -> Corpus:
     Raises:
         DatasetError: If a file is missing or its rows, columns or labels are not as published.
     """
-    root = settings.root or _default_root()
+    root = check_root(settings.root or data_folder(FOLDER), corpus="mosi", folder=FOLDER, layout=LAYOUT)
     table = _read_table(root / "utterances.csv")
     arrays = _read_arrays(root / "features.npz", n_rows=len(table))
     table = table.sort_values(["video_id", "utt_index"], kind="stable")
@@ -71,16 +72,6 @@ def load(settings: MosiSettings) -> Corpus:
         utterances=utterances,
         sequences={name: _one_frame_each(ids, array[order]) for name, array in arrays.items()},
     )
-
-
-def _default_root() -> Path:
-    data = os.environ.get("EMOTIWAVE_DATA")
-    if not data:
-        raise DatasetError(
-            f'mosi: no folder given; set [dataset] root = ".../{FOLDER}" or the environment variable EMOTIWAVE_DATA '
-            f"to the folder that holds {FOLDER}"
-        )
-    return Path(data) / FOLDER
 
 
 def _read_table(path: Path) -> pd.DataFrame:

@@ -11,16 +11,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from emotiwave.datasets.clips import (
-    Clip,
-    ClipCorpus,
-    FoldSettings,
-    clip_folder,
-    default_folder,
-    find_clips,
-    split_clips,
-    to_recordings,
-)
+from emotiwave.datasets.clips import Clip, ClipCorpus, FoldSettings, find_clips, split_clips, to_recordings
+from emotiwave.datasets.roots import check_root, data_folder
 from emotiwave.recordings import Count, MediaRecordings, Sources
 from emotiwave.settings import AbsolutePath
 from emotiwave.types import Utterance
@@ -63,7 +55,7 @@ _FOLD_OF_ACTOR = {actor: fold for fold, actors in FOLDS.items() for actor in act
 class RavdessSettings(FoldSettings):
     """Keys of ``[dataset]`` for ``name = "ravdess"``."""
 
-    root: AbsolutePath | None = Field(default_factory=lambda: default_folder(*RAVDESS.folders))
+    root: AbsolutePath | None = Field(default_factory=lambda: data_folder(*RAVDESS.folders))
     """A folder that holds the actors' folders, at any depth; by default in the folder that EMOTIWAVE_DATA names."""
     task: Literal["corpus", "seven"] = "corpus"
     """``corpus``: its eight classes. ``seven``: those that corpora share, where calm counts as neutral."""
@@ -78,7 +70,8 @@ def load(settings: RavdessSettings) -> MediaRecordings:
         DatasetError: If there is no folder or no clip in it.
     """
     counts: dict[str, Count] = {}
-    found = find_clips(RAVDESS, clip_folder(RAVDESS, settings.root), clip_of, counts)
+    root = check_root(settings.root, corpus=RAVDESS.name, folder=RAVDESS.folders[0], layout=RAVDESS.layout)
+    found = find_clips(RAVDESS, root, clip_of, counts)
     speech = {name: sources for name, sources in found.items() if name.startswith("01-")}
     if len(speech) < len(found):
         counts["clips of song, left out"] = len(found) - len(speech)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from emotiwave.errors import DatasetError
 
@@ -10,10 +11,16 @@ MAX_FILES = 5_000_000
 """A folder that holds more is none of one corpus."""
 
 
-def data_folder(name: str) -> Path | None:
-    """Where EMOTIWAVE_DATA holds a corpus, absolute, so that a recipe means the same files wherever it is read."""
+def data_folder(*names: str) -> Path | None:
+    """Find a corpus in the folder that EMOTIWAVE_DATA names: the first of these folders that is there, else the first.
+
+    The path is absolute, so that a recipe means the same files wherever it is read; None if EMOTIWAVE_DATA is not set.
+    """
     data = os.environ.get("EMOTIWAVE_DATA")
-    return (Path(data) / name).absolute() if data else None
+    if not data:
+        return None
+    folders = [(Path(data) / name).absolute() for name in names]
+    return next((folder for folder in folders if folder.is_dir()), folders[0])
 
 
 def check_root(root: Path | None, *, corpus: str, folder: str, layout: str) -> Path:
@@ -42,7 +49,7 @@ def files_below(root: Path) -> Iterator[str]:
     """Give the paths, relative to a folder, of all files at any depth below it, in the order of their names.
 
     Hidden files and folders are passed over, and so is what is no file (a pipe). Links are followed, but no folder is
-    entered twice. A link to nothing counts as a file: it stands for one that was not fetched.
+    entered twice. A link to nothing, or to itself, counts as a file: it stands for one that was not fetched.
 
     Raises:
         DatasetError: If a folder cannot be listed, or there are more than `MAX_FILES` files.
@@ -62,11 +69,21 @@ def files_below(root: Path) -> Iterator[str]:
         entered.add((status.st_dev, status.st_ino))
         folders = []
         for entry in listed:
-            if entry.is_dir():
+            kind = _kind(entry)
+            if kind == "folder":
                 folders.append(below + entry.name + "/")
-            elif entry.is_file() or not os.path.exists(entry.path):
+            elif kind == "file":
                 n_files += 1
                 yield below + entry.name
         if n_files > MAX_FILES:
             raise DatasetError(f"{root}: holds more than {MAX_FILES:,} files; expected the folder of one corpus")
         waiting += reversed(folders)
+
+
+def _kind(entry: os.DirEntry[str]) -> Literal["folder", "file", "other"]:
+    try:
+        if entry.is_dir():
+            return "folder"
+        return "file" if entry.is_file() or not os.path.exists(entry.path) else "other"
+    except OSError:  # a link that cannot be followed: to itself, or into a folder that may not be entered
+        return "file"

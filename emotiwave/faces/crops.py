@@ -1,7 +1,6 @@
-"""Faces cut out of pictures: square, upright, of one size; and how good they are."""
+"""Faces cut out of pictures: square, upright, of one size."""
 
 import math
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -9,23 +8,8 @@ from numpy.typing import NDArray
 
 from emotiwave.faces.face import Face, check_picture
 
-QUALITY_SIDE = 64
-"""Pixels: faces are brought to this size before blur is measured, so that small ones count as blurred."""
 FINER = 4
 """When a square shrinks, it is cut out at most so many times finer, and then each pixel is the mean of those in it."""
-
-
-@dataclass(frozen=True)
-class FaceQuality:
-    """How well a face can be seen.
-
-    ``size`` is the shorter side of its box in pixels; ``blur`` the variance of the Laplacian at one fixed size (the
-    less, the more blurred); ``luma`` the mean brightness, 0 to 255.
-    """
-
-    size: float
-    blur: float
-    luma: float
 
 
 def cut_face(
@@ -53,20 +37,6 @@ def fit_face(image: NDArray[np.uint8], side: int, is_grey: bool) -> NDArray[np.u
     check_picture(image)
     height, width = image.shape[:2]
     return cut_square(image, (width / 2, height / 2), max(height, width), 0.0, side=side, is_grey=is_grey)
-
-
-def face_quality(image: NDArray[np.uint8], face: Face) -> FaceQuality:
-    """Measure size, blur and brightness of a face.
-
-    Blur is the variance of the Laplacian [Pech-Pacheco et al., ICPR 2000].
-
-    Raises:
-        MediaError: If the image is no picture.
-    """
-    edge = max(face.width, face.height)
-    grey = cut_square(image, face.centre, edge, 0.0, side=QUALITY_SIDE, is_grey=True)
-    blur = float(cv2.Laplacian(grey[..., 0], cv2.CV_64F).var())
-    return FaceQuality(size=min(face.width, face.height), blur=blur, luma=float(grey.mean()))
 
 
 def cut_square(

@@ -22,15 +22,9 @@ class Subject:
     id: int
     first_seen: float
     last_seen: float
-    n_pictures: int = 0
     seconds: float = 0.0
     total_area: float = 0.0
     presence: float = 0.0
-
-    @property
-    def mean_area(self) -> float:
-        """Square pixels, over the pictures it was seen in."""
-        return self.total_area / self.n_pictures
 
 
 class FaceTracker:
@@ -89,7 +83,6 @@ class FaceTracker:
     def _see(self, number: int, face: Face, time_s: float, elapsed: float) -> None:
         subject = self._subjects[number]
         subject.last_seen = time_s
-        subject.n_pictures += 1
         subject.seconds += elapsed
         subject.total_area += face.area
         subject.presence += face.area * elapsed

@@ -12,10 +12,11 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from emotiwave.errors import FeatureError
-from emotiwave.features.extraction.frames import Frames, covered_frames
-from emotiwave.features.extraction.reader import MediaReader, OpenMedia, Wanted, media_works, usability_rows
+from emotiwave.features.extraction.frames import Frames
+from emotiwave.features.extraction.reader import MediaReader, OpenMedia, Wanted, media_works, usability_rows, useless
 from emotiwave.features.workers import Work, read_here, read_in_processes
 from emotiwave.files import replace_file, whole_file
 from emotiwave.recordings import Count, MediaRecordings
@@ -39,6 +40,11 @@ class Extraction:
     notes: Mapping[str, Count]
 
     @property
+    def n_with_features(self) -> int:
+        """How many utterances have features in any modality."""
+        return sum(any(row.get(modality) for modality in self.modalities) for row in self.rows)
+
+    @property
     def n_files(self) -> int:
         """How many files of features were written."""
         return sum(bool(row.get(modality)) for row in self.rows for modality in self.modalities)
@@ -49,6 +55,7 @@ def extract_files(
     opener: OpenMedia,
     folder: Path,
     *,
+    columns: Mapping[str, Mapping[str, Any]] | None = None,
     processes: int = 1,
     progress: Progress | None = None,
 ) -> Extraction:
@@ -57,11 +64,18 @@ def extract_files(
     Writes ``features/ID.MODALITY.npz`` (``values (frames, features)``, ``intervals (frames, 2)`` in seconds from the
     start of the utterance; unobserved frames are NaN), ``features.csv``, ``usability.jsonl`` and ``errors.jsonl``.
 
+    Args:
+        recordings: What to extract.
+        opener: What opens a reader of it in any process.
+        folder: Where to; files of an earlier extraction that are not written anew are removed.
+        columns: By id, further cells of ``features.csv``: labels, say.
+        processes: How many work at once.
+        progress: Told after each recording.
+
     Raises:
-        FeatureError: If the folder cannot be written to, or no process survives.
+        FeatureError: If the folder holds something else, cannot be written to, or no process survives.
     """
-    if folder.exists() and not folder.is_dir():
-        raise FeatureError(f"{folder}: is a file; expected a folder to write to")
+    _check_folder(folder)
     works = media_works(recordings)
     rows: list[Mapping[str, Any]] = []
     usability: list[Mapping[str, Any]] = []
@@ -76,11 +90,12 @@ def extract_files(
                 read_in_processes(open_writer, works, processes, _failed) if in_processes else read_here(writer, works)
             )
             for done, written in enumerate(read, 1):
-                rows += written.rows
+                rows += [row | dict((columns or {}).get(row["id"], {})) for row in written.rows]
                 usability += written.usability
                 errors += written.errors
                 if progress:
                     progress(done, len(works))
+        _remove_others(folder, rows, modalities)
         replace_file(folder / TABLE, pd.DataFrame(rows).to_csv(index=False).encode())
         replace_file(folder / USABILITY, _json_lines(usability))
         replace_file(folder / ERRORS, _json_lines(errors))
@@ -89,6 +104,22 @@ def extract_files(
     except BrokenExecutor as error:
         raise FeatureError(f"{error}; perhaps for want of memory: use fewer --processes") from None
     return Extraction(folder, tuple(rows), tuple(usability), tuple(errors), modalities, notes)
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder that holds what no extraction wrote."""
+    if folder.exists() and not folder.is_dir():
+        raise FeatureError(f"{folder}: is a file; expected a folder to write to")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "features").is_dir():
+        raise FeatureError(f"{folder}: is not empty and holds no extraction; choose another folder")
+
+
+def _remove_others(folder: Path, rows: Sequence[Mapping[str, Any]], modalities: Sequence[str]) -> None:
+    """Remove the feature files of an earlier extraction into the same folder."""
+    written = {folder / str(row[modality]) for row in rows for modality in modalities if row.get(modality)}
+    for path in (folder / "features").glob("*.npz"):
+        if path not in written:
+            path.unlink()
 
 
 def _json_lines(rows: Sequence[Mapping[str, Any]]) -> bytes:
@@ -134,9 +165,8 @@ class FileWriter:
 
     def read(self, recording: str, wanted: Sequence[Wanted]) -> _Written:
         """Extract the utterances of a recording into files."""
-        extracted, errors = self.reader.extract(recording, wanted)
-        rows, usability = [], []
-        for (utterance, sources), of in zip(wanted, extracted, strict=True):
+        rows, usability, errors = [], [], []
+        for (utterance, sources), of in zip(wanted, self.reader.extract(recording, wanted), strict=True):
             row: dict[str, Any] = {"id": utterance.id, "recording": str(next(iter(sources.files), ""))}
             if utterance.segment is not None:
                 row |= {"start": utterance.segment.start, "end": utterance.segment.end}
@@ -146,16 +176,16 @@ class FileWriter:
                 row[modality] = ""
                 if judged is not None and not judged.ignored and frames is not None and len(frames):
                     place = Path("features") / f"{_file_name(utterance.id)}.{modality}.npz"
-                    write_npz(frames, self.folder / place)
+                    write_npz(frames, useless(frames, self.reader.extractors[modality]), self.folder / place)
                     row[modality] = str(place)
             rows.append(row)
             usability += usability_rows(utterance, of)
+            errors += of.errors
         return _Written(rows, usability, errors)
 
 
-def write_npz(frames: Frames, path: Path) -> None:
+def write_npz(frames: Frames, is_useless: NDArray[np.bool_], path: Path) -> None:
     """Write frames as an archive of ``values`` and ``intervals``, a block at a time; frames of no use are NaN."""
-    useless = covered_frames(frames.intervals, frames.spans)
     n_rows = max(1, 2**20 // frames.size)
     with whole_file(path) as scratch, zipfile.ZipFile(scratch, "w") as archive:
         with archive.open("values.npy", "w", force_zip64=True) as member:
@@ -163,7 +193,7 @@ def write_npz(frames: Frames, path: Path) -> None:
             np.lib.format.write_array_header_1_0(member, header)
             for first in range(0, len(frames), n_rows):
                 values = frames.rows(first, min(first + n_rows, len(frames))).copy()
-                values[useless[first : first + n_rows]] = np.nan
+                values[is_useless[first : first + n_rows]] = np.nan
                 member.write(values.tobytes())
         with archive.open("intervals.npy", "w") as member:
             np.lib.format.write_array(member, frames.intervals, allow_pickle=False)
@@ -171,5 +201,5 @@ def write_npz(frames: Frames, path: Path) -> None:
 
 def _file_name(utterance_id: str) -> str:
     """A name for an id that any file system takes, and that no other id has."""
-    name = re.sub(r'[/\\:*?"<>|\x00-\x1f]', "_", utterance_id)[:150].lstrip(".")
+    name = re.sub(r'[/\\:*?"<>|\x00-\x1f]', "_", utterance_id).encode()[:150].decode(errors="ignore").lstrip(".")
     return name if name == utterance_id else f"{name}-{hashlib.sha256(utterance_id.encode()).hexdigest()[:8]}"

@@ -26,6 +26,8 @@ class Extractor(ABC, Generic[SignalT, TimingT]):
     """Whether features are worth keeping in a cache."""
     frames_per_second: float | None = None
     """Frames per second of signal, where that is fixed: for foretelling what a cache will hold."""
+    summarises: bool = False
+    """Whether a row stands for all of a block, silences in it included: then it is of use if the utterance is."""
     is_averageable: bool = True
     """Whether several frames may become their mean; pictures and ids of tokens may not, and one of them is taken."""
 

@@ -3,15 +3,13 @@
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from emotiwave.errors import MediaError
-from emotiwave.features.extraction.reader import MediaReader
+from emotiwave.features.extraction.reader import open_media
 from emotiwave.features.extraction.settings import MediaFeatureSettings
 from emotiwave.features.extraction.sound import BLOCK_SECONDS
-from emotiwave.features.extractor import Extractor
 from emotiwave.features.prepare import AnyRecordings
 from emotiwave.features.settings import FeatureSettings
 from emotiwave.media.containers import describe_media
@@ -52,22 +50,20 @@ def foretell(recordings: AnyRecordings, settings: FeatureSettings, folder: Path)
     """
     if not isinstance(recordings, MediaRecordings) or not isinstance(settings, MediaFeatureSettings):
         return None
-    with MediaReader(settings, settings.choices(recordings.signals)) as reader:
-        frame_bytes = {name: 4 * size + INTERVAL_BYTES for name, size in reader.sizes.items()}
-        per_second = {
-            name: rate * frame_bytes[name]
-            for name, extractor in {**reader.audio, **reader.vision}.items()
-            if extractor.is_costly and (rate := _rate(extractor, settings))
-        }
-    n_utterances = len(recordings.utterances)
-    store = n_utterances * sum(settings.budget(name) * n_bytes for name, n_bytes in frame_bytes.items())
-    cache = 0 if settings.kept_in is None else int(_seconds(recordings) * sum(per_second.values()))
-    return Foretold(n_utterances, store, cache, _free_bytes(folder))
-
-
-def _rate(extractor: Extractor[Any, Any], settings: MediaFeatureSettings) -> float:
-    """Frames per second of media; of sound that becomes one frame per block, that."""
-    return settings.frame_rate if extractor.signal == "vision" else extractor.frames_per_second or 1 / BLOCK_SECONDS
+    n_utterances, seconds = len(recordings.utterances), _seconds(recordings)
+    n_photos = sum(of.image is not None for of in recordings.sources.values())
+    store = cache = 0
+    with open_media(recordings, settings)() as reader:
+        for name, extractor in reader.extractors.items():
+            frame_bytes = 4 * extractor.size + INTERVAL_BYTES
+            n_single = n_photos if extractor.signal == "vision" else 0  # a photo is one frame
+            n_frames = seconds * settings.frame_rate
+            if extractor.signal == "audio":  # at least a row for each utterance, and for each block
+                n_frames = n_utterances + seconds * (extractor.frames_per_second or 1 / BLOCK_SECONDS)
+            store += (n_single + (n_utterances - n_single) * settings.budget(name)) * frame_bytes
+            if extractor.is_costly and extractor.signal != "text":
+                cache += round(n_single + n_frames) * frame_bytes
+    return Foretold(n_utterances, store, cache if settings.kept_in else 0, _free_bytes(folder))
 
 
 def _seconds(recordings: MediaRecordings) -> float:

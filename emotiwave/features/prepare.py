@@ -88,7 +88,8 @@ def prepare(
         check_place(folder, reader.sizes)
         settings.check_modalities(reader.sizes)
         try:
-            with PartialStore(partial_folder, reader.sizes, _key(recordings, settings, inputs)) as growing:
+            key = _key(recordings, settings, inputs, reader.metadata)
+            with PartialStore(partial_folder, reader.sizes, key) as growing:
                 n_resumed = len(growing.lines)
                 done = growing.recordings
                 todo = [work for work in works if work.recording not in done]
@@ -97,7 +98,7 @@ def prepare(
                     if progress:
                         progress(len(growing.lines), len(works))
                 growing.finish()
-                made_of = {"tables": tables, "inputs": inputs}
+                made_of = {"tables": tables, "inputs": inputs, "made_by": reader.metadata}
                 preparation = _finish(recordings, growing, folder, made_of, reader)
         except OSError as error:
             raise FeatureError(f"{folder}: cannot be written ({error}){_goes_on(partial_folder)}") from None
@@ -156,6 +157,12 @@ def is_up_to_date(folder: Path, tables: Mapping[str, Any]) -> bool:
     return all(now[path] is None or now[path] == seen for path, seen in report["inputs"].items())
 
 
+def is_made_by(folder: Path, metadata: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether the values of a store are of these very extractors: their versions, settings and weights."""
+    report = read_report(folder)
+    return report is not None and report.get("made_by") == json.loads(json.dumps(metadata))
+
+
 def is_whole(folder: Path) -> bool:
     """Whether a store can be opened."""
     try:
@@ -165,7 +172,12 @@ def is_whole(folder: Path) -> bool:
     return True
 
 
-def _key(recordings: AnyRecordings, settings: FeatureSettings, inputs: Mapping[str, list[int] | None]) -> str:
+def _key(
+    recordings: AnyRecordings,
+    settings: FeatureSettings,
+    inputs: Mapping[str, list[int] | None],
+    metadata: Mapping[str, Mapping[str, Any]],
+) -> str:
     """What a partial store must agree in to be gone on with."""
     described = [
         VERSION,
@@ -173,6 +185,7 @@ def _key(recordings: AnyRecordings, settings: FeatureSettings, inputs: Mapping[s
         settings.model_dump(mode="json", exclude=NOT_IN_STORES),
         recordings.described(),
         inputs,
+        metadata,
     ]
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
@@ -198,7 +211,7 @@ def _read(
 ) -> Iterator[PreparedRecording]:
     """Read recordings, in their order whatever finishes first."""
     if engine == "ray":
-        return read_by_ray(open_reader, todo, processes)
+        return read_by_ray(open_reader, todo, processes, reader.metadata)
     if processes < 2 or len(todo) < 2:
         return read_here(reader, todo)
     return read_in_processes(open_reader, todo, processes, partial(nothing_of, reader.sizes))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
 from typing import Any
 
@@ -129,8 +129,13 @@ def _workers(open_reader: OpenReader, processes: int) -> Iterator[ProcessPoolExe
         initializer=_begin_worker,
         initargs=(open_reader,),
     )
+    before = set(active_children())
     try:
         yield pool
+    except BaseException:  # Ctrl-C: what a file's decoder is at may take minutes
+        for process in set(active_children()) - before:
+            process.terminate()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

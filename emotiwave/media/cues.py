@@ -69,12 +69,17 @@ def _cues(lines: Sequence[str], *, is_vtt: bool) -> Iterator[_Cue]:
         _check_start(lines[: at[0]])
     for index, following in zip(at, [*at[1:], len(lines)], strict=False):
         shown = lines[index + 1 : following]
-        if following < len(lines) and shown and (shown[-1].strip().isdigit() or not "".join(shown[-2:-1]).strip()):
+        if following < len(lines) and _is_name(shown):
             shown = shown[:-1]
         if is_vtt:
             shown = _until_blank(shown)
         start, end = _times(lines[index], index + 1)
         yield _Cue(index + 1, start, end, shown)
+
+
+def _is_name(lines: Sequence[str]) -> bool:
+    """Whether the last line before the times of a cue is its number or, below a blank line, its name."""
+    return bool(lines) and (lines[-1].strip().isdigit() or (len(lines) > 1 and not lines[-2].strip()))
 
 
 def _until_blank(lines: Sequence[str]) -> Sequence[str]:

@@ -1,8 +1,10 @@
 """Photos: any of the common formats as upright RGB, whatever the file was meant to do to its reader."""
 
 import math
+import os
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -17,13 +19,18 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
 """Pillow's names of the formats that are read; PPM stands for PBM, PGM and PPM."""
 _BACKGROUND = (255, 255, 255)
 """RGB behind what is transparent, as viewers show it."""
+_SCAN = b"\xff\xda"
+"""Marker of a scan of JPEG; two bytes of length and the number of its colours follow."""
+_SEGMENTS = frozenset({*range(0xC0, 0xD0), *range(0xDB, 0xFF)} - {0xC2, 0xC6, 0xCA, 0xCE})
+"""Second bytes of the markers of JPEG that have a length and may precede a scan, save those of progressive frames."""
 
 
 def read_photo(path: Path, *, longest: int = 640) -> Frame:
     """Read a photo, the first picture of an animation: upright as its Exif data says, ``longest`` pixels at most.
 
     Grey levels of 16 bits keep their upper 8; what is transparent shows white. Photos of more than 50 megapixels are
-    refused before they are decoded, save JPEG, which is decoded at a fraction of its size.
+    refused before they are decoded, save JPEG that is decoded at a fraction of its size; progressive JPEG is not,
+    nor is JPEG with a scan per colour.
 
     Raises:
         MediaError: If the file cannot be opened, is of another format, too large, truncated or damaged.
@@ -34,6 +41,8 @@ def read_photo(path: Path, *, longest: int = 640) -> Frame:
                 warnings.simplefilter("ignore")  # Pillow's doubts of large or odd files; ours is the last word
                 with Image.open(file, formats=FORMATS) as image:
                     full = max(image.size)
+                    if not _is_read_by_rows(image, file):
+                        check_pixels(path, *image.size)
                     image.draft("RGB", (longest, longest))  # of JPEG only: less to decode
                     check_pixels(path, *image.size)
                     ImageOps.exif_transpose(image, in_place=True)
@@ -46,6 +55,18 @@ def read_photo(path: Path, *, longest: int = 640) -> Frame:
             ) from None
     picture.thumbnail((longest, longest), Image.Resampling.BOX)
     return Frame(np.array(picture), math.nan, math.nan, scale=full / max(picture.size))
+
+
+def _is_read_by_rows(image: Image.Image, file: BinaryIO) -> bool:
+    """Whether a picture is a JPEG of one scan; of all others libjpeg keeps the coefficients, at full size."""
+    if image.format not in ("JPEG", "MPO"):
+        return False
+    at = file.tell()
+    file.seek(2)  # after the marker of the start
+    while len(head := file.read(5)) == 5 and head[0] == 0xFF and head[1] in _SEGMENTS:
+        file.seek(int.from_bytes(head[2:4]) - 3, os.SEEK_CUR)  # the length counts its own two bytes
+    file.seek(at)
+    return head[:2] == _SCAN and head[4:] == bytes([len(image.getbands())])
 
 
 def _rgb(image: Image.Image, path: Path) -> Image.Image:

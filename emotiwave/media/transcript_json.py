@@ -8,20 +8,24 @@ from typing import Any, NoReturn
 from emotiwave.errors import MediaError
 from emotiwave.media.cues import Phrase
 
-_LISTS = ("words", "segments", "chunks")
+_WORDS = ("words", "result")
+"""Keys of an object that hold its words; ``result`` is that of Vosk."""
+_LISTS = (*_WORDS, "segments", "chunks")
 """Keys of an object that hold entries, the most exact first; ``chunks`` and ``timestamp`` are those of transformers."""
-_EXPECTED = "expected text, a list of words, or an object with one of text, words, segments, chunks"
+_EXPECTED = f"expected text, a list of words, or an object with one of text, {', '.join(_LISTS)}"
+_DAY = 86_400
+"""Seconds."""
 
 
 def parse_json(content: str) -> list[Phrase]:
     """Read phrases from JSON.
 
     Known are a text; a list of texts or of objects with ``word`` or ``text`` and perhaps ``start`` and ``end`` in
-    seconds; and an object with such a list as ``words``, ``segments`` (which may hold ``words`` in turn) or ``chunks``,
-    or with a ``text``.
+    seconds; and an object with such a list as ``words``, ``result``, ``segments`` (which may hold ``words`` in turn) or
+    ``chunks``, or with a ``text``.
 
     Raises:
-        MediaError: If it is no JSON, or of another shape; the key is named.
+        MediaError: If it is no JSON, or of another shape (the key is named), or times look like milliseconds.
     """
     try:
         tree = json.loads(content)
@@ -29,7 +33,19 @@ def parse_json(content: str) -> list[Phrase]:
         raise MediaError(f"line {error.lineno}: is no JSON ({error.msg})") from None
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, lists in lists in lists
         raise MediaError(f"is no JSON that can be read ({error})") from None
-    return list(_transcript(tree))
+    phrases = list(_transcript(tree))
+    _check_unit(phrases)
+    return phrases
+
+
+def _check_unit(phrases: Sequence[Phrase]) -> None:
+    """Refuse whole numbers that go beyond a day: they are milliseconds, as some services write them."""
+    times = [time for phrase in phrases for time in (phrase.start, phrase.end) if not math.isnan(time)]
+    if times and max(times) > _DAY and all(time.is_integer() for time in times):
+        raise MediaError(
+            f"times are whole numbers up to {max(times):,.0f}, which are more likely milliseconds; expected times in "
+            "seconds: divide them by 1,000"
+        )
 
 
 def _transcript(tree: Any) -> Iterator[Phrase]:
@@ -82,8 +98,9 @@ def _entry(entry: Any, at: str) -> list[Phrase]:
     if not isinstance(entry, dict):
         _refuse(at, entry, "a text or an object with word or text")
     start, end = _interval(entry, at)
-    if entry.get("words"):
-        return list(_entries(entry["words"], f"{at}.words", Phrase("", start, end)))
+    inner = next((key for key in _WORDS if entry.get(key)), None)
+    if inner is not None:
+        return list(_entries(entry[inner], f"{at}.{inner}", Phrase("", start, end)))
     key = next((key for key in ("word", "text") if key in entry), None)
     if key is None:
         raise MediaError(f"{at}: has the keys {', '.join(map(_short, list(entry)[:5]))}; expected word or text")

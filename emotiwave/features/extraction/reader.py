@@ -1,26 +1,34 @@
 """Media recordings read for the store: each signal decoded once, judged, extracted, kept, and brought to few frames."""
 
 import warnings
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emotiwave.datasets.csd.reader import CsdFile
-from emotiwave.errors import DataWarning, EmotiwaveError, MissingExtraError
+from emotiwave.errors import (
+    CheckpointError,
+    ConfigError,
+    DataWarning,
+    EmotiwaveError,
+    FeatureError,
+    MissingExtraError,
+)
 from emotiwave.faces.detectors import FaceDetector, load_detector
 from emotiwave.features.align import Plan, collapse, observed_frames
 from emotiwave.features.extraction.cache import FeatureCache, cache_key, file_digest
 from emotiwave.features.extraction.frames import Frames, covered_frames
 from emotiwave.features.extraction.pictures import PictureExtraction, longest_side
 from emotiwave.features.extraction.settings import Choice, MediaFeatureSettings, build_extractors
-from emotiwave.features.extraction.sound import BLOCK_SECONDS, extract_sound, sound_context
+from emotiwave.features.extraction.sound import BLOCK_SECONDS, extract_sound
 from emotiwave.features.extraction.words import read_words, word_intervals
-from emotiwave.features.extractor import AudioExtractor, TextExtractor, VisionExtractor
+from emotiwave.features.extractor import AudioExtractor, Extractor, TextExtractor, VisionExtractor
 from emotiwave.features.extractors import EXTRACTORS
 from emotiwave.features.planning import plan_frames
 from emotiwave.features.prepared import PreparedModality, PreparedRecording
@@ -54,6 +62,21 @@ class Extracted:
     words_from: str = ""
     warnings: dict[str, list[str]] = field(default_factory=dict)
     """Signal -> what was noted while it was read."""
+    errors: list[dict[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class _Brought:
+    """One utterance as the store takes it: values and intervals by modality, its words, and what is to be told."""
+
+    frames: Mapping[str, tuple[NDArray[np.float32], NDArray[np.float64]]]
+    transcript: str | None
+    counts: Counter[str]
+    errors: Sequence[dict[str, str]]
+    usability: Sequence[dict[str, Any]]
+
+
+Extract = Callable[[Sources, Segment | None, Extracted], None]
 
 
 class MediaReader:
@@ -63,7 +86,7 @@ class MediaReader:
         EmotiwaveError: If an extractor or the face detector cannot be had.
     """
 
-    def __init__(self, settings: MediaFeatureSettings, choices: Mapping[str, Choice]) -> None:
+    def __init__(self, settings: MediaFeatureSettings, choices: Mapping[str, Choice], *, finds_faces: bool) -> None:
         self.settings = settings
         self.extractors = build_extractors(choices)
         of: dict[str, dict[str, Any]] = {"audio": {}, "vision": {}, "text": {}}
@@ -75,7 +98,7 @@ class MediaReader:
         self.sizes = {modality: extractor.size for modality, extractor in self.extractors.items()}
         self.cache = FeatureCache(settings.kept_in)
         wants_faces = any(extractor.pictures == "faces" for extractor in self.vision.values())
-        self.detector = load_detector(settings.faces, may_download=False) if wants_faces else None
+        self.detector = load_detector(settings.faces, may_download=False) if wants_faces and finds_faces else None
         self.speech = SpeechDetector() if settings.speech_only and self.audio else None
         self.notes = {} if self.detector is None else {"faces found by": self._name_detector(self.detector)}
         self.metadata = {
@@ -98,24 +121,37 @@ class MediaReader:
 
         What cannot be read is an error row and a missing modality.
         """
-        extracted, errors = self.extract(recording, wanted)
-        return self._join(recording, wanted, extracted, errors)
+        brought = [
+            self._bring_all(utterance, of)
+            for (utterance, _), of in zip(wanted, self.extract(recording, wanted), strict=True)
+        ]
+        return self._join(recording, wanted, brought)
 
-    def extract(self, recording: str, wanted: Sequence[Wanted]) -> tuple[list[Extracted], list[dict[str, str]]]:
-        """Extract the utterances of a recording, all frames of them, and a row for every error."""
-        errors: list[dict[str, str]] = []
-        extracted = [Extracted() for _ in wanted]
-        for (utterance, sources), into in zip(wanted, extracted, strict=True):
-            for signal, extract in (("text", self._read_text), ("audio", self._sound), ("vision", self._pictures)):
-                if not getattr(self, signal):
-                    continue
-                error, into.warnings[signal] = _attempt(partial(extract, sources, utterance.segment, into))
-                if error:
-                    errors.append(
-                        {"recording": recording, "utterance": utterance.id, "modality": signal, "error": error}
-                    )
-        self._describe_texts(recording, wanted, extracted, errors)
-        return extracted, errors
+    def extract(self, recording: str, wanted: Sequence[Wanted]) -> Iterator[Extracted]:
+        """Extract the utterances of a recording, all frames of them; only one is held at a time, but for its words."""
+        texts = self._read_texts(recording, wanted)
+        for pair in wanted:
+            into = texts.popleft()
+            self._look(recording, pair, "audio", self._sound, into)
+            self._look(recording, pair, "vision", self._pictures, into)
+            yield into
+
+    def _read_texts(self, recording: str, wanted: Sequence[Wanted]) -> deque[Extracted]:
+        """Read and describe the words of all utterances together, which encoders do faster."""
+        extracted = deque(Extracted() for _ in wanted)
+        for pair, into in zip(wanted, extracted, strict=True):
+            self._look(recording, pair, "text", self._read_text, into)
+        self._describe_texts(recording, wanted, extracted)
+        return extracted
+
+    def _look(self, recording: str, wanted: Wanted, signal: str, extract: Extract, into: Extracted) -> None:
+        """Extract one signal; why that failed, or what was warned of, is noted."""
+        utterance, sources = wanted
+        if not getattr(self, signal):
+            return
+        error, into.warnings[signal] = _attempt(partial(extract, sources, utterance.segment, into))
+        if error:
+            into.errors.append(_error_row(recording, wanted, signal, error))
 
     @staticmethod
     def _name_detector(detector: FaceDetector) -> str:
@@ -128,11 +164,10 @@ class MediaReader:
         if path is None:
             return
         start, end = (None, None) if segment is None else (segment.start, segment.end)
-        context = sound_context(self.audio, self.settings.usability)
         stage = {
             "signal": "audio",
-            "of": [file_digest(path), start, end],
-            "block": [BLOCK_SECONDS, context],
+            "of": [self._digest(path), start, end],
+            "block": BLOCK_SECONDS,
             "usability": self.settings.usability.model_dump(mode="json"),
             "speech_only": self.settings.speech_only,
         }
@@ -159,13 +194,12 @@ class MediaReader:
         longest = longest_side(self.vision.values())
         stage = {
             "signal": "vision",
-            "of": [file_digest(path), *((None, None) if sources.image else (start, end))],
+            "of": [self._digest(path), *((None, None) if sources.image else (start, end))],
             "rate": self.settings.frame_rate,
             "longest": longest,
             "usability": self.settings.usability.model_dump(mode="json"),
-            "faces": self.settings.faces.model_dump(mode="json"),
-            "detector": None if self.detector is None else self.detector.identity,
-            "is_face": sources.is_face,
+            "faces": None if sources.is_face else self.settings.faces.model_dump(mode="json"),
+            "detector": None if sources.is_face or self.detector is None else self.detector.identity,
         }
 
         def make(missing: Mapping[str, VisionExtractor]) -> dict[str, Frames]:
@@ -210,9 +244,7 @@ class MediaReader:
         recording: str,
         wanted: Sequence[Wanted],
         extracted: Sequence[Extracted],
-        errors: list[dict[str, str]],
     ) -> None:
-        """Describe the words of all utterances together, which encoders do faster."""
         for modality, extractor in self.text.items():
             rows, signals = [], []
             for row, ((utterance, _), of) in enumerate(zip(wanted, extracted, strict=True)):
@@ -227,11 +259,9 @@ class MediaReader:
                     signals.append((texts, word_intervals(of.words, _origin(utterance))))
             try:
                 sequences = extractor.many(signals)
-            except EmotiwaveError as error:
-                errors += [
-                    {"recording": recording, "utterance": wanted[row][0].id, "modality": modality, "error": str(error)}
-                    for row in rows
-                ]
+            except FeatureError as error:
+                for row in rows:
+                    extracted[row].errors.append(_error_row(recording, wanted[row], modality, str(error)))
                 continue
             for row, sequence in zip(rows, sequences, strict=True):
                 frames = Frames(extractor.size, facts={"from": extracted[row].words_from})
@@ -246,7 +276,7 @@ class MediaReader:
     ) -> dict[str, Frames]:
         """Take frames from the cache, and extract in one go what is not there."""
         keys = {
-            name: cache_key({**stage, "extractor": extractor.identity})
+            name: cache_key({**stage, "extractor": extractor.identity, "context": getattr(extractor, "context", 0.0)})
             for name, extractor in extractors.items()
             if extractor.is_costly
         }
@@ -255,49 +285,50 @@ class MediaReader:
         if missing:
             made = make(missing)
             for name in keys.keys() & made.keys():
-                self.cache.keep(keys[name], made[name])
+                self._keep(keys[name], made[name])
             found |= made
         return {name: found[name] for name in extractors}
 
+    def _keep(self, key: str, frames: Frames) -> None:
+        """Put frames into the cache; one that cannot be written to costs time, and never what was extracted."""
+        try:
+            self.cache.keep(key, frames)
+        except OSError as error:
+            self.cache = FeatureCache(None)
+            warnings.warn(f"the cache cannot be written to, and is not used ({error})", DataWarning, stacklevel=2)
+
+    def _digest(self, path: Path) -> str:
+        """The bytes of a file, where a cache asks for them."""
+        return "" if self.cache.folder is None else file_digest(path)
+
     # --- to the store
 
-    def _join(
-        self,
-        recording: str,
-        wanted: Sequence[Wanted],
-        extracted: Sequence[Extracted],
-        errors: list[dict[str, str]],
-    ) -> PreparedRecording:
+    def _bring_all(self, utterance: Utterance, of: Extracted) -> _Brought:
+        """Bring all modalities of an utterance to the frames of the store, and let go of what was extracted."""
         counts: Counter[str] = Counter()
+        frames = {modality: self._bring(modality, of, _origin(utterance), counts) for modality in self.sizes}
+        transcript = join_words(of.words) if of.words is not None else utterance.transcript
+        return _Brought(frames, transcript, counts, of.errors, usability_rows(utterance, of))
+
+    def _join(self, recording: str, wanted: Sequence[Wanted], brought: Sequence[_Brought]) -> PreparedRecording:
         modalities = {}
         for modality, size in self.sizes.items():
-            parts = [
-                self._bring(modality, of, _origin(utterance), counts)
-                for (utterance, _), of in zip(wanted, extracted, strict=True)
-            ]
+            parts = [of.frames[modality] for of in brought]
             modalities[modality] = PreparedModality(
                 values=np.concatenate([np.empty((0, size), np.float32), *(values for values, _ in parts)]),
                 intervals=np.concatenate([np.empty((0, 2)), *(intervals for _, intervals in parts)]),
                 lengths=tuple(len(values) for values, _ in parts),
                 observed=tuple(len(values) > 0 for values, _ in parts),
             )
-        kept = tuple(any(of) for of in zip(*(m.observed for m in modalities.values()), strict=True))
         return PreparedRecording(
             recording=recording,
             ids=tuple(utterance.id for utterance, _ in wanted),
-            kept=kept,
+            kept=tuple(any(of) for of in zip(*(m.observed for m in modalities.values()), strict=True)),
             modalities=modalities,
-            transcripts=tuple(
-                join_words(of.words) if of.words is not None else utterance.transcript
-                for (utterance, _), of in zip(wanted, extracted, strict=True)
-            ),
-            counts=counts,
-            errors=tuple(errors),
-            usability=tuple(
-                row
-                for (utterance, _), of in zip(wanted, extracted, strict=True)
-                for row in usability_rows(utterance, of)
-            ),
+            transcripts=tuple(of.transcript for of in brought),
+            counts=sum((of.counts for of in brought), Counter()),
+            errors=tuple(row for of in brought for row in of.errors),
+            usability=tuple(row for of in brought for row in of.usability),
         )
 
     def _bring(
@@ -314,7 +345,8 @@ class MediaReader:
         budget = self.settings.budget(modality)
         plan, is_longer = plan_frames(frames.intervals, _timed(of.words or (), origin), self.settings, budget)
         counts[f"utterances of more {modality} frames than {budget}"] += is_longer
-        values = _collapse_in_blocks(frames, plan, self.settings.shrunk_for(self.extractors[modality]))
+        extractor = self.extractors[modality]
+        values = _collapse_in_blocks(frames, useless(frames, extractor), plan, self.settings.shrunk_for(extractor))
         n_observed = int(np.isfinite(values).all(axis=1).sum())
         counts[f"{modality} frames"] += len(values)
         counts[f"{modality} frames unobserved"] += len(values) - n_observed
@@ -326,6 +358,12 @@ class MediaReader:
         return values, plan.intervals
 
 
+def _error_row(recording: str, wanted: Wanted, modality: str, error: str) -> dict[str, str]:
+    utterance, sources = wanted
+    file = next((str(path) for path in sources.files), recording)
+    return {"recording": file, "utterance": utterance.id, "modality": modality, "error": error}
+
+
 def _attempt(extract: Callable[[], None]) -> tuple[str | None, list[str]]:
     """Extract; why that failed, and what was warned of: whatever is wrong with one file must not end the others."""
     error = None
@@ -333,7 +371,7 @@ def _attempt(extract: Callable[[], None]) -> tuple[str | None, list[str]]:
         warnings.simplefilter("always", DataWarning)
         try:
             extract()
-        except MissingExtraError:
+        except (MissingExtraError, ConfigError, CheckpointError):
             raise  # that is not the file's fault
         except (EmotiwaveError, OSError) as known:
             error = str(known)
@@ -366,9 +404,16 @@ def _origin(utterance: Utterance) -> float:
     return 0.0 if utterance.segment is None else utterance.segment.start
 
 
-def _collapse_in_blocks(frames: Frames, plan: Plan, how: Any) -> NDArray[np.float32]:
+def useless(frames: Frames, extractor: Extractor[Any, Any]) -> NDArray[np.bool_]:
+    """Find the frames ``(frames,)`` that lie in spans of no use; none where a row stands for all of a block."""
+    if extractor.summarises:
+        return np.zeros(len(frames), dtype=bool)
+    return covered_frames(frames.intervals, frames.spans)
+
+
+def _collapse_in_blocks(frames: Frames, is_useless: NDArray[np.bool_], plan: Plan, how: Any) -> NDArray[np.float32]:
     """Carry out a plan a few new frames at a time, so that long sequences need little memory."""
-    usable = ~covered_frames(frames.intervals, frames.spans)
+    usable = ~is_useless
     n_targets = len(plan.intervals)
     per_target = np.bincount(plan.targets, minlength=n_targets)
     parts, begin = [], 0
@@ -400,10 +445,18 @@ class OpenMedia:
 
     settings: MediaFeatureSettings
     choices: Mapping[str, Choice]
+    finds_faces: bool
+    """Whether any picture is more than a face that was cut out already."""
 
     def __call__(self) -> MediaReader:
         """Open it."""
-        return MediaReader(self.settings, self.choices)
+        return MediaReader(self.settings, self.choices, finds_faces=self.finds_faces)
+
+    def fetch(self) -> None:
+        """Fetch the file of the face detector, if one is needed and not there."""
+        signals = {EXTRACTORS[choice.name].signal for choice in self.choices.values()}
+        if self.finds_faces and "vision" in signals:
+            load_detector(self.settings.faces)
 
 
 def media_works(recordings: MediaRecordings) -> list[Work]:
@@ -420,8 +473,6 @@ def media_works(recordings: MediaRecordings) -> list[Work]:
 
 
 def open_media(recordings: MediaRecordings, settings: MediaFeatureSettings) -> OpenMedia:
-    """What opens a reader of these recordings in any process; fetches the file of the face detector, if need be."""
-    choices = settings.choices(recordings.signals)
-    if any(EXTRACTORS[choice.name].signal == "vision" for choice in choices.values()):
-        load_detector(settings.faces)
-    return OpenMedia(settings, choices)
+    """What opens a reader of these recordings in any process."""
+    finds_faces = any((of.video or of.image) and not of.is_face for of in recordings.sources.values())
+    return OpenMedia(settings, settings.choices(recordings.signals), finds_faces)

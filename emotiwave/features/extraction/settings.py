@@ -55,11 +55,20 @@ class MediaFeatureSettings(FeatureSettings):
     @field_validator("extractors")
     @classmethod
     def _extractors_are_known(cls, given: Any) -> Any:
-        for modality, chosen in (given or {}).items():
-            choose(modality, chosen)
-        if given is not None and not given:
+        if given is None:
+            return None
+        if not given:
             raise ValueError("expected at least one modality with its extractor, or no such key")
-        return given
+        chosen = {modality: choose(modality, of) for modality, of in given.items()}
+        return {  # complete, with paths that mean the same file wherever the recipe is read
+            modality: {"name": choice.name} | choice.settings.model_dump(mode="json", exclude_none=True)
+            for modality, choice in chosen.items()
+        }
+
+    @field_validator("asr")
+    @classmethod
+    def _folder_is_absolute(cls, given: Any) -> Any:
+        return str(Path(given).absolute()) if given is not None and Path(given).is_dir() else given
 
     def choices(self, signals: Iterable[str]) -> dict[str, Choice]:
         """Modality -> its extractor, of those that can be had from a corpus with these signals.
@@ -92,9 +101,14 @@ def choose(modality: str, chosen: str | Mapping[str, Any]) -> Choice:
     keys = {"name": chosen} if isinstance(chosen, str) else dict(chosen)
     name = keys.pop("name", None)
     if name is None:
-        raise ValueError(f"{modality}: needs the name of an extractor, one of {', '.join(EXTRACTORS)}")
+        shown = ", ".join(keys)
+        raise ValueError(
+            f"{modality}: {shown} of which extractor? Set {modality}.name to one of {', '.join(EXTRACTORS)}"
+        )
     if name not in EXTRACTORS:
         raise ValueError(f"{modality}: {unknown_name('extractor', str(name), EXTRACTORS)}")
+    if modality in DEFAULTS and EXTRACTORS[name].signal != modality:
+        raise ValueError(f"{modality}: {name} is an extractor of {EXTRACTORS[name].signal}; name the modality so")
     settings = EXTRACTORS[name].settings
     try:
         return Choice(name, settings.model_validate_json(json.dumps(keys), strict=True))

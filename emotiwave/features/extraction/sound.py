@@ -3,6 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from emotiwave.features.extraction.frames import Frames
 from emotiwave.features.extractor import AudioExtractor
 from emotiwave.media.sound import sound_blocks
@@ -39,15 +42,17 @@ def extract_sound(
         MediaError: If there is no sound, or none that can be decoded.
     """
     origin, seconds = start or 0.0, 0.0
-    context = sound_context(extractors, settings)
+    # also enough to see a silence that the border of two blocks cuts
+    context = max(settings.shortest_silence, *(extractor.context for extractor in extractors.values()))
     found = {name: Frames(extractor.size) for name, extractor in extractors.items()}
     spans: list[Span] = []
     for block in sound_blocks(path, start, end, seconds=BLOCK_SECONDS, context=context):
         waveform, (first, last) = block.waveform, block.core
         seconds = last - origin
         for name, extractor in extractors.items():
-            sequence = extractor(waveform.samples, waveform.rate)
-            times = sequence.intervals + waveform.start
+            samples, begin = _slice(waveform, first - extractor.context, last + extractor.context)
+            sequence = extractor(samples, waveform.rate)
+            times = sequence.intervals + begin
             middle = times.mean(axis=1)
             inside = (middle >= first) & (middle < last)
             found[name].append(sequence.values[inside], times[inside] - origin)
@@ -58,9 +63,11 @@ def extract_sound(
     return found, tuple(spans), seconds
 
 
-def sound_context(extractors: Mapping[str, AudioExtractor], settings: UsabilitySettings) -> float:
-    """Seconds on either side of a block: what extractors need, and what shows a silence that a block cuts in two."""
-    return max(settings.shortest_silence, *(extractor.context for extractor in extractors.values()))
+def _slice(waveform: Waveform, begin: float, end: float) -> tuple[NDArray[np.float32], float]:
+    """Samples between two moments of the file, and when the first of them is; what one extractor sees of a block."""
+    first = max(0, round((begin - waveform.start) * waveform.rate))
+    last = max(first, round((end - waveform.start) * waveform.rate))
+    return waveform.samples[first:last], waveform.start + first / waveform.rate
 
 
 def _between(spans: Sequence[Span], first: float, last: float, origin: float) -> list[Span]:

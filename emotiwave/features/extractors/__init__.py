@@ -34,7 +34,7 @@ class ExtractorEntry(NamedTuple):
 
 EXTRACTORS: dict[str, ExtractorEntry] = {
     "egemaps": ExtractorEntry("audio", egemaps.EgemapsSettings, egemaps.Egemaps),
-    "face": ExtractorEntry("vision", face.FaceSettings, face.Face),
+    "face": ExtractorEntry("vision", face.FaceCropSettings, face.Face),
     "glove": ExtractorEntry("text", glove.GloveSettings, glove.Glove),
     "hashed": ExtractorEntry("text", hashed.HashedSettings, hashed.Hashed),
     "image_encoder": ExtractorEntry("vision", image_encoder.ImageEncoderSettings, image_encoder.ImageEncoder),

@@ -48,6 +48,7 @@ class Egemaps(AudioExtractor):
         opensmile = _opensmile()
         levels = opensmile.FeatureLevel
         self.settings = settings
+        self.summarises = settings.level == "functionals"
         self.context = 1.0 if settings.level == "frames" else 0.0
         self._smile = opensmile.Smile(
             feature_set=opensmile.FeatureSet.eGeMAPSv02,

@@ -12,7 +12,7 @@ from emotiwave.sequences import FeatureSequence
 from emotiwave.settings import Settings
 
 
-class FaceSettings(Settings):
+class FaceCropSettings(Settings):
     """Keys of ``face``."""
 
     side: int = Field(48, ge=8, le=512)
@@ -31,7 +31,7 @@ class Face(VisionExtractor):
     pictures = "faces"
     is_averageable = False
 
-    def __init__(self, settings: FaceSettings) -> None:
+    def __init__(self, settings: FaceCropSettings) -> None:
         self.settings = settings
         self.side, self.is_grey = settings.side, settings.is_grey
         self._picture = (self.side, self.side, 1 if self.is_grey else 3)

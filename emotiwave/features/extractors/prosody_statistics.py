@@ -60,6 +60,7 @@ class ProsodyStatistics(AudioExtractor):
     """
 
     size = len(NAMES)
+    summarises = True
 
     def __init__(self, settings: ProsodyStatisticsSettings) -> None:
         self.settings = settings
