@@ -1,5 +1,6 @@
 """The manifest: anyone's table of media is read, refused with its row named, and written from any corpus."""
 
+import csv
 import json
 import math
 import random
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 
 from emotiwave.datasets import cremad, emodb, iemocap, manifest, meld, ravdess
 from emotiwave.datasets.manifest import ManifestSettings, write_manifest
+from emotiwave.datasets.manifest_files import read_table
 from emotiwave.datasets.manifest_rows import read_rows
 from emotiwave.errors import DatasetError, DataWarning
 from emotiwave.recordings import MediaRecordings, Sources
@@ -104,11 +106,35 @@ class TestReading:
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
     def test_csv_as_spreadsheets_write_it(self, tmp_path, suffix, delimiter, encoding):
         touch(tmp_path / "a.wav")
-        rows = [{"audio": "a.wav", "start": "1,5", "end": "2,25", "label": k, "split": "train"} for k in ("x", "y")]
+        start, end = ("1.5", "2.25") if delimiter == "," else ("1,5", "2,25")
+        rows = [{"audio": "a.wav", "start": start, "end": end, "label": k, "split": "train"} for k in ("x", "y")]
         path = write_csv(
             tmp_path / f"m{suffix}", [r | {"id": r["label"]} for r in rows], delimiter=delimiter, encoding=encoding
         )
         assert load(path).utterances[1].segment == Segment("a.wav", 1.5, 2.25)
+
+    @pytest.mark.parametrize("form", [".csv", ".jsonl", ".parquet"])
+    def test_a_comma_that_may_set_off_thousands_is_no_decimal_comma(self, tmp_path, form):
+        path = write_form(tmp_path / f"m{form}", [{"audio": "a.wav", "start": "1,101", "end": "1,102"}])
+        with pytest.raises(DatasetError, match=r"start is '1,101'; expected a number, such as 12\.5 \(a decimal comma"):
+            read_rows(path)
+
+    @pytest.mark.parametrize("form", FORMS)
+    def test_names_are_read_without_spaces_at_their_ends(self, tmp_path, form):
+        rows = [
+            {"id": f" u{k}\u00a0", "audio": "a.wav", "recording": f"{space}r", "start": 0.0, "end": 1.0}
+            | {"speaker": f"Anna{space}", "dialogue": f"{space}d", "split": f"test{space}"}
+            for k, space in enumerate(["", " ", "\u00a0"])
+        ]
+        found = read_rows(write_form(tmp_path / f"m{form}", rows))
+        assert [row.id for row in found] == ["u0", "u1", "u2"]
+        assert {(row.speaker, row.dialogue, row.split) for row in found} == {("Anna", "d", "test")}
+        assert {row.segment for row in found} == {Segment("r", 0.0, 1.0)}
+
+    def test_a_speaker_with_a_space_is_the_same_speaker(self, tmp_path):
+        rows = text_rows("x", "y", split=["train", "test"], speaker=["Anna", "Anna "])
+        with pytest.raises(DatasetError, match="speaker 'Anna' is in two splits"):
+            load(write_csv(tmp_path / "m.csv", rows), labels=("x", "y"))
 
     def test_rows_without_an_id_are_called_as_their_file(self, tmp_path):
         rows = [
@@ -188,6 +214,16 @@ class TestLabels:
             assert load(path).label_set.names == ("Happy", "hapy", "sad")
         assert load(path, labels=("Happy", "hapy", "sad")).label_set.names == ("Happy", "hapy", "sad")
 
+    @pytest.mark.parametrize("other", ["joy", "JOY", "Joy\u00a0of  life"])
+    def test_one_class_in_two_spellings_is_refused(self, tmp_path, other):
+        first = "Joy" if len(other) == 3 else "joy of life"
+        path = write_csv(tmp_path / "m.csv", text_rows(first, first, other, "sad", split=["train"] * 4))
+        with pytest.raises(DatasetError, match="expected one spelling of a class") as error:
+            load(path)
+        assert repr(first) in str(error.value)
+        assert repr(other) in str(error.value)
+        assert load(path, labels=(first, other, "sad")).label_set.names == (first, other, "sad")
+
     @pytest.mark.parametrize("form", FORMS)
     def test_several_classes(self, tmp_path, form):
         given = [["joy", "fear"], ["joy"], []]
@@ -203,7 +239,7 @@ class TestLabels:
         assert recordings.label_set == LabelSet("multilabel", ("fear", "joy"))
 
     def test_values(self, tmp_path):
-        rows = [{"text": "a", "arousal": "0,5", "valence": -1}, {"text": "b", "arousal": 1, "valence": 0.25}]
+        rows = [{"text": "a", "arousal": 0.5, "valence": -1}, {"text": "b", "arousal": 1, "valence": 0.25}]
         ranges = {"valence": (-1.0, 1.0), "arousal": (0.0, 1.0)}
         path = write_csv(tmp_path / "m.csv", rows)
         recordings = load(path, task="continuous", ranges=ranges, validation_share=0, test_share=0)
@@ -249,6 +285,42 @@ class TestSplits:
         check = {utterance.dialogue for utterance in recordings.utterances}
         assert check == {f"{name}.wav" for name in "abcde"}
         assert {len({u.split for u in recordings.utterances if u.dialogue == d}) for d in check} == {1}
+
+    def test_rows_of_one_file_stay_together_whatever_their_dialogue(self, tmp_path):
+        files = [touch(tmp_path / f"{k}.mp4") for k in range(10)]
+        rows = [
+            {"id": f"{file.stem}-{k}", "video": name, "start": k, "end": k + 1, "label": "xy"[k % 2]}
+            | {"dialogue": f"d{file.stem}{k}"}
+            for file in files
+            for k, name in enumerate([file.name, str(file), f"../{tmp_path.name}/{file.name}"])
+        ]
+        recordings = load(write_csv(tmp_path / "m.csv", rows))
+        splits: dict[str, set[str]] = {}
+        for utterance in recordings.utterances:
+            splits.setdefault(utterance.id.partition("-")[0], set()).add(utterance.split)
+        assert Counter(split for (split,) in splits.values()) == {"train": 7, "validation": 1, "test": 2}
+        with pytest.raises(DatasetError, match="of the 1 groups"):
+            load(write_csv(tmp_path / "m.csv", rows[:3]))
+
+    @pytest.mark.parametrize("column", ["video", "audio", "image", "transcript"])
+    def test_a_file_in_two_given_splits_is_refused_however_it_is_named(self, tmp_path, column):
+        file = touch(tmp_path / "v")
+        (tmp_path / "link").symlink_to(file)
+        for name in ("v", "./v", str(file), "link"):
+            rows = [
+                {column: given, "label": "xy"[k % 2], "id": k, "dialogue": k, "split": split}
+                for k, (given, split) in enumerate([("v", "train"), ("v", "train"), (name, "test")])
+            ]
+            with pytest.raises(DatasetError, match=r"line 4: .*/v is in two splits: 'test' here and 'train' on line 2"):
+                load(write_csv(tmp_path / "m.csv", rows))
+
+    def test_a_file_of_words_may_be_of_many_recordings(self, tmp_path):
+        touch(tmp_path / "words.csd")
+        rows = text_rows("x", "y", "x", "y", split=SPLITS, words=["words.csd"] * 4, words_id=list("abcd"))
+        assert len(load(write_csv(tmp_path / "m.csv", rows)).utterances) == 4
+        rows[3] |= {"words_id": "a", "dialogue": "its own"}
+        with pytest.raises(DatasetError, match=r"line 5: .*words\.csd: a is in two splits"):
+            load(write_csv(tmp_path / "m.csv", [row | {"dialogue": row.get("dialogue", row["id"])} for row in rows]))
 
     def test_names_of_splits_that_others_use(self, tmp_path):
         rows = text_rows("x", "y", "x", "y", "x", split=["Train", "train", "dev", " test", "VAL"])
@@ -299,6 +371,25 @@ BAD_ROWS = {
 }
 
 
+DIFFERENCES = {"use_dictionary": False, "column_encoding": {"text": "DELTA_BYTE_ARRAY"}}
+LONG = "a" * 100_000
+
+
+def same_text() -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array([0] * 1000, pa.int32()), [LONG])
+
+
+BOMBS = {
+    "dictionary": (lambda: {"text": same_text()}, {}),
+    "list": (lambda: {"labels": pa.ListArray.from_arrays(range(1001), same_text())}, {}),
+    "one_list": (lambda: {"labels": pa.ListArray.from_arrays([0, 1000], same_text())}, {}),
+    "differences": (lambda: {"text": [LONG] * 1000}, DIFFERENCES),
+    "fixed": (lambda: {"text": pa.array([LONG.encode()] * 1000, pa.binary(100_000))}, {}),
+    "nothing": (lambda: {"text": pa.nulls(1_000_000)}, {}),
+    "numbers": (lambda: {"labels": pa.array([[1] * 1_000_000])}, {}),
+}
+
+
 class TestBadTables:
     @pytest.mark.parametrize("name", BAD_ROWS)
     def test_a_bad_row_is_named(self, tmp_path, name):
@@ -344,6 +435,9 @@ class TestBadTables:
             ("[" * 100_000, "line 1: cannot be read as JSON"),
             ('{"text": {"a": 1}, "label": "x"}', "line 1: text holds a dict"),
             ('{"text": ["a"], "label": "x"}', "text is a list; expected one text"),
+            ('{"text": "a", "labels": [["joy"], "sad"]}', "line 1: labels holds a list in a list; expected"),
+            ('{"text": "a", "labels": [[]]}', "labels holds a list in a list"),
+            ('{"text": "a", "labels": [{"joy": 1}]}', "labels holds a dict"),
             ('{"text": "\\ud800", "label": "x"}', "text holds a character that is none"),
             ('{"audio": "a.wav", "start": Infinity, "end": 2}', "start is 'inf'; expected a number"),
         ],
@@ -370,6 +464,44 @@ class TestBadTables:
         (tmp_path / "m.csv").write_bytes(b"a" * 100_001)
         with pytest.raises(DatasetError, match="100,001 bytes; at most 100,000"):
             read_rows(tmp_path / "m.csv")
+
+    @pytest.mark.parametrize("name", BOMBS)
+    def test_what_unpacks_to_too_much_is_known_before_it_is_unpacked(self, tmp_path, monkeypatch, name):
+        """What 1,000 rows name is one text of 100,000 characters, or nothing in many rows."""
+        monkeypatch.setattr("emotiwave.datasets.manifest_files.MAX_BYTES", 2_000_000)
+        columns, keys = BOMBS[name]
+        path = tmp_path / "m.parquet"
+        pq.write_table(pa.table(columns()), path, compression="zstd", **keys)
+        assert path.stat().st_size < 20_000
+        default = pa.default_memory_pool()
+        pool = pa.proxy_memory_pool(default)
+        pa.set_memory_pool(pool)
+        try:
+            with pytest.raises(DatasetError, match="unpacks to more than 2,000,000 bytes"):
+                read_rows(path)
+        finally:
+            pa.set_memory_pool(default)
+        assert pool.max_memory() < 20_000_000
+
+    @pytest.mark.parametrize("keys", [{}, DIFFERENCES, {"use_dictionary": False}, {"row_group_size": 7}])
+    @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
+    def test_parquet_as_others_write_it(self, tmp_path, kind, keys):
+        texts = [f"text {k % 50}" if k % 3 else None for k in range(200)]
+        names = [["joy", f"n{k % 9}"][: k % 3] for k in range(200)]
+        table = {"text": pa.array(texts, kind), "labels": pa.array(names, pa.list_(pa.string())), "said": ["b"] * 200}
+        pq.write_table(pa.table(table), tmp_path / "m.parquet", **keys)
+        read = read_table(tmp_path / "m.parquet")
+        assert [row.text("text") for row in read.rows] == texts
+        assert [row.names("labels") for row in read.rows] == [tuple(given) for given in names]
+
+    def test_a_categorical_column_of_parquet(self, tmp_path):
+        pd.DataFrame({"text": ["a", "b"], "label": pd.Categorical(["x", "y"])}).to_parquet(tmp_path / "m.parquet")
+        assert [row.label for row in read_rows(tmp_path / "m.parquet")] == [("x",), ("y",)]
+
+    def test_lists_in_lists_are_refused_in_parquet_too(self, tmp_path):
+        pq.write_table(pa.table({"text": ["a"], "labels": [[["joy"]]]}), tmp_path / "m.parquet")
+        with pytest.raises(DatasetError, match="column 'labels' holds list<"):
+            read_rows(tmp_path / "m.parquet")
 
     def test_other_files_are_refused(self, tmp_path):
         with pytest.raises(DatasetError, match=r"'\.xlsx' is no form of table; expected \.csv"):
@@ -485,6 +617,34 @@ class TestWriting:
         assert again.counts["files not there"] == 1
 
     @pytest.mark.parametrize("form", FORMS)
+    def test_long_text_comes_back(self, tmp_path, form):
+        limit = csv.field_size_limit()
+        text = "word " * 30_000 + "end"
+        recordings = made(
+            tmp_path,
+            utterances=(Utterance("u", "train", ("joy",), transcript=text),),
+            sources={"u": Sources(text=text)},
+        )
+        keys = write_manifest(recordings, tmp_path / f"m{form}")
+        assert manifest.load(ManifestSettings.model_validate(keys)).sources == recordings.sources
+        assert csv.field_size_limit() == limit
+
+    @pytest.mark.parametrize("form", FORMS)
+    @pytest.mark.parametrize("name", ["\udcff.wav", "a\0.wav"])
+    def test_a_name_that_cannot_be_written_is_refused(self, tmp_path, form, name):
+        recordings = made(
+            tmp_path, utterances=(Utterance("u", "train", ("joy",)),), sources={"u": Sources(audio=tmp_path / name)}
+        )
+        with pytest.raises(DatasetError, match=r"row 1: audio is .*\.wav', which cannot be written"):
+            write_manifest(recordings, tmp_path / f"m{form}")
+        label_set = LabelSet("multilabel", ("\udcff", "b"))
+        utterance = Utterance("u", "train", ("\udcff",))
+        recordings = made(tmp_path, utterances=(utterance,), sources={"u": Sources(text="a")}, label_set=label_set)
+        with pytest.raises(DatasetError, match=r"row 1: labels is .* cannot be written"):
+            write_manifest(recordings, tmp_path / f"m{form}")
+        assert not list(tmp_path.glob("*m.*"))
+
+    @pytest.mark.parametrize("form", FORMS)
     def test_values_come_back_bit_equal(self, tmp_path, form):
         values = [(float(v), float(a)) for v, a in np.random.default_rng(0).uniform(-1, 1, (20, 2))]
         utterances = tuple(
@@ -517,4 +677,17 @@ class TestWriting:
             write_manifest(replace(recordings, label_set=LabelSet("categorical", ("a;b", "c"))), tmp_path / "m.csv")
         with pytest.raises(DatasetError, match="row 1: language is ' ', which would be read as empty"):
             write_manifest(replace(recordings, utterances=(replace(first, language=" "),)), tmp_path / "m.csv")
+        with pytest.raises(DatasetError, match=f"utterance '{first.id}': speaker 'Anna ': a manifest needs names"):
+            write_manifest(replace(recordings, utterances=(replace(first, speaker="Anna "),)), tmp_path / "m.csv")
         assert not list(tmp_path.glob("*m.*"))
+
+
+class TestRecordings:
+    def test_an_id_that_occurs_twice_is_refused(self, tmp_path):
+        recordings = made(tmp_path)
+        with pytest.raises(DatasetError, match="made: two utterances are called 'words'"):
+            replace(recordings, utterances=(*recordings.utterances, recordings.utterances[0]))
+
+    def test_an_utterance_without_sources_is_refused(self, tmp_path):
+        with pytest.raises(DatasetError, match="made: utterance 'words' has no file and no text"):
+            made(tmp_path, sources={})

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from emotiwave.errors import MediaError
+from emotiwave.errors import DataWarning, MediaError
 from emotiwave.media import containers, tracks
 from emotiwave.media.pictures import read_frames
 from tests.made_media import grey_picture, index_of, write_sound, write_video
@@ -166,6 +166,13 @@ def test_no_pictures_there(tmp_path):
         next(read_frames(path, 2.0, 1.0))
 
 
+def test_a_segment_that_ends_far_beyond_the_pictures_is_warned_of(tmp_path):
+    path = write_video(tmp_path / "a.mp4", 50)
+    with pytest.warns(DataWarning, match=r"a\.mp4: the segment ends at 200 s, the pictures at 2\.0 s") as caught:
+        assert list(read_frames(path, 0.5, 200.0))
+    assert len(caught) == 1
+
+
 def test_declared_sizes_are_checked_before_decoding(tmp_path, monkeypatch):
     path = write_video(tmp_path / "a.avi", 2, codec="ffv1", pixels="bgr0", options={})
     content = bytearray(path.read_bytes())
@@ -217,7 +224,8 @@ def test_a_truncated_video_gives_what_is_there(tmp_path):
     path = write_video(tmp_path / "a.mkv", 100, 25.0, pictures=noisy)
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    frames = list(read_frames(path))
+    with pytest.warns(DataWarning, match=r"a\.mkv: pictures until 2\.\d s, where the file states 4\.0 s"):
+        frames = list(read_frames(path))
     assert 1.0 < frames[-1].end < 3.0
     assert all(one.end == other.start for one, other in pairwise(frames))
 

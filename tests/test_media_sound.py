@@ -1,5 +1,6 @@
 import os
 import tracemalloc
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from scipy.signal import butter, sosfilt
 
 from emotiwave.errors import DataWarning, MediaError
 from emotiwave.media import sound, tracks
+from emotiwave.media.pictures import read_frames
 from emotiwave.media.sound import read_sound, sound_blocks
 from tests.made_media import click, write_sound, write_video
 
@@ -41,7 +43,8 @@ def cores_of(blocks):
 def test_any_rate_and_number_of_channels(tmp_path, rate, channels):
     samples = noise(1.5, rate, channels)
     path = write_sound(tmp_path / "a.wav", samples, rate, codec="pcm_f32le")
-    expected = soxr.resample(samples.mean(axis=0), rate, RATE)
+    weights = np.sqrt([0.5, 0.5, 1, 0, 0.25, 0.25]) if channels == 6 else np.ones(channels)
+    expected = soxr.resample(np.average(samples, axis=0, weights=weights).astype(np.float32), rate, RATE)
     waveform = read_sound(path)
     assert (waveform.rate, waveform.start, waveform.gaps) == (RATE, 0.0, ())
     assert waveform.samples.dtype == np.float32
@@ -226,7 +229,8 @@ def test_a_truncated_file_gives_what_is_there(tmp_path, name):
     whole = read_sound(path).samples
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 6 // 10])
-    part = read_sound(path).samples
+    with nullcontext() if name in ("a.mp3", "a.wav", "a.ogg") else pytest.warns(DataWarning, match=r"states 3\.0 s"):
+        part = read_sound(path).samples
     assert 0.3 * len(whole) < len(part) < 0.7 * len(whole)
     np.testing.assert_allclose(part[:-2000], whole[: len(part) - 2000], atol=1e-6)
 
@@ -248,7 +252,46 @@ def test_no_sound_there(tmp_path):
     path = write_sound(tmp_path / "a.wav", noise(1.0, RATE), RATE)
     with pytest.raises(MediaError, match="no sound from 3 s on; it ends before"):
         read_sound(path, 3.0, 4.0)
-    assert read_sound(path, 0.5, 9.0).duration == 0.5
+
+
+def test_a_segment_that_ends_far_beyond_the_sound_is_warned_of_once(tmp_path):
+    path = write_sound(tmp_path / "a.wav", noise(3.3, RATE), RATE)
+    for read in (read_sound, lambda *given: list(sound_blocks(*given, seconds=1.0))):
+        with pytest.warns(DataWarning, match=r"a\.wav: the segment ends at 200 s, the sound at 3\.3 s") as caught:
+            assert read(path, 0.5, 200.0)
+        assert len(caught) == 1
+        assert read(path, 0.5, 4.2)  # no warning: rounded times
+
+
+@pytest.mark.parametrize(("place", "gain"), [(0, 0.7071), (2, 1.0), (3, 0.0), (4, 0.5)])
+def test_surround_sound_is_mixed_by_its_layout(tmp_path, place, gain):
+    samples = np.zeros((6, RATE // 2), np.float32)
+    samples[place] = 0.8
+    mixed = read_sound(write_sound(tmp_path / "a.wav", samples, RATE, codec="pcm_f32le")).samples
+    np.testing.assert_allclose(mixed, 0.8 * gain / 3.4142, atol=1e-4)  # ITU-R BS.775: 0.7071 twice, 1, 0.5 twice
+
+
+def test_short_sound_beside_long_pictures_is_whole(tmp_path):
+    path = write_video(tmp_path / "a.mkv", 100, sound=noise(1.5, 48_000), rate=48_000)  # 4 s of pictures
+    assert read_sound(path).duration == pytest.approx(1.5, abs=0.05)
+    assert list(read_frames(path))[-1].end == pytest.approx(4.0)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.warns(DataWarning, match=r"pictures until .* states 4\.0 s: truncated"):
+        assert list(read_frames(path))
+
+
+def test_sound_beside_one_picture_that_is_shown_for_longer(tmp_path):
+    path = write_video(tmp_path / "a.mkv", 1, 0.2, sound=noise(1.5, 48_000), rate=48_000)  # until 5 s
+    assert read_sound(path).duration == pytest.approx(1.5, abs=0.05)
+
+
+def test_a_fifth_that_lacks_is_warned_of(tmp_path):
+    path = write_sound(tmp_path / "a.flac", noise(2.0, RATE), RATE)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 7 // 10])
+    with pytest.warns(DataWarning, match=r"a\.flac: sound until 1\.[234] s, where the file states 2\.0 s"):
+        read_sound(path)
 
 
 @pytest.mark.parametrize(

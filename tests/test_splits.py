@@ -91,6 +91,16 @@ def test_split_off_keeps_a_speaker_of_several_dialogues_together():
         check_leakage(split_off(utterances, source="train", target="validation", share=0.5, seed=seed), corpus="made")
 
 
+def test_split_off_keeps_files_together_that_are_said():
+    utterances = [said(f"u{k}", "train", dialogue=f"d{k}") for k in range(12)]
+    files = {f"u{k}": {f"f{k // 2}", f"only {k}"} for k in range(12)}
+    for seed in range(5):
+        after = split_off(utterances, source="train", target="test", share=0.5, seed=seed, files=files)
+        moved = [u.split == "test" for u in after]
+        assert moved[::2] == moved[1::2]
+        assert sum(moved) == 6
+
+
 @pytest.mark.parametrize("share", [0.0, 0.04, 0.96, 1.0])
 def test_a_share_that_leaves_a_side_empty_is_refused(share):
     with pytest.raises(DatasetError, match=r"10 groups in 'train' leaves a split empty"):

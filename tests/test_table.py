@@ -102,7 +102,7 @@ class TestFilePerRow:
     def test_a_file_in_two_splits_is_refused(self, tmp_path):
         given = rows(2, audio=[save(tmp_path / "a.npy", np.ones(2))] * 2)
         given[1]["split"] = "test"
-        with pytest.raises(DatasetError, match=r"'a\.npy' is in two splits"):
+        with pytest.raises(DatasetError, match=r"line 3: .*a\.npy is in two splits: 'test' here and 'train' on line 2"):
             load(write_csv(tmp_path / "t.csv", given))
 
     def test_a_store_keeps_it(self, tmp_path):

@@ -11,16 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from emotiwave.datasets.manifest_parquet import parquet_bytes, read_parquet
 from emotiwave.errors import DatasetError
 from emotiwave.files import replace_file
 
 MAX_BYTES = 128 * 2**20
 """A table of more bytes than this, packed or unpacked, is refused."""
-INDEX_COLUMN = re.compile(r"__index_level_\d+__")
-"""What pandas calls the index of a frame in Parquet; it is passed over."""
 
 Cell = str | tuple[str, ...]
 Value = str | float | bool | tuple[str, ...] | None
@@ -146,7 +142,7 @@ def write_table(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, 
     writers: Mapping[str, Callable[[Sequence[str], Sequence[Mapping[str, Value]]], bytes]] = {
         ".csv": _csv_bytes,
         ".jsonl": _json_lines_bytes,
-        ".parquet": _parquet_bytes,
+        ".parquet": parquet_bytes,
     }
     write = writers.get(path.suffix.lower())
     if write is None:
@@ -221,25 +217,8 @@ def _read_json_lines(path: Path) -> tuple[list[str], list[TableRow]]:
 
 
 def _read_parquet(path: Path) -> tuple[list[str], list[TableRow]]:
-    try:
-        rows = [
-            _row(path, f"row {number}", {name: cell for name, cell in row.items() if not INDEX_COLUMN.fullmatch(name)})
-            for number, row in enumerate(_parquet_rows(path), start=1)
-        ]
-        names = [name for name in pq.read_schema(path).names if not INDEX_COLUMN.fullmatch(name)]
-    except (pa.ArrowException, ValueError, ArithmeticError) as error:
-        raise DatasetError(f"{path}: cannot be read as Parquet ({error})") from None
-    return _check_columns(path, names), rows
-
-
-def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
-    n_bytes = 0
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=1024):
-            n_bytes += batch.nbytes
-            if n_bytes > MAX_BYTES:
-                raise DatasetError(f"{path}: unpacks to more than {MAX_BYTES:,} bytes, which is no manifest")
-            yield from batch.to_pylist()
+    columns, rows = read_parquet(path, max_bytes=MAX_BYTES)
+    return _check_columns(path, columns), [_row(path, f"row {number}", row) for number, row in enumerate(rows, start=1)]
 
 
 def _check_columns(path: Path, columns: list[str]) -> list[str]:
@@ -258,8 +237,7 @@ def _row(path: Path, place: str, cells: Mapping[str, Any], *, decimal_comma: boo
             cell = _cell(value)
         except TypeError as error:
             raise DatasetError(
-                f"{path}, {place}: {column} holds {error}; expected text, a number, "
-                "true or false, or a list of names"
+                f"{path}, {place}: {column} holds {error}; expected text, a number, true or false, or a list of names"
             ) from None
         except ValueError as error:
             raise DatasetError(f"{path}, {place}: {column} holds {error}") from None
@@ -328,9 +306,3 @@ def _csv_cell(value: Value) -> str:
 def _json_lines_bytes(columns: Sequence[str], rows: Sequence[Mapping[str, Value]]) -> bytes:
     filled = ({column: row[column] for column in columns if row.get(column) is not None} for row in rows)
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in filled).encode()
-
-
-def _parquet_bytes(columns: Sequence[str], rows: Sequence[Mapping[str, Value]]) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(pa.table({column: [row.get(column) for row in rows] for column in columns}), sink)
-    return sink.getvalue()

@@ -200,8 +200,8 @@ def _check_files(rows: Sequence[ManifestRow], files: Mapping[str, Collection[str
             first = seen.setdefault(file, row)
             if first.split != row.split:
                 raise row.source.error(
-                    f"{file} is in two splits: {row.split!r} here and {first.split!r} in {first.source.place}; keep each "
-                    "file in one split"
+                    f"{file} is in two splits: {row.split!r} here and {first.split!r} on {first.source.place}; keep "
+                    "each file in one split"
                 )
 
 

@@ -63,7 +63,9 @@ def read_by_ray(
             yield pickle.loads(row["read"])  # what our own actors sent
     except failures as error:
         first = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
-        raise FeatureError(f"Ray failed ({first}); --engine processes finds the file, if one is to blame") from None
+        raise FeatureError(
+            f"Ray failed ({first.strip().split('. ')[0]}); --engine processes finds the file, if one is to blame"
+        ) from None
     finally:
         if started_here:
             ray.shutdown()

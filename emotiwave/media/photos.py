@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import BinaryIO
@@ -10,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from emotiwave.errors import MediaError
-from emotiwave.media.containers import check_pixels, open_regular_file
+from emotiwave.media.containers import MAX_PIXELS, check_pixels, open_regular_file
 from emotiwave.signals import Frame
 
 DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
@@ -49,6 +50,12 @@ def read_photo(path: Path, *, longest: int = 640) -> Frame:
                     picture = _rgb(image, path)
         except MediaError:
             raise
+        except Image.DecompressionBombError as error:  # raised before the size can be asked for
+            found = re.search(r"\d+", str(error))
+            amount = f"{int(found[0]) / 1e6:,.0f} million" if found else "too many"
+            raise MediaError(
+                f"{path}: has {amount} pixels; at most {MAX_PIXELS / 1e6:,.0f} million are decoded: scale it down"
+            ) from None
         except Exception as error:  # a damaged file raises anything from OSError to struct.error
             raise MediaError(
                 f"{path}: cannot be read as a photo ({error}); expected a whole file of {', '.join(FORMATS)}"

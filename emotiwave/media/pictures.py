@@ -54,7 +54,7 @@ def read_frames(
 
     Every picture is decoded, since others are predicted from it; only those that are given are converted, and scaled
     down, by the mean over areas, so that the longer side is at most ``longest``. Pictures that cannot be decoded are
-    left out: the one before is shown for longer.
+    left out: the one before is shown for longer. A segment that ends early, with the video, is warned of.
 
     Raises:
         MediaError: If the file cannot be read, has no pictures (there), or they are too large.
@@ -77,7 +77,7 @@ def _shown(path: Path, start: float, end: float) -> Iterator[_Shown]:
     """The pictures that are shown within a segment, each until the next one is, clipped to the segment."""
     before: _Shown | None = None
     turn: _Turn | None = None
-    for decoded in decoded_pictures(path, start):
+    for decoded in decoded_pictures(path, start, end):
         if before is not None:
             if decoded.start <= before.start:
                 continue  # two pictures at a time: a damaged timestamp

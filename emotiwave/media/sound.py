@@ -1,7 +1,9 @@
 """Sound of any file as one channel at one rate, a segment at a time, in constant memory for hours of it."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -21,6 +23,17 @@ Gap = tuple[float, float]
 
 MAX_SECONDS = 7200.0
 """A longer waveform is not read at once."""
+CHANNEL_WEIGHTS = {
+    "FC": 1.0,
+    **dict.fromkeys(("FL", "FR", "FLC", "FRC"), math.sqrt(0.5)),
+    **dict.fromkeys(("BL", "BR", "BC", "SL", "SR"), 0.5),
+    "LFE": 0.0,
+}
+"""Weights of the channels of surround sound, by FFmpeg's names, in a mix to one channel.
+
+The downmix of 3/2 to 1/0 of ITU-R BS.775; speech of films is in the centre. They are divided by their sum. Layouts
+with other channels are averaged.
+"""
 RATES = (1_000, 768_000)
 """Hz; sound of another rate is taken for damaged."""
 _RUN_IN = 0.1
@@ -49,10 +62,11 @@ class SoundBlock:
 def read_sound(
     path: Path, start: float | None = None, end: float | None = None, *, rate: int = SAMPLE_RATE
 ) -> Waveform:
-    """Read a segment of the sound of a file, its channels averaged, resampled to ``rate`` Hz.
+    """Read a segment of the sound of a file, its channels mixed to one, resampled to ``rate`` Hz.
 
-    A segment is the same as that slice of the whole, and ends early where the sound does. After a seek the times are as
-    exact as the container's: Matroska and WebM round them to a millisecond.
+    A segment is the same as that slice of the whole, and ends early where the sound does; there is a warning where that
+    is well before its end. More than two channels are mixed by their layout (`CHANNEL_WEIGHTS`), others averaged. After
+    a seek the times are as exact as the container's: Matroska and WebM round them to a millisecond.
 
     Raises:
         MediaError: If the file cannot be read, has no sound (there), or the segment is longer than two hours.
@@ -60,7 +74,7 @@ def read_sound(
     first, last = checked_segment(path, start, end)
     gaps: list[Gap] = []
     pieces, n_samples = [], 0
-    for piece in _segment(path, first, min(last, first + MAX_SECONDS + 1), rate, gaps):
+    for piece in _segment(path, first, last, rate, gaps):
         pieces.append(piece)
         n_samples += len(piece)
         if n_samples > MAX_SECONDS * rate:
@@ -126,7 +140,7 @@ def _segment(path: Path, start: float, end: float, rate: int, gaps: list[Gap]) -
     first, last = round(start * rate), end * rate
     at = origin * rate
     is_empty = True
-    for piece in _resampled(_joined(path, origin, gaps), rate):
+    for piece in _resampled(_joined(path, origin, end, gaps), rate):
         kept = piece[max(0, first - at) : max(0, round(min(last, at + len(piece))) - at)]
         at += len(piece)
         if len(kept):
@@ -164,14 +178,14 @@ def _batches(pieces: Iterator[Samples], size: int) -> Iterator[Samples]:
         yield np.concatenate(held)
 
 
-def _joined(path: Path, origin: int, gaps: list[Gap]) -> Iterator[tuple[Samples, int]]:
-    """Sound without a break from a time on, in pieces with their rate.
+def _joined(path: Path, origin: int, end: float, gaps: list[Gap]) -> Iterator[tuple[Samples, int]]:
+    """Sound without a break from a time on, to the end of the file, in pieces with their rate.
 
     Zeros stand where it is missing, and those spans are added to ``gaps``; what overlaps is cut.
     """
     position = float(origin)
     is_first = True
-    for decoded in decoded_sound(path, origin):
+    for decoded in decoded_sound(path, origin, end):
         samples, rate = _mono(decoded.frame), _checked_rate(decoded.frame, path)
         ahead = decoded.start - position
         tolerance = _ROUNDING if is_first or decoded.after_loss else _JITTER
@@ -190,17 +204,25 @@ def _joined(path: Path, origin: int, gaps: list[Gap]) -> Iterator[tuple[Samples,
 
 
 def _mono(frame: AudioFrame) -> Samples:
-    """The mean of the channels, full scale at 1."""
+    """The weighted mean of the channels, full scale at 1."""
     array: NDArray[Any] = frame.to_ndarray()
     if not frame.format.is_planar:
         array = array.reshape(-1, frame.layout.nb_channels).T
-    mean = array.mean(axis=0, dtype=np.float64)
+    mean = _weights(tuple(channel.name for channel in frame.layout.channels)) @ array.astype(np.float64)
     if array.dtype.kind == "u":
         mean = (mean - 128) / 128
     elif array.dtype.kind == "i":
         mean /= -float(np.iinfo(array.dtype).min)
     with np.errstate(over="ignore"):  # what is too large for the type is damage, seen to later
         return mean.astype(np.float32)
+
+
+@cache
+def _weights(channels: tuple[str, ...]) -> NDArray[np.float64]:
+    """What each channel counts for; they add up to 1, so that the mix cannot be louder than full scale."""
+    is_mixed = len(channels) > 2 and set(channels) <= CHANNEL_WEIGHTS.keys()
+    weights = np.array([CHANNEL_WEIGHTS[name] if is_mixed else 1.0 for name in channels])
+    return weights / weights.sum()
 
 
 def _silence_damage(samples: Samples, start: float, rate: int) -> list[Gap]:

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
@@ -30,7 +31,11 @@ MAX_JUMP = 3600.0
 MAX_RETURN = 1.0
 """Seconds; timestamps that leap further back are taken for damaged, or for a recording that was appended."""
 MAX_SHORTFALL = 1.0
-"""Seconds that may lack of what a file says; for more there is a warning."""
+"""Seconds that may lack of what a file says, or of a segment, at its end; for more there is a warning."""
+MAX_SHORTFALL_SHARE = 0.2
+"""Share of what a file says that may lack at its end, where that is less."""
+MIN_SHORTFALL = 0.25
+"""Seconds that may lack at the end of the shortest file: containers count the last frame and the padding of codecs."""
 GUESSED_DURATIONS = ("mp3", "aac")
 """FFmpeg's names of formats that state no duration; one is guessed from the size of the file."""
 MAX_STRETCH = 4
@@ -59,24 +64,27 @@ class Decoded(Generic[FrameT]):
     stretch: float = 1.0
 
 
-def decoded_sound(path: Path, start: float) -> Iterator[Decoded[AudioFrame]]:
+def decoded_sound(path: Path, start: float, end: float = math.inf) -> Iterator[Decoded[AudioFrame]]:
     """Decode the sound of a file to its end, from a time in seconds or a little earlier.
 
-    What cannot be decoded is left out; the times of what comes after it stay right.
+    What cannot be decoded is left out; the times of what comes after it stay right. ``end`` is where the reader means
+    to stop; there is a warning if the sound ends well before.
 
     Raises:
         MediaError: If the file cannot be read, has no sound, or nothing of it can be decoded.
     """
-    return _from_time(path, "sound", start)
+    return _from_time(path, "sound", start, end)
 
 
-def decoded_pictures(path: Path, start: float) -> Iterator[Decoded[VideoFrame]]:
+def decoded_pictures(path: Path, start: float, end: float = math.inf) -> Iterator[Decoded[VideoFrame]]:
     """Decode the pictures of a file to its end, from the one shown at a time in seconds or a little earlier.
+
+    ``end`` is where the reader means to stop; there is a warning if the pictures end well before.
 
     Raises:
         MediaError: If the file cannot be read, has no pictures, or nothing of it can be decoded.
     """
-    return _from_time(path, "pictures", start)
+    return _from_time(path, "pictures", start, end)
 
 
 def checked_segment(path: Path, start: float | None, end: float | None) -> tuple[float, float]:
@@ -93,18 +101,27 @@ def checked_segment(path: Path, start: float | None, end: float | None) -> tuple
     return first, last
 
 
-def _from_time(path: Path, content: Literal["sound", "pictures"], start: float) -> Iterator[Decoded[Any]]:
+def _from_time(path: Path, content: Literal["sound", "pictures"], start: float, end: float) -> Iterator[Decoded[Any]]:
     sought = [start - run_in for run_in in _RUN_INS if start > run_in]
     for time in (*sought, None):
         with closing(_decode(path, content, time)) as frames:
             first = next(frames, None)
             if first is None or (time is not None and first.start > start):
                 continue
-            yield first
-            yield from frames
+            last = first
+            for last in chain([first], frames):
+                yield last
+            _warn_of_end(path, content, start, end, last.end)
             return
     too_large = f", or of more than {MAX_PIXELS:,} pixels" if content == "pictures" else ""
     raise MediaError(f"{path}: nothing of its {content} can be decoded: missing, damaged{too_large}")
+
+
+def _warn_of_end(path: Path, content: str, start: float, end: float, reached: float) -> None:
+    """Warn that a segment ends well after what was read; one that begins after it is refused by the reader."""
+    if start < reached < end - MAX_SHORTFALL and end < math.inf:
+        message = f"{path}: the segment ends at {end:g} s, the {content} at {reached:.1f} s; check the times"
+        warnings.warn(DataWarning(message), stacklevel=2)
 
 
 def _decode(
@@ -127,7 +144,7 @@ def _decode(
                 start, end = clock.place(frame)
                 yield Decoded(frame, start, end, is_after_loss, stretch)
                 is_after_loss = False
-        clock.warn_if_short(path, content)
+        clock.warn_if_short(container, path, content)
 
 
 def _open_track(container: InputContainer, path: Path, content: str) -> Any:
@@ -165,6 +182,24 @@ def _packets(container: InputContainer, track: AudioStream | VideoStream, path: 
         yield None
 
 
+def _is_cut_off(container: InputContainer, track: AudioStream | VideoStream, end: Fraction) -> bool:
+    """Whether no other track goes on until an end, by its packets: one track may be shorter than its file."""
+    others = [other for other in (*container.streams.audio, *container.streams.video) if other is not track]
+    for other in others:
+        other.discard = Discard.default
+    if not others or not _seek(container, track, start_of(container)):
+        return True
+    try:
+        ends = (
+            (packet.pts + (packet.duration or 0)) * packet.time_base
+            for packet in container.demux(others)
+            if packet.pts is not None
+        )
+        return all(reached <= end for reached in ends)
+    except FFmpegError:
+        return True
+
+
 class _Clock:
     """Turns the timestamps of one track into seconds from the start of the file, and mends those that cannot be.
 
@@ -175,9 +210,13 @@ class _Clock:
     def __init__(self, container: InputContainer, track: AudioStream | VideoStream, expected: float | None) -> None:
         self.zero = start_of(container)
         self._end = container.duration / 1e6 if container.duration else math.inf
+        self._track = track
         self._stated_end = 0.0
-        if track.duration and track.time_base and container.format.name not in GUESSED_DURATIONS:
-            self._stated_end = float(((track.start_time or 0) + track.duration) * track.time_base - self.zero)
+        if container.format.name not in GUESSED_DURATIONS:
+            if track.duration and track.time_base:
+                self._stated_end = float(((track.start_time or 0) + track.duration) * track.time_base - self.zero)
+            elif self._end <= MAX_TIME:  # later is a damaged timestamp
+                self._stated_end = self._end  # Matroska states no durations of tracks
         self._unit = track.time_base or Fraction(1, 1000)
         rate = float(track.average_rate or 0) if isinstance(track, VideoStream) else 0.0
         self._usual_duration = 1 / rate if rate > 1 / MAX_JUMP else 1 / _USUAL_FRAME_RATE
@@ -198,9 +237,13 @@ class _Clock:
         self._expected = start + self._duration(frame, unit)
         return start, self._expected
 
-    def warn_if_short(self, path: Path, content: str) -> None:
-        """Warn that a track has ended well before the file says."""
-        if self._expected and self._expected < self._stated_end - MAX_SHORTFALL:
+    def warn_if_short(self, container: InputContainer, path: Path, content: str) -> None:
+        """Warn that a track has ended well before it, or the file where that is all that is known, should end."""
+        may_lack = min(MAX_SHORTFALL, max(MIN_SHORTFALL, MAX_SHORTFALL_SHARE * self._stated_end))
+        least = self._stated_end - may_lack
+        if not self._expected or self._expected >= least:
+            return
+        if self._track.duration or _is_cut_off(container, self._track, self.zero + Fraction(least)):
             message = (
                 f"{path}: {content} until {self._expected:.1f} s, where the file states {self._stated_end:.1f} s: "
                 "truncated or damaged; what is there is used"

@@ -308,6 +308,8 @@ class MediaReader:
         counts: Counter[str] = Counter()
         frames = {modality: self._bring(modality, of, _origin(utterance), counts) for modality in self.sizes}
         transcript = join_words(of.words) if of.words is not None else utterance.transcript
+        for signal, noted in of.warnings.items():
+            counts[f"warnings about {signal} (usability.jsonl tells them)"] += len(noted)
         return _Brought(frames, transcript, counts, of.errors, usability_rows(utterance, of))
 
     def _join(self, recording: str, wanted: Sequence[Wanted], brought: Sequence[_Brought]) -> PreparedRecording:
