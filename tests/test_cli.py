@@ -129,7 +129,7 @@ def test_list_names_what_there_is(kind: str, capsys) -> None:
         (["train", "synthetic", "--out", "{tmp}/r", "--set", "dataset.n_validation=0"], "needs the split 'validation'"),
         (
             ["train", "mosi", "--out", "{tmp}/r", "--set", "dataset.root=/nowhere"],
-            "/nowhere/utterances.csv does not exist",
+            "/nowhere is no folder; expected one that holds utterances.csv",
         ),
         (["evaluate", "{tmp}/none"], "no run here"),
         (["report", "{tmp}/none"], "no run here"),

@@ -380,9 +380,9 @@ def same_text() -> pa.Array:
 
 
 BOMBS = {
-    "dictionary": (lambda: {"text": same_text()}, {}),
-    "list": (lambda: {"labels": pa.ListArray.from_arrays(range(1001), same_text())}, {}),
-    "one_list": (lambda: {"labels": pa.ListArray.from_arrays([0, 1000], same_text())}, {}),
+    "dictionary": (lambda: {"text": same_text()}, {"store_schema": False}),
+    "list": (lambda: {"labels": pa.ListArray.from_arrays(range(1001), same_text())}, {"store_schema": False}),
+    "one_list": (lambda: {"labels": pa.ListArray.from_arrays([0, 1000], same_text())}, {"store_schema": False}),
     "differences": (lambda: {"text": [LONG] * 1000}, DIFFERENCES),
     "fixed": (lambda: {"text": pa.array([LONG.encode()] * 1000, pa.binary(100_000))}, {}),
     "nothing": (lambda: {"text": pa.nulls(1_000_000)}, {}),
@@ -481,7 +481,7 @@ class TestBadTables:
                 read_rows(path)
         finally:
             pa.set_memory_pool(default)
-        assert pool.max_memory() < 20_000_000
+        assert pool.max_memory() < 4_000_000
 
     @pytest.mark.parametrize("keys", [{}, DIFFERENCES, {"use_dictionary": False}, {"row_group_size": 7}])
     @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
@@ -618,7 +618,7 @@ class TestWriting:
 
     @pytest.mark.parametrize("form", FORMS)
     def test_long_text_comes_back(self, tmp_path, form):
-        limit = csv.field_size_limit()
+        limit = csv.field_size_limit(100_000)
         text = "word " * 30_000 + "end"
         recordings = made(
             tmp_path,
@@ -627,7 +627,7 @@ class TestWriting:
         )
         keys = write_manifest(recordings, tmp_path / f"m{form}")
         assert manifest.load(ManifestSettings.model_validate(keys)).sources == recordings.sources
-        assert csv.field_size_limit() == limit
+        assert csv.field_size_limit(limit) == 100_000
 
     @pytest.mark.parametrize("form", FORMS)
     @pytest.mark.parametrize("name", ["\udcff.wav", "a\0.wav"])
