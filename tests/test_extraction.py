@@ -23,6 +23,7 @@ from emotiwave.faces.detectors import FaceSettings, HaarDetector
 from emotiwave.faces.face import Face
 from emotiwave.features import extract_files as extract_files_module
 from emotiwave.features.extract_files import extract_files, write_npz
+from emotiwave.features.extraction import collapsing
 from emotiwave.features.extraction import reader as reader_module
 from emotiwave.features.extraction import sound as sound_module
 from emotiwave.features.extraction.cache import FeatureCache
@@ -604,7 +605,7 @@ def test_a_plan_carried_out_in_blocks_gives_the_same(clip: Path, tmp_path: Path,
             assert np.isfinite(whole.modalities["audio"].values).all()
         for most in (1, 6000, 20_000):
             with monkeypatch.context() as patch:
-                patch.setattr(reader_module, "ROWS_AT_ONCE", most)
+                patch.setattr(collapsing, "ROWS_AT_ONCE", most)
                 parts = read_one(recordings, one)
             for name, modality in whole.modalities.items():
                 np.testing.assert_allclose(parts.modalities[name].values, modality.values, rtol=1e-5)
@@ -904,3 +905,20 @@ def test_a_preparation_that_will_not_fit_is_foretold():
     assert not fits.exceeds_disk
     assert does_not.exceeds_disk
     assert str(does_not) == "1 utterances: the store takes at most 500 B, the cache about 401 B; only 900 B are free"
+
+
+def test_a_row_of_a_whole_utterance_survives_its_silences(tmp_path: Path):
+    sound = np.concatenate([tone(0.8), np.zeros(3 * RATE, np.float32)])
+    sources = {"a": Sources(audio=write_sound(tmp_path / "a.wav", sound))}
+    settings = settings_of(tmp_path, extractors={"audio": "prosody_statistics"})
+    read = read_one(of(sources), settings)
+    (row,) = read.usability
+    assert row["used"]
+    assert row["observed"] < 0.5
+    assert read.modalities["audio"].lengths == (1,)
+    assert np.isfinite(read.modalities["audio"].values).all()
+    done = extract_files(of(sources), open_media(of(sources), settings), tmp_path / "out")
+    with np.load(tmp_path / "out" / str(done.rows[0]["audio"])) as written:
+        assert np.isfinite(written["values"]).all()
+    mute = {"b": Sources(audio=write_sound(tmp_path / "b.wav", np.zeros(RATE, np.float32)))}
+    assert read_one(of(mute), settings).kept == (False,)

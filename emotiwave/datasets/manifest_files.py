@@ -181,7 +181,7 @@ def _read_csv(path: Path) -> tuple[list[str], list[TableRow]]:
                 place = f"line {reader.line_num}"
                 if cells and len(cells) != len(columns):
                     raise DatasetError(f"{path}, {place}: {len(cells)} cells; expected {len(columns)} as in the header")
-                row = dict(zip(columns, cells, strict=False))
+                row = dict(zip(columns, cells, strict=False))  # as many, or no cell at all
                 rows.append(_row(path, place, row, decimal_comma=delimiter != ","))
     except csv.Error as error:
         raise DatasetError(f"{path}, line {reader.line_num}: cannot be read as CSV ({error})") from None

@@ -15,8 +15,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from emotiwave.errors import FeatureError
+from emotiwave.features.extraction.collapsing import useless
+from emotiwave.features.extraction.extracted import usability_rows
 from emotiwave.features.extraction.frames import Frames
-from emotiwave.features.extraction.reader import MediaReader, OpenMedia, Wanted, media_works, usability_rows, useless
+from emotiwave.features.extraction.reader import MediaReader, OpenMedia, Wanted, media_works
 from emotiwave.features.workers import Work, read_here, read_in_processes
 from emotiwave.files import replace_file, whole_file
 from emotiwave.recordings import Count, MediaRecordings

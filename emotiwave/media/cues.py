@@ -67,7 +67,7 @@ def _cues(lines: Sequence[str], *, is_vtt: bool) -> Iterator[_Cue]:
     at = [index for index, line in enumerate(lines) if ARROW in line and any(char.isdigit() for char in line)]
     if at and not is_vtt:
         _check_start(lines[: at[0]])
-    for index, following in zip(at, [*at[1:], len(lines)], strict=False):
+    for index, following in zip(at, [*at[1:], len(lines)], strict=False):  # no cue at all: nothing
         shown = lines[index + 1 : following]
         if following < len(lines) and _is_name(shown):
             shown = shown[:-1]

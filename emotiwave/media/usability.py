@@ -226,6 +226,7 @@ def unusable_text(words: Sequence[str], settings: UsabilitySettings) -> str | No
 def _is_loop(words: Sequence[str], most_repeats: int) -> bool:
     """Whether one word or phrase, said over and over without a break, makes up most of the words."""
     for length in range(1, _LONGEST_LOOP + 1):
+        # each word with the one so many later; the last have none
         same = np.array([word == before for before, word in zip(words, words[length:], strict=False)], dtype=bool)
         for first, last in runs(same):
             n_words = last - first + length

@@ -105,8 +105,9 @@ class TextPreprocessing:
         overlap = self.room // 4
         starts = list(range(0, n_pieces - overlap, self.room - overlap))
         stops = [min(start + self.room, n_pieces) for start in starts]
+        # between each window and the next: one fewer than there are windows
         cuts = [0, *((start + stop + 1) // 2 for start, stop in zip(starts[1:], stops, strict=False)), n_pieces]
-        return [Window(*edges) for edges in zip(starts, stops, cuts, cuts[1:], strict=False)]
+        return [Window(*edges) for edges in zip(starts, stops, cuts[:-1], cuts[1:], strict=True)]
 
 
 def _read_tokenizer(folder: Path) -> Any:

@@ -3,7 +3,7 @@
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -21,14 +21,15 @@ from emotiwave.errors import (
     MissingExtraError,
 )
 from emotiwave.faces.detectors import FaceDetector, load_detector
-from emotiwave.features.align import Plan, collapse, observed_frames
 from emotiwave.features.extraction.cache import FeatureCache, cache_key, file_digest
-from emotiwave.features.extraction.frames import Frames, covered_frames
+from emotiwave.features.extraction.collapsing import collapse_in_blocks, useless
+from emotiwave.features.extraction.extracted import Extracted, usability_rows
+from emotiwave.features.extraction.frames import Frames
 from emotiwave.features.extraction.pictures import PictureExtraction, longest_side
 from emotiwave.features.extraction.settings import Choice, MediaFeatureSettings, build_extractors
 from emotiwave.features.extraction.sound import BLOCK_SECONDS, extract_sound
 from emotiwave.features.extraction.words import read_words, word_intervals
-from emotiwave.features.extractor import AudioExtractor, Extractor, TextExtractor, VisionExtractor
+from emotiwave.features.extractor import AudioExtractor, TextExtractor, VisionExtractor
 from emotiwave.features.extractors import EXTRACTORS
 from emotiwave.features.planning import plan_frames
 from emotiwave.features.prepared import PreparedModality, PreparedRecording
@@ -43,26 +44,11 @@ from emotiwave.recordings import MediaRecordings, Sources
 from emotiwave.signals import Usability, Word, join_words
 from emotiwave.types import Segment, Utterance
 
-ROWS_AT_ONCE = 2**24
-"""Values that are brought to the frames of the store at a time."""
 AHEAD = 8
 """Pictures that are decoded while others are looked at."""
 TEXTS_AT_ONCE = 64
 """Utterances without sound and video that make one recording."""
 Wanted = tuple[Utterance, Sources]
-
-
-@dataclass(eq=False)
-class Extracted:
-    """What was extracted of one utterance: frames and judgements by modality, and its words if it has any."""
-
-    frames: dict[str, Frames] = field(default_factory=dict)
-    usability: dict[str, Usability] = field(default_factory=dict)
-    words: tuple[Word, ...] | None = None
-    words_from: str = ""
-    warnings: dict[str, list[str]] = field(default_factory=dict)
-    """Signal -> what was noted while it was read."""
-    errors: list[dict[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, eq=False)
@@ -348,7 +334,7 @@ class MediaReader:
         plan, is_longer = plan_frames(frames.intervals, _timed(of.words or (), origin), self.settings, budget)
         counts[f"utterances of more {modality} frames than {budget}"] += is_longer
         extractor = self.extractors[modality]
-        values = _collapse_in_blocks(frames, useless(frames, extractor), plan, self.settings.shrunk_for(extractor))
+        values = collapse_in_blocks(frames, useless(frames, extractor), plan, self.settings.shrunk_for(extractor))
         n_observed = int(np.isfinite(values).all(axis=1).sum())
         counts[f"{modality} frames"] += len(values)
         counts[f"{modality} frames unobserved"] += len(values) - n_observed
@@ -382,19 +368,6 @@ def _attempt(extract: Callable[[], None]) -> tuple[str | None, list[str]]:
     return error, list(dict.fromkeys(str(one.message) for one in caught if issubclass(one.category, DataWarning)))
 
 
-def usability_rows(utterance: Utterance, of: Extracted) -> list[dict[str, Any]]:
-    """Say of each modality how much was of use, why not the rest, and what else is known; and what was warned of."""
-    rows = []
-    for modality, judged in of.usability.items():
-        facts = of.frames[modality].facts if modality in of.frames else {}
-        row = {"utterance": utterance.id, "modality": modality, "observed": round(judged.observed, 4)}
-        row |= {"used": not judged.ignored, "reason": str(judged)}
-        rows.append(row | {name: value for name, value in facts.items() if value is not None})
-    for signal, noted in of.warnings.items():
-        rows += [{"utterance": utterance.id, "modality": signal, "reason": f"warning: {text}"} for text in noted]
-    return rows
-
-
 def _timed(words: Sequence[Word], origin: float) -> NDArray[np.float64]:
     """Intervals of the words that have times, in order of their starts."""
     intervals = word_intervals(tuple(words), origin)
@@ -404,41 +377,6 @@ def _timed(words: Sequence[Word], origin: float) -> NDArray[np.float64]:
 
 def _origin(utterance: Utterance) -> float:
     return 0.0 if utterance.segment is None else utterance.segment.start
-
-
-def useless(frames: Frames, extractor: Extractor[Any, Any]) -> NDArray[np.bool_]:
-    """Find the frames ``(frames,)`` that lie in spans of no use; none where a row stands for all of a block."""
-    if extractor.summarises:
-        return np.zeros(len(frames), dtype=bool)
-    return covered_frames(frames.intervals, frames.spans)
-
-
-def _collapse_in_blocks(frames: Frames, is_useless: NDArray[np.bool_], plan: Plan, how: Any) -> NDArray[np.float32]:
-    """Carry out a plan a few new frames at a time, so that long sequences need little memory."""
-    usable = ~is_useless
-    n_targets = len(plan.intervals)
-    per_target = np.bincount(plan.targets, minlength=n_targets)
-    parts, begin = [], 0
-    while begin < n_targets:
-        end = begin + 1
-        total = per_target[begin] * frames.size
-        while end < n_targets and total + per_target[end] * frames.size <= ROWS_AT_ONCE:
-            total += per_target[end] * frames.size
-            end += 1
-        parts.append(_collapse_targets(frames, usable, plan, (begin, end), how))
-        begin = end
-    return np.concatenate([np.empty((0, frames.size), np.float32), *parts])
-
-
-def _collapse_targets(
-    frames: Frames, usable: NDArray[np.bool_], plan: Plan, targets: tuple[int, int], how: Any
-) -> NDArray[np.float32]:
-    begin, end = np.searchsorted(plan.targets, targets)
-    rows = plan.frames[begin:end]
-    first, last = (int(rows.min()), int(rows.max()) + 1) if len(rows) else (0, 0)
-    values = frames.rows(first, last)
-    part = Plan(rows - first, plan.targets[begin:end] - targets[0], plan.intervals[slice(*targets)])
-    return collapse(values, observed_frames(values) & usable[first:last], [part], how)
 
 
 @dataclass(frozen=True)
