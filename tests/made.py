@@ -7,6 +7,7 @@ from emotiwave.batch import Batch
 from emotiwave.datasets.synthetic import SyntheticSettings, load
 from emotiwave.models import MODELS, create_model
 from emotiwave.models.fusion import FusionModel, ModelSettings, ModelSpec
+from emotiwave.models.layers import Standardize
 from emotiwave.types import Corpus, LabelSet
 
 SIZES = {"text": 5, "audio": 4, "vision": 3}
@@ -29,7 +30,7 @@ def made_model(name: str, kind: str = "categorical", seed: int = 0, sizes: dict[
     torch.manual_seed(seed)
     settings = ModelSettings(name=name, modality="text" if name == "unimodal" else None)
     model = create_model(ModelSpec(settings, sizes or SIZES, LABEL_SETS[kind]))
-    for standardize in model.standardize.children():
+    for standardize in (module for module in model.modules() if isinstance(module, Standardize)):
         standardize.center.normal_()
         standardize.scale.uniform_(0.5, 2.0)
     model.prior_logits.normal_()

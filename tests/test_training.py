@@ -20,6 +20,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from emotiwave.errors import CheckpointError, ConfigError, DatasetError, FeatureError, TrainingError
 from emotiwave.inference import predict
 from emotiwave.models.checkpoint import load_model
+from emotiwave.models.encoders.features import Features, robust_scale
 from emotiwave.models.fusion import Encoded, ModelSettings
 from emotiwave.sequences import ComputationalSequence
 from emotiwave.training.fit import TrainingSummary, build, fit
@@ -32,7 +33,6 @@ from emotiwave.training.statistics import (
     class_weights,
     fit_statistics,
     prior_logits,
-    robust_scale,
 )
 from emotiwave.types import Corpus, LabelSet, Utterance
 from tests.made import made_model, small_corpus
@@ -258,7 +258,9 @@ def test_non_finite_frames_are_counted_once_and_kept_out_of_the_statistics(tmp_p
     corpus = spoilt_corpus()
     assert trained(corpus, tmp_path, patience=0, epochs=2).n_non_finite == {"audio": 2}
     model = load_model(tmp_path)
-    standardize = model.standardize["audio"]
+    encoder = model.encoder("audio")
+    assert isinstance(encoder, Features)
+    standardize = encoder.standardize
     torch.testing.assert_close(standardize.center, torch.tensor([5.0, 30.0]))  # medians of 1, 5, 9 and 10, 30, 30
     torch.testing.assert_close(standardize.scale[0], torch.tensor(4 / 1.3489795))  # quartiles 3 and 7
 

@@ -26,4 +26,7 @@ def create_model(spec: ModelSpec) -> FusionModel:
         raise ConfigError(unknown_name("model", name, MODELS))
     if spec.settings.modality is not None and name != "unimodal":
         raise ConfigError(f"model.modality is for 'unimodal' only; got {spec.settings.modality!r} with {name!r}")
+    for modality in spec.settings.encoders:
+        if modality not in spec.sizes:
+            raise ConfigError(f"model.encoders: {unknown_name('modality', modality, spec.sizes)}")
     return MODELS[name](spec)

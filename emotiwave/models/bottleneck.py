@@ -27,7 +27,7 @@ class Bottleneck(FusionModel):
         super().__init__(spec)
         width = WIDTHS[spec.settings.size]
         n_heads = width // HEAD_WIDTH
-        self.frames = nn.ModuleDict({n: FrameEncoder(spec.sizes[n], width) for n in self.modalities})
+        self.frames = nn.ModuleDict({n: FrameEncoder(self.sizes[n], width) for n in self.modalities})
         self.queries = nn.ModuleDict({n: QueryPooling(width, N_QUERIES, n_heads, DROPOUT) for n in self.modalities})
         self.modality_embedding = nn.ParameterDict(
             {name: nn.Parameter(torch.randn(width) / math.sqrt(width)) for name in self.modalities}

@@ -3,15 +3,18 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Bool, Float
+from pydantic import field_validator
 from torch import Tensor, nn
 
 from emotiwave.batch import Batch
 from emotiwave.errors import ConfigError, FeatureError
-from emotiwave.models.layers import Standardize
+from emotiwave.models.encoders import build_encoder, choose_encoder
+from emotiwave.models.encoders.encoder import ModalityEncoder, Origin
 from emotiwave.settings import Settings
 from emotiwave.types import Configuration, LabelSet
 
@@ -29,23 +32,43 @@ class ModelSettings(Settings):
     """The one dial; every width and depth follows from it."""
     modality: str | None = None
     """The only modality that ``unimodal`` uses."""
+    encoders: dict[str, str | dict[str, Any]] = {}
+    """Modality -> the name of its encoder, or a table of ``name`` and that encoder's own keys; by default
+    ``features``, which takes what was extracted as it is."""
+
+    @field_validator("encoders")
+    @classmethod
+    def _encoders_are_known(cls, given: Any) -> Any:
+        chosen = {modality: choose_encoder(modality, of) for modality, of in given.items()}
+        return {  # complete, with paths that mean the same folder wherever the recipe is read
+            modality: {"name": choice.name} | choice.settings.model_dump(mode="json", exclude_none=True)
+            for modality, choice in chosen.items()
+        }
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """All it takes to build a model anew: settings, feature sizes per modality, and the classes."""
+    """All it takes to build a model anew: settings, feature sizes per modality, and the classes.
+
+    ``folder`` is that of a saved model, from which encoders read their files; None for a new model.
+    """
 
     settings: ModelSettings
     sizes: Mapping[str, int]
     label_set: LabelSet
+    folder: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """Encoded modalities: ``values[m] (batch, …)`` and ``present[m] (batch,)``."""
+    """Encoded modalities: ``values[m] (batch, …)`` and ``present[m] (batch,)``.
+
+    ``mask[m] (batch, time)`` is that of the sequence that ``encode_modality`` was given: True = observed.
+    """
 
     values: dict[str, Float[Tensor, "batch *_"]]
     present: dict[str, Bool[Tensor, " batch"]]
+    mask: dict[str, Bool[Tensor, "batch _time"]]
 
     def keep(self, kept: Mapping[str, Bool[Tensor, " batch"]]) -> "Encoded":
         """Hide a modality in the utterances where ``kept`` is False."""
@@ -59,7 +82,8 @@ class Encoded:
 class FusionModel(nn.Module, ABC):
     """Base of all models.
 
-    ``encode`` runs each modality's encoder, ``fuse`` turns what is present into logits, and ``forward`` does both.
+    ``encode`` runs each modality's encoder and what the model puts on it, ``fuse`` turns what is present into logits,
+    and ``forward`` does both. ``sizes[m]`` are the features per frame that the encoder of a modality gives.
     Where nothing at all is present the answer is the class prior of the training data, ``prior_logits``. Logits of
     continuous labels are the values themselves: ``combine`` then gives how far they are from the training mean, in
     half ranges, so that an untrained model answers close to the mean.
@@ -75,7 +99,8 @@ class FusionModel(nn.Module, ABC):
                 raise ConfigError(f"a modality cannot be named {name!r}; choose another name, such as {name!r} + '_'")
         self.spec = spec
         self.modalities = tuple(sorted(spec.sizes))
-        self.standardize = nn.ModuleDict({name: Standardize(spec.sizes[name]) for name in self.modalities})
+        self.encoders = nn.ModuleDict({name: self._build_encoder(name) for name in self.modalities})
+        self.sizes = {name: self.encoder(name).width for name in self.modalities}
         self.register_buffer("prior_logits", torch.zeros(len(spec.label_set.names)))
         half_ranges = torch.ones(self.n_classes)
         if spec.label_set.kind == "continuous":
@@ -87,6 +112,29 @@ class FusionModel(nn.Module, ABC):
     def n_classes(self) -> int:
         """The number of logits."""
         return len(self.spec.label_set.names)
+
+    @classmethod
+    def default_encoders(cls) -> Mapping[str, str]:
+        """The encoder of each modality for which the settings name none; ``features`` for any other."""
+        return {}
+
+    def encoder(self, name: str) -> ModalityEncoder:
+        """Look up the encoder of a modality."""
+        return cast(ModalityEncoder, self.encoders[name])
+
+    def _build_encoder(self, name: str) -> ModalityEncoder:
+        chosen = self.spec.settings.encoders.get(name, self.default_encoders().get(name, "features"))
+        folder = None if self.spec.folder is None else self.spec.folder / "encoders" / name
+        return build_encoder(choose_encoder(name, chosen), Origin(name, self.spec.sizes[name], folder))
+
+    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """Give the trained parameters in groups of one learning rate each; encoders may ask for lower ones."""
+        of_encoders = [
+            group for name in self.modalities for group in self.encoder(name).parameter_groups(learning_rate)
+        ]
+        taken = {id(parameter) for parameter in self.encoders.parameters()}
+        others = [p for p in self.parameters() if p.requires_grad and id(p) not in taken]
+        return [group for group in ({"params": others, "lr": learning_rate}, *of_encoders) if group["params"]]
 
     def answer_layer(self, width: int) -> nn.Linear:
         """Build the last layer of a head; for continuous labels it starts near zero, which is the training mean."""
@@ -103,27 +151,33 @@ class FusionModel(nn.Module, ABC):
         Raises:
             FeatureError: If a modality is not in the batch or has another feature size.
         """
-        values = {}
+        values, masks = {}, {}
         for name in self.modalities:
             if name not in batch.inputs:
                 raise FeatureError(f"the model needs modality {name!r}; the data has {', '.join(batch.inputs)}")
             got, expected = batch.inputs[name].shape[-1], self.spec.sizes[name]
             if got != expected:
                 raise FeatureError(f"{name}: the model was built for {expected} features per frame; the data has {got}")
-            frames = self.standardize[name](batch.inputs[name], batch.mask[name])
-            values[name] = self.encode_modality(name, frames, batch.mask[name])
-        present = batch.present
-        return Encoded(values, {name: present[name] for name in self.modalities})
+            frames, masks[name] = self.encoders[name](batch.inputs[name], batch.mask[name])
+            values[name] = self.encode_modality(name, frames, masks[name])
+        return Encoded(values, {name: mask.any(dim=1) for name, mask in masks.items()}, masks)
 
     @abstractmethod
     def encode_modality(
         self, name: str, frames: Float[Tensor, "batch time _"], mask: Bool[Tensor, "batch time"]
     ) -> Float[Tensor, "batch *_"]:
-        """Encode standardised frames of one modality; rows with nothing observed may hold anything finite."""
+        """Encode what an encoder gave ``(batch, time, sizes[name])``.
+
+        Unobserved frames hold anything finite, and rows with nothing observed may be encoded as anything finite.
+        """
 
     @abstractmethod
     def combine(self, encoded: Encoded) -> Float[Tensor, "batch classes"]:
         """Turn what is present into logits; rows where nothing is present may hold anything finite."""
+
+    def auxiliary_losses(self, encoded: Encoded) -> dict[str, Float[Tensor, ""]]:
+        """Losses that the model adds to that of the task in training, by name, weighted; of what is present only."""
+        return {}
 
     def answerable(self, encoded: Encoded) -> Bool[Tensor, " batch"]:
         """Which utterances have a modality that is present; the others are answered by the prior."""

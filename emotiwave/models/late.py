@@ -20,7 +20,7 @@ class Late(FusionModel):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__(spec)
         width = WIDTHS[spec.settings.size]
-        self.frames = nn.ModuleDict({n: FrameEncoder(spec.sizes[n], width) for n in self.modalities})
+        self.frames = nn.ModuleDict({n: FrameEncoder(self.sizes[n], width) for n in self.modalities})
         self.pooling = nn.ModuleDict({n: QueryPooling(width, 1, width // 16, DROPOUT) for n in self.modalities})
         self.heads = nn.ModuleDict(
             {n: nn.Sequential(nn.LayerNorm(width), self.answer_layer(width)) for n in self.modalities}

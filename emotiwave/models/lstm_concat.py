@@ -22,7 +22,7 @@ class LstmConcat(FusionModel):
         super().__init__(spec)
         hidden = 2 * WIDTHS[spec.settings.size]
         self.lstm = nn.ModuleDict(
-            {n: nn.LSTM(spec.sizes[n], hidden, batch_first=True, bidirectional=True) for n in self.modalities}
+            {n: nn.LSTM(self.sizes[n], hidden, batch_first=True, bidirectional=True) for n in self.modalities}
         )
         self.absent = nn.ParameterDict({name: nn.Parameter(torch.zeros(2 * hidden)) for name in self.modalities})
         self.head = nn.Sequential(

@@ -68,6 +68,7 @@ class TrainingModule(LightningModule):
             draw = draw_kept if self.settings.modality_dropout_per == "utterance" else draw_kept_by_batch
             encoded = encoded.keep(draw(encoded.present, self.settings.modality_dropout, generator))
         loss = task_loss(self.model.fuse(encoded), batch.targets, self.corpus.label_set, self.class_weights)
+        loss = loss + sum(self.model.auxiliary_losses(encoded).values())
         self.losses.append(loss.detach())
         if self.current_epoch == 0:
             self.n_non_finite.update(batch.n_non_finite)
@@ -82,9 +83,8 @@ class TrainingModule(LightningModule):
         return cast(FusionModel, self.averaged.module)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(
-            self.model.parameters(), lr=self.settings.learning_rate, weight_decay=self.settings.weight_decay
-        )
+        groups = self.model.parameter_groups(self.settings.learning_rate)
+        return torch.optim.AdamW(groups, weight_decay=self.settings.weight_decay)
 
 
 def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:

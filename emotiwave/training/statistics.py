@@ -9,26 +9,22 @@ from emotiwave.errors import DatasetError, FeatureError
 from emotiwave.models.fusion import FusionModel
 from emotiwave.types import Corpus, LabelSet
 
-MAX_FRAMES = 200_000
-"""Quantiles are taken over at most about this many frames per modality, evenly spaced."""
-IQR_OF_NORMAL = 1.3489795
-"""Interquartile range of a normal distribution with standard deviation 1."""
-
 
 def fit_statistics(model: FusionModel, corpus: Corpus, indices: NDArray[np.int64]) -> None:
-    """Set the model's standardisation and prior from its training utterances.
+    """Let the model's encoders take what they need of its training utterances, and set its prior.
 
     The prior is the share of each class, as log-odds (multilabel) or log, or the mean of each continuous label.
 
     Raises:
         DatasetError: If a class never occurs, or (multilabel) always does, or a continuous label never varies.
-        FeatureError: If a modality has no finite frame in training.
+        FeatureError: If a modality has no finite frame in training, or not what its encoder takes.
     """
+    ids = [corpus.utterances[index].id for index in indices]
     for name in model.modalities:
-        center, scale = robust_scale(_observed_frames(corpus, name, indices))
-        model.get_submodule(f"standardize.{name}").load_state_dict(
-            {"center": torch.from_numpy(center), "scale": torch.from_numpy(scale)}
-        )
+        try:
+            model.encoder(name).fit(corpus.sequences[name], ids)
+        except FeatureError as error:
+            raise FeatureError(f"{corpus.name}: {name} {error}") from None
     model.prior_logits.copy_(torch.from_numpy(prior_logits(corpus, indices)))
 
 
@@ -49,30 +45,6 @@ def prior_logits(corpus: Corpus, indices: NDArray[np.int64]) -> NDArray[np.float
         return targets.mean(axis=0)
     share = class_shares(corpus, indices)
     return np.log(share) if corpus.label_set.kind == "categorical" else np.log(share / (1 - share))
-
-
-def robust_scale(frames: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Median and interquartile range (in standard deviations) per feature of ``frames (n, features)``.
-
-    Where half of the values are equal, the standard deviation stands in; a constant feature gets scale 1.
-    """
-    low, center, high = np.quantile(frames, [0.25, 0.5, 0.75], axis=0)
-    scale = (high - low) / IQR_OF_NORMAL
-    scale = np.where(scale > 1e-6 * np.abs(center), scale, frames.std(axis=0, dtype=np.float64))
-    scale = np.where(scale > 1e-6 * np.abs(center), scale, 1.0)
-    return center.astype(np.float32), scale.astype(np.float32)
-
-
-def _observed_frames(corpus: Corpus, modality: str, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-    sequence = corpus.sequences[modality]
-    ids = [corpus.utterances[i].id for i in indices if corpus.utterances[i].id in sequence]
-    stride = max(1, sum(sequence.n_frames(name) for name in ids) // MAX_FRAMES)
-    frames = [sequence[name].values[::stride] for name in ids]
-    joined = np.concatenate(frames) if frames else np.empty((0, sequence.size), dtype=np.float32)
-    joined = joined[np.isfinite(joined).all(axis=1)]
-    if not len(joined):
-        raise FeatureError(f"{corpus.name}: {modality} has no finite frame in training; leave it out of the corpus")
-    return joined
 
 
 def class_shares(corpus: Corpus, indices: NDArray[np.int64]) -> NDArray[np.float64]:

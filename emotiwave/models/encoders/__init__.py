@@ -1,0 +1,68 @@
+"""Encoders, by name: each turns what the store holds of one modality into a sequence that models fuse."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from emotiwave.errors import unknown_name
+from emotiwave.models.encoders.encoder import ModalityEncoder, Origin
+from emotiwave.models.encoders.features import Features, FeaturesSettings
+from emotiwave.settings import Settings
+
+
+class EncoderEntry(NamedTuple):
+    """An encoder by name: the keys a recipe may set, and how it is built."""
+
+    settings: type[Settings]
+    build: Callable[[Any, Origin], ModalityEncoder]
+
+
+class EncoderChoice(NamedTuple):
+    """An encoder by name, and its settings."""
+
+    name: str
+    settings: Settings
+
+
+ENCODERS: dict[str, EncoderEntry] = {
+    "features": EncoderEntry(FeaturesSettings, Features),
+}
+
+
+def build_encoder(choice: EncoderChoice, origin: Origin) -> ModalityEncoder:
+    """Build an encoder.
+
+    Raises:
+        ConfigError: If it does not fit what the store holds, or its checkpoint cannot be found.
+        CheckpointError: If its files are damaged.
+    """
+    return ENCODERS[choice.name].build(choice.settings, origin)
+
+
+def choose_encoder(modality: str, chosen: str | Mapping[str, Any]) -> EncoderChoice:
+    """Check the name and the keys of an encoder.
+
+    Raises:
+        ValueError: The modality and the key are named.
+    """
+    keys = {"name": chosen} if isinstance(chosen, str) else dict(chosen)
+    name = keys.pop("name", None)
+    if name is None:
+        raise ValueError(
+            f"{modality}: {', '.join(keys) or 'nothing'} of which encoder? Set {modality}.name to one of "
+            f"{', '.join(ENCODERS)}"
+        )
+    if name not in ENCODERS:
+        raise ValueError(f"{modality}: {unknown_name('encoder', str(name), ENCODERS)}")
+    settings = ENCODERS[name].settings
+    try:
+        return EncoderChoice(name, settings.model_validate_json(json.dumps(keys), strict=True))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            raise ValueError(f"{modality}: {name}: {unknown_name('key', key, settings.model_fields)}") from None
+        message = problem["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{modality}: {name}: {key}: {message}; got {problem['input']!r}") from None
