@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Bool, Float
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from emotiwave.batch import Batch
@@ -32,7 +32,7 @@ class ModelSettings(Settings):
     """The one dial; every width and depth follows from it."""
     modality: str | None = None
     """The only modality that ``unimodal`` uses."""
-    encoders: dict[str, str | dict[str, Any]] = {}
+    encoders: dict[str, str | dict[str, Any]] = Field(default_factory=dict)
     """Modality -> the name of its encoder, or a table of ``name`` and that encoder's own keys; by default
     ``features``, which takes what was extracted as it is."""
 
@@ -114,7 +114,7 @@ class FusionModel(nn.Module, ABC):
         return len(self.spec.label_set.names)
 
     @classmethod
-    def default_encoders(cls) -> Mapping[str, str]:
+    def default_encoders(cls) -> Mapping[str, str | dict[str, Any]]:
         """The encoder of each modality for which the settings name none; ``features`` for any other."""
         return {}
 
