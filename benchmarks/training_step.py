@@ -28,13 +28,13 @@ NAMES = ("lstm_concat", "bottleneck", "late")
 SIX = LabelSet("multilabel", ("happy", "sad", "anger", "surprise", "disgust", "fear"))
 
 
-def made_batch() -> Batch:
+def made_batch(n_frames: int = FRAMES) -> Batch:
     """Make a full batch without padding."""
     torch.manual_seed(0)
     return Batch(
         ids=tuple(str(i) for i in range(BATCH)),
-        inputs={name: torch.randn(BATCH, FRAMES, size) for name, size in SIZES.items()},
-        mask={name: torch.ones(BATCH, FRAMES, dtype=torch.bool) for name in SIZES},
+        inputs={name: torch.randn(BATCH, n_frames, size) for name, size in SIZES.items()},
+        mask={name: torch.ones(BATCH, n_frames, dtype=torch.bool) for name in SIZES},
         targets=(torch.rand(BATCH, len(SIX.names)) > 0.7).float(),
         n_non_finite=dict.fromkeys(SIZES, 0),
     )
@@ -49,7 +49,9 @@ def step_of(name: str, batch: Batch) -> tuple[Callable[[], None], int]:
 
     def step() -> None:
         optimizer.zero_grad()
-        task_loss(model(batch), batch.targets, SIX, weights).backward()
+        encoded = model.encode(batch)
+        loss = task_loss(model.fuse(encoded), batch.targets, SIX, weights)
+        (loss + sum(model.auxiliary_losses(encoded).values())).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         averaged.update_parameters(model)

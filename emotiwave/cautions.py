@@ -3,6 +3,7 @@
 from emotiwave.config import Recipe
 from emotiwave.datasets.csd.corpus import CsdSettings
 from emotiwave.datasets.mosei import MOSEI
+from emotiwave.datasets.paired import LABEL_PAIRED
 from emotiwave.features.settings import FeatureSettings
 from emotiwave.training.settings import TrainingSettings
 from emotiwave.types import Corpus
@@ -11,6 +12,8 @@ from emotiwave.types import Corpus
 def cautions(recipe: Recipe, corpus: Corpus) -> list[str]:
     """Say in a sentence each what is wrong with settings that a recipe chose; nothing for sound ones."""
     found = _about_labels(recipe, recipe.dataset, corpus) if isinstance(recipe.dataset, CsdSettings) else []
+    if corpus.task.startswith(LABEL_PAIRED):
+        found += _about_pairs(corpus)
     if recipe.features is not None:
         found += _about_features(recipe.features)
     return found + _about_training(recipe.training, recipe.model.name)
@@ -41,6 +44,28 @@ def _about_labels(recipe: Recipe, dataset: CsdSettings, corpus: Corpus) -> list[
         found.append("Videos are split at random, so the numbers cannot be compared with those on the official folds.")
     if dataset.require == "all":
         found.append("What lacks a modality was left out, so real missing data is neither trained on nor scored.")
+    return found
+
+
+def _about_pairs(corpus: Corpus) -> list[str]:
+    """Say what no number on label-paired data shows, and which classes are given away by what they lack."""
+    independent = (
+        "The data is label-paired: signals of different people were joined at random because their class is the same. "
+        "Given the class they are independent, so fusion gains more here than on real recordings, and adding up the "
+        "evidence of each modality is right by construction. No claim about fusion or calibration may rest on it."
+    )
+    found = [independent]
+    for modality, sequence in corpus.sequences.items():
+        having = set(sequence.ids)
+        there = {utterance.label for utterance in corpus.utterances if utterance.id in having}
+        lacking = {utterance.label for utterance in corpus.utterances} - there
+        if lacking:
+            names = " and ".join(name for name in corpus.label_set.names if name in lacking)
+            found.append(
+                f"No utterance of {names} has {modality}: that it is missing gives the class away, so scores with "
+                f"{modality} flatter, and answers without {modality} may lean towards it. Compare over the other "
+                "classes."
+            )
     return found
 
 

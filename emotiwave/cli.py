@@ -261,6 +261,26 @@ def report(
 
 
 @app.command()
+def push(
+    run: Annotated[Path, typer.Argument(help="A run folder that `emotiwave train` made.")],
+    repo: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The model's name on the Hugging Face Hub.")],
+    private: Annotated[bool, typer.Option("--private", help="Only the owner may see it.")] = False,
+    revision: Annotated[str | None, typer.Option(help="A branch of the Hub; the main one by default.")] = None,
+) -> None:
+    """Give the model of a run to the Hugging Face Hub, with its card, recipe and scores."""
+    from emotiwave import api
+
+    pushed = api.push(run, repo, private=private, revision=revision)
+    for part in pushed.licences:
+        stdout.print(
+            f"licence of {part.what} {part.name}: {part.licence or 'unknown'}", highlight=False, soft_wrap=True
+        )
+    for path in pushed.shortened:
+        stdout.print(f"given by its last name only: {path}", highlight=False, soft_wrap=True)
+    stdout.print(f"{len(pushed.files)} files: {pushed.url}", highlight=False, soft_wrap=True)
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for the demo's files.")] = Path("emotiwave-demo"),
 ) -> None:
@@ -281,7 +301,9 @@ def demo(
 
 @app.command(name="list")
 def list_names(
-    kind: Annotated[str, typer.Argument(metavar="models|datasets|extractors|metrics|recipes", help="What to list.")],
+    kind: Annotated[
+        str, typer.Argument(metavar="models|encoders|datasets|extractors|metrics|recipes", help="What to list.")
+    ],
 ) -> None:
     """List what can be named in a recipe or on the command line."""
     from emotiwave import api

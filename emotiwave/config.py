@@ -15,11 +15,12 @@ from emotiwave.datasets import DATASETS, MediaDataset, RecordedDataset
 from emotiwave.datasets.splits import check_leakage
 from emotiwave.errors import ConfigError, DatasetError, unknown_name
 from emotiwave.evaluation.settings import EvaluationSettings
-from emotiwave.features.extraction.settings import MediaFeatureSettings
+from emotiwave.features.extraction.settings import MediaFeatureSettings, choose
 from emotiwave.features.prepare import NOT_IN_STORES, AnyRecordings, is_prepared_as
 from emotiwave.features.settings import FeatureSettings
 from emotiwave.features.store import open_store, store_bytes
 from emotiwave.models import MODELS
+from emotiwave.models.encoders import ENCODERS, choose_encoder
 from emotiwave.models.fusion import ModelSettings
 from emotiwave.recordings import MediaRecordings, Recordings
 from emotiwave.settings import AbsolutePath, Settings
@@ -173,6 +174,8 @@ def parse_recipe(tables: Mapping[str, Any], *, source: str) -> Recipe:
     model = _parse(ModelSettings, tables.get("model", {}), f"{source}: [model]")
     if model.name not in MODELS:
         raise ConfigError(f"{source}: [model] {unknown_name('model', model.name, MODELS)}")
+    if isinstance(features, MediaFeatureSettings):
+        features = _with_needed_extractors(features, model, source)
     training = _parse(TrainingSettings, tables.get("training", {}), f"{source}: [training]")
     evaluation = _parse(EvaluationSettings, tables.get("evaluation", {}), f"{source}: [evaluation]")
     if training.patience and training.selection_split == evaluation.split:
@@ -220,6 +223,28 @@ def _parse_features(dataset_name: str | None, tables: Mapping[str, Any], source:
             "prepared features; take the table out"
         )
     return None
+
+
+def _with_needed_extractors(features: MediaFeatureSettings, model: ModelSettings, source: str) -> MediaFeatureSettings:
+    """Take the extractors that the model's encoders need where the recipe names none, and refuse others."""
+    named, needed = features.extractors or {}, dict[str, str]()
+    for modality, chosen in {**MODELS[model.name].default_encoders(), **model.encoders}.items():
+        encoder = choose_encoder(modality, chosen).name
+        takes = ENCODERS[encoder].build.takes
+        if takes == "features":
+            continue
+        if modality not in named:
+            try:
+                needed[modality] = choose(modality, takes).name
+            except ValueError as error:
+                raise ConfigError(f"{source}: model.encoders.{modality} is {encoder!r}, but {error}") from None
+        elif (extractor := choose(modality, named[modality]).name) != takes:
+            raise ConfigError(
+                f"{source}: model.encoders.{modality} is {encoder!r}, which reads what the extractor {takes!r} gives, "
+                f"but features.extractors.{modality} is {extractor!r}: name {takes!r} there, or choose an encoder of "
+                'features, such as "features"'
+            )
+    return features.model_copy(update={"for_encoders": needed or None})
 
 
 def _parse(settings: type[Table], table: Mapping[str, Any], where: str) -> Table:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from pydantic import TypeAdapter, ValidationError
 
 from emotiwave.calibration import Thresholds, has_thresholds
 from emotiwave.cautions import cautions
@@ -20,12 +21,19 @@ from emotiwave.config import Recipe, read_recipe
 from emotiwave.errors import CheckpointError, ConfigError, DatasetError
 from emotiwave.files import replace_file
 from emotiwave.metrics.counts import decide
+from emotiwave.models import MODELS
+from emotiwave.models.checkpoint import read_description
+from emotiwave.models.encoders import choose_encoder
+from emotiwave.models.fusion import ModelSettings
+from emotiwave.report.card import Facts, draw_card
+from emotiwave.report.read import Environment
 from emotiwave.types import Corpus, LabelSet, Predictions, Score
 
 if TYPE_CHECKING:
     from emotiwave.training.fit import TrainingSummary
 
 PACKAGES = ("emotiwave", "torch", "lightning", "numpy", "scikit-learn", "pandas", "pyarrow", "safetensors")
+_SCORE = TypeAdapter(Score)
 
 
 def holds_run(folder: Path) -> bool:
@@ -60,7 +68,7 @@ def go_on_with_run(folder: Path, recipe: Recipe) -> None:
     """Take the recipe's way of evaluating, and drop the scores of an unfinished model."""
     replace_file(folder / "config.toml", recipe.to_toml().encode())
     if not is_finished(folder):
-        for name in ("scores.jsonl", "predictions.parquet", "thresholds.json", "report.html"):
+        for name in ("scores.jsonl", "predictions.parquet", "thresholds.json", "report.html", "README.md"):
             (folder / name).unlink(missing_ok=True)
 
 
@@ -165,6 +173,19 @@ def data_digest(folder: Path) -> str:
         ) from None
 
 
+def check_same_model(folder: Path, settings: ModelSettings, recipe: Recipe) -> None:
+    """Refuse a model of another run.
+
+    Raises:
+        CheckpointError: If the settings of the model are not those of the recipe; both models are named.
+    """
+    if settings != recipe.model:
+        raise CheckpointError(
+            f"{folder}: model.json describes {settings.name!r} of size {settings.size!r}, "
+            f"config.toml {recipe.model.name!r} of size {recipe.model.size!r}; the model is of another run"
+        )
+
+
 def label_runs(recipes: Mapping[Path, Recipe]) -> dict[Path, str]:
     """Name each run by its model, and by whatever else but the seed tells it from others of that model."""
     described = {folder: (recipe.model.name, _flat(recipe)) for folder, recipe in recipes.items()}
@@ -230,6 +251,46 @@ def write_thresholds(thresholds: Thresholds | None, folder: Path) -> None:
         },
     }
     replace_file(folder / "thresholds.json", json.dumps(described, indent=1).encode() + b"\n")
+
+
+def read_card_facts(folder: Path) -> Facts:
+    """Read what the card of a run tells.
+
+    Raises:
+        CheckpointError: If a file of the run is missing or damaged.
+    """
+    description, tables = read_description(folder), _read_tables(folder / "config.toml")
+    try:
+        environment = Environment.model_validate(read_environment(folder))
+    except ValidationError as error:
+        raise CheckpointError(f"{folder / 'environment.json'}: {_problem(error)}; train the run again") from None
+    chosen = dict(MODELS[description.settings.name].default_encoders()) | description.settings.encoders
+    encoders = {name: choose_encoder(name, chosen.get(name, "features")).name for name in description.sizes}
+    return Facts(environment, tables, encoders, description.parts, _read_scores(folder / "scores.jsonl"))
+
+
+def write_card(folder: Path) -> None:
+    """Write ``README.md``, the card of the model, of what the run folder holds now.
+
+    Raises:
+        CheckpointError: If a file of the run is missing or damaged.
+    """
+    replace_file(folder / "README.md", draw_card(read_card_facts(folder)).encode())
+
+
+def _read_scores(path: Path) -> list[Score]:
+    if not path.exists():
+        return []
+    try:
+        return [_SCORE.validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        why = _problem(error) if isinstance(error, ValidationError) else error
+        raise CheckpointError(f"{path}: cannot be read ({why}); run `emotiwave evaluate {path.parent}` again") from None
+
+
+def _problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def _is_leftover(file: Path) -> bool:

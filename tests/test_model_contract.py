@@ -16,8 +16,10 @@ from emotiwave.types import all_configurations
 from tests.made import ALL_MODELS, LABEL_SETS, SIZES, made_batch, made_model
 
 CONFIGURATIONS = all_configurations(SIZES)
+NEED_OTHER_INPUTS = {"image_text"}
+"""Models that take raw pictures or words, of named modalities; their own tests hold them to the same."""
 pytestmark = [
-    pytest.mark.parametrize("name", ALL_MODELS),
+    pytest.mark.parametrize("name", [name for name in ALL_MODELS if name not in NEED_OTHER_INPUTS]),
     pytest.mark.parametrize("kind", list(LABEL_SETS)),
 ]
 
@@ -157,8 +159,10 @@ def test_one_step_on_each_configuration_trains_every_parameter(name: str, kind: 
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     for configuration in CONFIGURATIONS:
         optimizer.zero_grad()
-        logits = model(keep_only(batch, configuration.modalities))
+        encoded = model.encode(keep_only(batch, configuration.modalities))
+        logits = model.fuse(encoded)
         loss = task_loss(logits, batch.targets, LABEL_SETS[kind], torch.ones(batch.targets.shape[1]))
+        loss = loss + sum(model.auxiliary_losses(encoded).values())
         if not loss.requires_grad or not any(configuration.modalities.count(m) for m in model.modalities):
             continue  # a unimodal model without its modality answers the prior
         loss.backward()
@@ -167,6 +171,22 @@ def test_one_step_on_each_configuration_trains_every_parameter(name: str, kind: 
         optimizer.step()
         assert all(torch.isfinite(value).all() for value in model.parameters())
     assert [parameter for parameter, was in reached.items() if not was] == []
+
+
+@pytest.mark.parametrize("n", [1, 6])
+def test_losses_that_a_model_adds_are_finite_whatever_is_present(name: str, kind: str, n: int) -> None:
+    model, batch = made_model(name, kind).train(), made_batch(n, kind, missing=n > 3)
+    encoded = model.encode(batch)
+    for configuration in [(), *(configuration.modalities for configuration in CONFIGURATIONS)]:
+        losses = model.auxiliary_losses(encoded.keep_only(configuration))
+        for which, loss in losses.items():
+            assert loss.shape == (), which
+            assert torch.isfinite(loss), (which, configuration)
+            assert configuration or loss == 0, f"{which}: nothing is present"
+        if losses:
+            model.zero_grad()
+            sum(losses.values()).backward(retain_graph=True)
+            assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
 def test_missing_or_misshapen_modalities_are_refused(name: str, kind: str) -> None:

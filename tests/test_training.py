@@ -17,6 +17,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 from sklearn.utils.class_weight import compute_class_weight
 
+from emotiwave.batch import collate, keep_only
 from emotiwave.errors import CheckpointError, ConfigError, DatasetError, FeatureError, TrainingError
 from emotiwave.inference import predict
 from emotiwave.models.checkpoint import load_model
@@ -24,7 +25,7 @@ from emotiwave.models.encoders.features import Features, robust_scale
 from emotiwave.models.fusion import Encoded, ModelSettings
 from emotiwave.sequences import ComputationalSequence
 from emotiwave.training.fit import TrainingSummary, build, fit
-from emotiwave.training.module import moving_average, task_loss
+from emotiwave.training.module import TrainingModule, moving_average, task_loss
 from emotiwave.training.randomness import EpochBatches, derived_seed, draw_kept, draw_kept_by_batch
 from emotiwave.training.settings import TrainingSettings
 from emotiwave.training.statistics import (
@@ -34,7 +35,7 @@ from emotiwave.training.statistics import (
     fit_statistics,
     prior_logits,
 )
-from emotiwave.types import Corpus, LabelSet, Utterance
+from emotiwave.types import Corpus, LabelSet, Utterance, all_configurations
 from tests.made import made_model, small_corpus
 
 QUIET = Console(quiet=True)
@@ -459,3 +460,22 @@ def test_ctrl_c_keeps_the_finished_epochs(tmp_path: Path) -> None:
     state = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["callbacks"]["RunFiles"]
     assert 1 <= len(state["history"]) < 400
     assert not state["finished"]
+
+
+def test_every_configuration_in_a_step_learns_of_the_utterances_that_have_it() -> None:
+    corpus = small_corpus()
+    settings = TrainingSettings(configurations="all", class_weights=False)
+    model = build(corpus, ModelSettings(name="late"), settings).eval()
+    module = TrainingModule(model, corpus, settings)
+    batch = collate(corpus, corpus.indices("train")[:8])
+    mask = {name: values.clone() for name, values in batch.mask.items()}
+    mask["text"][:5] = False  # rows 5 to 7 have all three
+    batch = replace(batch, mask=mask)
+    found = module._loss_of_all_configurations(model.encode(batch), batch.targets)
+    expected = []
+    for configuration in all_configurations(corpus.modalities):
+        rows = range(5, 8) if "text" in configuration else range(8)
+        logits = model(keep_only(batch, configuration.modalities))
+        per_row = [-torch.log_softmax(logits[row], 0) @ batch.targets[row] for row in rows]
+        expected.append(sum(per_row) / len(per_row))
+    torch.testing.assert_close(found, sum(expected) / 7)

@@ -50,12 +50,12 @@ def _build(prefix: str, **settings: Any) -> Any:
     return model.eval()
 
 
-def save_speech(folder: Path, kind: str = "hubert", norm: str = "group") -> Path:
+def save_speech(folder: Path, kind: str = "hubert", norm: str = "group", **settings: Any) -> Path:
     """``norm`` is that of the first convolution: over time (``group``) or over features (``layer``)."""
-    extra = {"feat_extract_norm": norm} if kind != "data2vec-audio" else {}
+    extra = settings | ({"feat_extract_norm": norm} if kind != "data2vec-audio" else {})
     if norm == "layer":
         extra |= {"do_stable_layer_norm": True, "conv_bias": True}
-    _build(SPEECH[kind], **TRANSFORMER, **CONVOLUTIONS, **extra).save_pretrained(folder)
+    _build(SPEECH[kind], **(TRANSFORMER | CONVOLUTIONS | extra)).save_pretrained(folder)
     settings = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "sampling_rate": 16000, "do_normalize": True}
     (folder / "preprocessor_config.json").write_text(json.dumps(settings))
     return folder
@@ -112,8 +112,8 @@ def save_resnet(folder: Path) -> Path:
     return folder
 
 
-def save_vit(folder: Path) -> Path:
-    _build("ViT", **TRANSFORMER, image_size=32, patch_size=8).save_pretrained(folder)
+def save_vit(folder: Path, prefix: str = "ViT") -> Path:
+    _build(prefix, **TRANSFORMER, image_size=32, patch_size=8).save_pretrained(folder)
     settings = {
         "image_processor_type": "ViTImageProcessor",
         "size": {"height": 32, "width": 32},

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from emotiwave.api.data import export_mmsa, prepare, write_manifest
     from emotiwave.api.demonstration import demo
     from emotiwave.api.extraction import extract
+    from emotiwave.api.hub import load_model, push
     from emotiwave.api.inspection import inspect
     from emotiwave.api.listing import list_names
     from emotiwave.api.runs import Run, evaluate, train, write_report
@@ -19,7 +20,9 @@ __all__ = [
     "extract",
     "inspect",
     "list_names",
+    "load_model",
     "prepare",
+    "push",
     "train",
     "write_manifest",
     "write_report",
@@ -28,6 +31,7 @@ _MODULES = {
     "data": ("export_mmsa", "prepare", "write_manifest"),
     "demonstration": ("demo",),
     "extraction": ("extract",),
+    "hub": ("load_model", "push"),
     "inspection": ("inspect",),
     "listing": ("list_names",),
     "runs": ("Run", "evaluate", "train", "write_report"),

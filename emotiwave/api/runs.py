@@ -13,7 +13,7 @@ from emotiwave.api.data import prepare
 from emotiwave.api.progress import show_preparation
 from emotiwave.calibration import check_tunable, fit_thresholds
 from emotiwave.config import Recipe, read_recipe
-from emotiwave.errors import CheckpointError, ConfigError, DataWarning, EmotiwaveError
+from emotiwave.errors import ConfigError, DataWarning, EmotiwaveError
 from emotiwave.evaluation.scoring import constant_scores, optimal_predictions, score, summarise_seeds
 from emotiwave.evaluation.settings import EvaluationSettings
 from emotiwave.files import replace_file
@@ -26,6 +26,7 @@ from emotiwave.run_folder import (
     check_comparable,
     check_free,
     check_same_data,
+    check_same_model,
     check_same_run,
     discard_run,
     finish_run,
@@ -34,6 +35,7 @@ from emotiwave.run_folder import (
     is_finished,
     label_runs,
     read_run,
+    write_card,
     write_predictions,
     write_scores,
     write_thresholds,
@@ -110,6 +112,7 @@ def train(
         discard_run(folder)
         raise
     finish_run(folder, summary)
+    write_card(folder)
     _warn_of_non_finite("training", summary.n_non_finite)
     return Run(folder, summary)
 
@@ -117,8 +120,8 @@ def train(
 def evaluate(runs: PathLike | Sequence[PathLike], *, split: str | None = None) -> list[Score]:
     """Score runs in every modality configuration, beside the baselines.
 
-    Writes ``scores.jsonl`` and ``predictions.parquet`` into each run. Runs that differ by their seed only are
-    followed by rows with the mean and standard deviation over them.
+    Writes ``scores.jsonl``, ``predictions.parquet`` and the card ``README.md`` into each run. Runs that differ by their
+    seed only are followed by rows with the mean and standard deviation over them.
 
     Args:
         runs: One run folder or several, of one corpus.
@@ -182,11 +185,7 @@ def _evaluate_run(folder: Path, recipe: Recipe, corpus: Corpus, split: str | Non
     check_same_data(folder, corpus)
     settings = recipe.evaluation if split is None else recipe.evaluation.model_copy(update={"split": split})
     model = load_model(folder)
-    if model.spec.settings != recipe.model:
-        raise CheckpointError(
-            f"{folder}: model.json describes {model.spec.settings.name!r} of size {model.spec.settings.size!r}, "
-            f"config.toml {recipe.model.name!r} of size {recipe.model.size!r}; the model is of another run"
-        )
+    check_same_model(folder, model.spec.settings, recipe)
     selection = _predict_selection(model, corpus, recipe, settings)
     thresholds = fit_thresholds(selection) if selection else None
     if not is_finished(folder):
@@ -216,6 +215,7 @@ def _evaluate_run(folder: Path, recipe: Recipe, corpus: Corpus, split: str | Non
     write_scores(rows + references, folder)
     write_predictions(predictions, folder, thresholds)
     write_thresholds(thresholds, folder)
+    write_card(folder)
     return rows, references
 
 

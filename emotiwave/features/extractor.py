@@ -30,6 +30,8 @@ class Extractor(ABC, Generic[SignalT, TimingT]):
     """Whether a row stands for all of a block, silences in it included: then it is of use if the utterance is."""
     is_averageable: bool = True
     """Whether several frames may become their mean; pictures and ids of tokens may not, and one of them is taken."""
+    longest: int | None = None
+    """Where frames cannot be pooled at all, as they are pieces of a signal: those after which an utterance is cut."""
 
     @property
     @abstractmethod

@@ -60,10 +60,20 @@ def foretell(recordings: AnyRecordings, settings: FeatureSettings, folder: Path)
             n_frames = seconds * settings.frame_rate
             if extractor.signal == "audio":  # at least a row for each utterance, and for each block
                 n_frames = n_utterances + seconds * (extractor.frames_per_second or 1 / BLOCK_SECONDS)
-            store += (n_single + (n_utterances - n_single) * settings.budget(name)) * frame_bytes
+            budget = settings.most_frames(name, extractor)
+            n_stored = n_single + (n_utterances - n_single) * budget
+            if extractor.longest is not None:  # far more than most utterances have
+                n_stored = _n_cut(recordings, budget) if extractor.signal == "text" else min(n_stored, round(n_frames))
+            store += n_stored * frame_bytes
             if extractor.is_costly and extractor.signal != "text":
                 cache += round(n_single + n_frames) * frame_bytes
     return Foretold(n_utterances, store, cache if settings.kept_in else 0, _free_bytes(folder))
+
+
+def _n_cut(recordings: MediaRecordings, budget: int) -> int:
+    """The most frames of words that are cut: one for each two letters of a text, and all of what is not read yet."""
+    texts = (recordings.sources[utterance.id].text for utterance in recordings.utterances)
+    return sum(budget if text is None else min(budget, len(text) // 2 + 1) for text in texts)
 
 
 def _seconds(recordings: MediaRecordings) -> float:

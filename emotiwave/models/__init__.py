@@ -2,15 +2,29 @@
 
 from emotiwave.errors import ConfigError, unknown_name
 from emotiwave.models.bottleneck import Bottleneck
+from emotiwave.models.cross_modal_transformer import CrossModalTransformer
 from emotiwave.models.fusion import FusionModel, ModelSpec
+from emotiwave.models.image_text import ImageText
 from emotiwave.models.late import Late, Unimodal
+from emotiwave.models.low_rank import LowRank
 from emotiwave.models.lstm_concat import LstmConcat, LstmConcatZeros
+from emotiwave.models.mbt import Mbt
+from emotiwave.models.misa import Misa
+from emotiwave.models.mult import Mult
+from emotiwave.models.tensor import TensorFusion
 
 MODELS: dict[str, type[FusionModel]] = {
     "bottleneck": Bottleneck,
+    "cross_modal_transformer": CrossModalTransformer,
+    "image_text": ImageText,
     "late": Late,
+    "low_rank": LowRank,
     "lstm_concat": LstmConcat,
     "lstm_concat_zeros": LstmConcatZeros,
+    "mbt": Mbt,
+    "misa": Misa,
+    "mult": Mult,
+    "tensor": TensorFusion,
     "unimodal": Unimodal,
 }
 

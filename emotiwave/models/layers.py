@@ -1,4 +1,4 @@
-"""Layers that know the mask: standardisation, attention, and the encoder of frames."""
+"""Layers that know the mask: standardisation, attention, the encoder of frames, and what sums up a sequence."""
 
 import math
 
@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence
 
 CLIP = 5.0
 """Standardised values are cut at this many standard deviations: raw features hold wild outliers."""
@@ -62,13 +63,11 @@ class Attention(nn.Module):
 class AttentionBlock(nn.Module):
     """Attention, then a feed-forward net, each on normalised input and added to it (pre-norm transformer)."""
 
-    def __init__(self, width: int, n_heads: int, dropout: float) -> None:
+    def __init__(self, width: int, n_heads: int, dropout: float, expansion: int = 2) -> None:
         super().__init__()
         self.norm_queries = nn.LayerNorm(width)
         self.attention = Attention(width, n_heads)
-        self.feed_forward = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
-        )
+        self.feed_forward = feed_forward(width, expansion)
         self.dropout = nn.Dropout(dropout)
 
     def forward(
@@ -114,6 +113,35 @@ class QueryPooling(nn.Module):
         self, frames: Float[Tensor, "batch time width"], mask: Bool[Tensor, "batch time"]
     ) -> Float[Tensor, "batch queries width"]:
         return self.block(self.queries.expand(len(frames), -1, -1), mask, keys=frames)
+
+
+def feed_forward(width: int, expansion: int) -> nn.Sequential:
+    """Build the feed-forward net of a pre-norm transformer, ``expansion`` times as wide inside."""
+    inside = expansion * width
+    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, inside), nn.GELU(), nn.Linear(inside, width))
+
+
+def final_states(
+    lstm: nn.LSTM, frames: Float[Tensor, "batch time size"], mask: Bool[Tensor, "batch time"]
+) -> Float[Tensor, "batch states"]:
+    """Final states of each layer and direction after the observed frames, joined as if there were no others.
+
+    Where nothing is observed, the states are those after the first frame.
+    """
+    first = torch.argsort(~mask, dim=1, stable=True)  # observed frames to the front, in order
+    frames = frames.gather(1, first[..., None].expand_as(frames))
+    lengths = mask.sum(dim=1).clamp(min=1).cpu()
+    packed = pack_padded_sequence(frames, lengths, batch_first=True, enforce_sorted=False)
+    _, (states, _) = lstm(packed)
+    return states.transpose(0, 1).flatten(1)
+
+
+def mean_of_present(
+    values: Float[Tensor, "modality batch *_"], present: Bool[Tensor, "modality batch"]
+) -> Float[Tensor, "batch *_"]:
+    """Mean over the modalities that are present; zeros where none is."""
+    there = present.reshape(*present.shape, *[1] * (values.ndim - 2))
+    return torch.where(there, values, 0.0).sum(dim=0) / there.sum(dim=0).clamp(min=1)
 
 
 def sinusoids(n_frames: int, width: int) -> Float[Tensor, "time width"]:

@@ -27,10 +27,15 @@ SETTINGS = (
     "*.model",
 )
 """Patterns of the small files: all that an encoder consists of beside its weights."""
+CARD = "README.md"
+"""Says what the licence is. It changes no value, and so is no part of what identifies an encoder."""
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*.safetensors")
 PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5")
 MAX_JSON = 8 * 2**20
 """Bytes of a settings file, above which it is refused unread."""
+SETTINGS_SUFFIXES = (".json", ".txt", ".model")
+MAX_TOKENIZER = 128 * 2**20
+"""Bytes of a tokenizer file, above which it is refused unread."""
 
 KNOWN: dict[Kind, tuple[str, ...]] = {
     "text": (
@@ -105,6 +110,27 @@ class EncoderFiles:
             return self._shards(self.folder / WEIGHTS[1])
         raise CheckpointError(f"{self.name}: no model.safetensors in {self.folder}; {self._advice()}")
 
+    @property
+    def licence(self) -> str | None:
+        """What the card beside the weights says; None where there is none, or it says nothing."""
+        path = self.folder / CARD
+        try:
+            text = path.read_text(encoding="utf-8") if path.stat().st_size <= MAX_JSON else ""
+        except (OSError, ValueError):  # no card, or one that is no text: nothing is known
+            return None
+        header = re.match(r"---\s*\n(.*?)\n---", text, re.DOTALL)
+        found = re.search(r"^license:[ \t]*[\"']?([\w.+-]+)", header[1], re.MULTILINE) if header else None
+        return found[1] if found else None
+
+    def settings(self) -> dict[str, bytes]:
+        """Read all small files that the encoder consists of beside its weights, by name.
+
+        Raises:
+            CheckpointError: If one is too large or cannot be read.
+        """
+        paths = sorted({path for pattern in SETTINGS for path in self.folder.glob(pattern) if path.is_file()})
+        return {path.name: _read_small(path) for path in paths if path.suffix in SETTINGS_SUFFIXES}
+
     def _shards(self, index: Path) -> list[Path]:
         names = read_json(index).get("weight_map")
         if not isinstance(names, dict) or not names or not all(isinstance(name, str) for name in names.values()):
@@ -148,7 +174,7 @@ def find_files(name: str, kind: Kind, revision: str | None = None) -> EncoderFil
             f"no folder {name}; expected one with config.json and model.safetensors{_near(path.name, siblings)}"
         )
     try:
-        folder = _snapshot(name, revision, SETTINGS)
+        folder = _snapshot(name, revision, (*SETTINGS, CARD))
     except ConfigError as error:
         raise ConfigError(f"{error}{_near(name, KNOWN[kind])}") from None
     return EncoderFiles(name, folder, folder.name)
@@ -215,6 +241,15 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: expected a JSON object; got {type(content).__name__}")
     return content
+
+
+def _read_small(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_TOKENIZER:
+            raise CheckpointError(f"{path}: {path.stat().st_size:,} bytes; at most {MAX_TOKENIZER:,} are read")
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error})") from None
 
 
 def _digest(folder: Path) -> str:

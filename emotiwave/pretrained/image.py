@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from emotiwave.errors import CheckpointError
+from emotiwave.errors import CheckpointError, ConfigError
 from emotiwave.pretrained.files import PREPROCESSING, read_json
 from emotiwave.pretrained.loading import TIMM, Encoder
 
@@ -25,6 +25,12 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 MAX_SIDE = 2048
 SQUASH_FROM = 384
 """Pixels: where a share to crop is given, pictures of this size and more are squashed and not cropped."""
+TENSOR_FILTERS = {
+    Image.Resampling.NEAREST: "nearest-exact",
+    Image.Resampling.BILINEAR: "bilinear",
+    Image.Resampling.BICUBIC: "bicubic",
+}
+"""Filters of Pillow that torch has too."""
 TIMM_RESAMPLING = {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3, "box": 4, "hamming": 5}
 CLASS_TOKEN_TYPES = (
     "vit",
@@ -99,6 +105,45 @@ class ImagePreprocessing:
         mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
         values = (sized * np.float32(self.scale) - mean) / std
         return torch.from_numpy(values).permute(0, 3, 1, 2)  # channels last in memory, as `place` wants them
+
+    def prepare_tensor(self, pictures: "torch.Tensor") -> "torch.Tensor":
+        """Turn ``(frames, 3 or 1, height, width)``, values 0 to 1, into ``(frames, 3, height, width)``, channels last.
+
+        As `prepare` but for its rounding to whole grey levels, and its cutting off what bicubic overshoots between the
+        two directions; on any device.
+
+        Raises:
+            ConfigError: If pictures are to be resized by a filter that torch lacks.
+        """
+        import torch
+
+        pictures = self._resize_tensor(pictures)
+        if self.crop is not None:
+            height, width = pictures.shape[2:]
+            top, left = (height - self.crop[0]) // 2, (width - self.crop[1]) // 2
+            pictures = pictures[..., top : top + self.crop[0], left : left + self.crop[1]]
+        # one factor and one shift; a grey picture becomes three channels here
+        factor = 255 * self.scale / torch.tensor(self.std, device=pictures.device)
+        shift = torch.tensor(self.mean, device=pictures.device) / torch.tensor(self.std, device=pictures.device)
+        values = pictures * factor[:, None, None] - shift[:, None, None]
+        return values.contiguous(memory_format=torch.channels_last)
+
+    def _resize_tensor(self, pictures: "torch.Tensor") -> "torch.Tensor":
+        from torch.nn import functional
+
+        size = self._target(pictures.shape[2], pictures.shape[3])
+        if size == tuple(pictures.shape[2:]):
+            return pictures
+        mode = TENSOR_FILTERS.get(Image.Resampling(self.resample))
+        if mode is None:
+            raise ConfigError(
+                f"{self.source}: pictures are to be resized by {Image.Resampling(self.resample).name.lower()}, which "
+                "training through the encoder cannot do; use crops of the size it takes, set side, or extract features "
+                "by image_encoder"
+            )
+        smooth = mode != "nearest-exact"
+        # bicubic overshoots; Pillow cuts that off
+        return functional.interpolate(pictures, size, mode=mode, antialias=smooth).clamp(0, 1)
 
     def _fit(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         height, width = self._target(*picture.shape[:2])

@@ -4,7 +4,7 @@ import importlib
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,6 +75,12 @@ class Encoder:
         _check_declared(self, weights)
         return _read_module(self)
 
+    def with_module(self, module: "torch.nn.Module") -> "Encoder":
+        """Give the same encoder with a network that was made of its settings elsewhere."""
+        other = replace(self)
+        other.__dict__["module"] = module  # where the cached property looks first
+        return other
+
 
 def load_encoder(name: str, kind: Kind, *, revision: str | None = None, weights: bool = True) -> Encoder:
     """Load a text, speech or image encoder of transformers, or of timm.
@@ -95,6 +101,24 @@ def load_encoder(name: str, kind: Kind, *, revision: str | None = None, weights:
     if weights:
         _ = encoder.module
     return encoder
+
+
+def untrained_module(encoder: Encoder) -> "torch.nn.Module":
+    """Build an encoder's network from its settings alone, with weights at random, float32, in evaluation mode.
+
+    Raises:
+        CheckpointError: If the settings contradict each other.
+    """
+    import torch
+    from transformers import AutoModel
+
+    try:
+        with _quiet():
+            return AutoModel.from_config(encoder.config, trust_remote_code=False, dtype=torch.float32).eval()
+    except Exception as error:  # settings that contradict each other
+        raise CheckpointError(
+            f"{encoder.files.folder / 'config.json'}: no network can be built of it ({error}); fetch it again"
+        ) from None
 
 
 def _describe(files: EncoderFiles, kind: Kind) -> Encoder:
@@ -148,6 +172,8 @@ def _read_config(files: EncoderFiles) -> Any:
         ) from None
     config._attn_implementation = None  # a checkpoint does not choose what code runs
     config.fusion_config = None
+    if config.model_type == "vit_mae":
+        config.mask_ratio = 0.0  # it would hide three quarters of each picture, at random
     if config.model_type in SPEECH_TYPES:
         config.add_adapter = False  # it would thin out the frames of the last layer
     return config
@@ -185,7 +211,6 @@ def _check_declared(encoder: Encoder, weights: list[Path]) -> None:
     """Refuse settings that ask for far more memory than the file has weights, before any is given."""
     import torch
     from safetensors import safe_open
-    from transformers import AutoModel
 
     held = 0
     for path in weights:
@@ -195,13 +220,8 @@ def _check_declared(encoder: Encoder, weights: list[Path]) -> None:
         except Exception as error:  # safetensors has an exception of its own for whatever is damaged
             raise CheckpointError(f"{path}: damaged or no safetensors file ({error}); fetch it again") from None
         held += sum(torch.Size(shape).numel() for shape in shapes)
-    try:
-        with _quiet(), torch.device("meta"):
-            skeleton = AutoModel.from_config(encoder.config, trust_remote_code=False)
-    except Exception as error:  # settings that contradict each other
-        raise CheckpointError(
-            f"{encoder.files.folder / 'config.json'}: no network can be built of it ({error}); fetch it again"
-        ) from None
+    with torch.device("meta"):
+        skeleton = untrained_module(encoder)
     declared = sum(parameter.numel() for parameter in skeleton.parameters())
     if declared > 2 * held + SPARE:
         raise CheckpointError(

@@ -66,9 +66,26 @@ def inference(encoder: Encoder, device: "torch.device", precision: Resolved) -> 
     """
     import torch
 
+    with (
+        explained(encoder),
+        torch.inference_mode(),
+        torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"),
+    ):
+        yield
+
+
+@contextmanager
+def explained(encoder: Encoder) -> Iterator[None]:
+    """Say what it means when an encoder cannot be run.
+
+    Raises:
+        CheckpointError: If the network cannot take what the preprocessing beside it makes.
+        ConfigError: If the memory of the GPU is too small.
+    """
+    import torch
+
     try:
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            yield
+        yield
     except torch.OutOfMemoryError:
         raise ConfigError(f'{encoder.name}: the memory of the GPU is too small for it; set device = "cpu"') from None
     except (RuntimeError, ValueError, IndexError, TypeError) as error:  # settings that no check foresees

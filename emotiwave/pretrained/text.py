@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotiwave.errors import CheckpointError
+from emotiwave.pretrained.files import MAX_TOKENIZER
 from emotiwave.pretrained.loading import Encoder
 from emotiwave.pretrained.running import length_batches
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 Pieces = Literal["mean", "first"]
 
 VOCABULARIES = ("tokenizer.json", "vocab*", "*.model")
-MAX_TOKENIZER = 128 * 2**20
-"""Bytes of a tokenizer file, above which it is refused unread."""
 BATCH_TOKENS = 4096
 """Tokens in one batch, padding included."""
 OFFSET_TYPES = (

@@ -13,11 +13,11 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 
 from emotiwave.batch import Batch, collate
-from emotiwave.models.fusion import FusionModel
+from emotiwave.models.fusion import Encoded, FusionModel
 from emotiwave.training.randomness import EpochBatches, derived_seed, draw_kept, draw_kept_by_batch
 from emotiwave.training.settings import TrainingSettings
 from emotiwave.training.statistics import class_weights
-from emotiwave.types import Corpus, LabelSet
+from emotiwave.types import Corpus, LabelSet, all_configurations
 
 
 class BatchesOf(Dataset[Batch]):
@@ -63,16 +63,33 @@ class TrainingModule(LightningModule):
         seed = derived_seed(self.settings.seed, self.current_epoch, step, self.global_rank)
         torch.manual_seed(seed)  # dropout inside the model; `fit` restores the caller's state
         encoded = self.model.encode(batch)
-        if self.settings.modality_dropout:
-            generator = torch.Generator().manual_seed(seed)
-            draw = draw_kept if self.settings.modality_dropout_per == "utterance" else draw_kept_by_batch
-            encoded = encoded.keep(draw(encoded.present, self.settings.modality_dropout, generator))
-        loss = task_loss(self.model.fuse(encoded), batch.targets, self.corpus.label_set, self.class_weights)
+        if self.settings.configurations == "all":
+            loss = self._loss_of_all_configurations(encoded, batch.targets)
+        else:
+            if self.settings.modality_dropout:
+                generator = torch.Generator().manual_seed(seed)
+                draw = draw_kept if self.settings.modality_dropout_per == "utterance" else draw_kept_by_batch
+                encoded = encoded.keep(draw(encoded.present, self.settings.modality_dropout, generator))
+            loss = self._task_loss(self.model.fuse(encoded), batch.targets)
         loss = loss + sum(self.model.auxiliary_losses(encoded).values())
         self.losses.append(loss.detach())
         if self.current_epoch == 0:
             self.n_non_finite.update(batch.n_non_finite)
         return loss
+
+    def _loss_of_all_configurations(self, encoded: Encoded, targets: Tensor) -> Tensor:
+        """Mean over the configurations, each of the utterances that have all its modalities."""
+        losses = []
+        for configuration in all_configurations(self.model.modalities):
+            has_all = torch.stack([encoded.present[name] for name in configuration.modalities]).all(dim=0)
+            if has_all.any():
+                logits = self.model.fuse(encoded.keep_only(configuration))
+                losses.append(self._task_loss(logits[has_all], targets[has_all]))
+        # where nothing at all is present, the prior answers and nothing is learned
+        return torch.stack(losses).mean() if losses else self._task_loss(self.model.fuse(encoded), targets)
+
+    def _task_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return task_loss(logits, targets, self.corpus.label_set, self.class_weights)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         self.averaged.update_parameters(self.model)

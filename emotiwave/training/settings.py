@@ -20,6 +20,10 @@ class TrainingSettings(Settings):
     """Probability that an utterance loses a modality in a step; one that is present always stays."""
     modality_dropout_per: Literal["utterance", "batch"] = "utterance"
     """``batch`` takes the same modalities from all utterances of a step, perhaps all of them; for comparison only."""
+    configurations: Literal["drawn", "all"] = "drawn"
+    """``drawn``: a step sees each utterance in one configuration, which modality dropout draws. ``all``: it is encoded
+    once and fused in every configuration that its modalities allow, so that none is seen more of one class than of
+    another where a modality lacks a class; modality dropout then plays no part."""
     batch_size: int = Field(default=16, gt=0)
     learning_rate: float = Field(default=1e-4, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)

@@ -20,6 +20,13 @@ def useless(frames: Frames, extractor: Extractor[Any, Any]) -> NDArray[np.bool_]
     return covered_frames(frames.intervals, frames.spans)
 
 
+def cut_frames(frames: Frames, is_useless: NDArray[np.bool_], most: int) -> NDArray[np.float32]:
+    """Take the first frames as they are, frames of zeros too; those of no use become NaN."""
+    values = frames.rows(0, min(most, len(frames))).copy()
+    values[is_useless[:most]] = np.nan
+    return values
+
+
 def collapse_in_blocks(frames: Frames, is_useless: NDArray[np.bool_], plan: Plan, how: Any) -> NDArray[np.float32]:
     """Carry out a plan a few new frames at a time, so that long sequences need little memory."""
     usable = ~is_useless

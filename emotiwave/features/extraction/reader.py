@@ -22,7 +22,7 @@ from emotiwave.errors import (
 )
 from emotiwave.faces.detectors import FaceDetector, load_detector
 from emotiwave.features.extraction.cache import FeatureCache, cache_key, file_digest
-from emotiwave.features.extraction.collapsing import collapse_in_blocks, useless
+from emotiwave.features.extraction.collapsing import collapse_in_blocks, cut_frames, useless
 from emotiwave.features.extraction.extracted import Extracted, usability_rows
 from emotiwave.features.extraction.frames import Frames
 from emotiwave.features.extraction.pictures import PictureExtraction, longest_side
@@ -75,6 +75,7 @@ class MediaReader:
     def __init__(self, settings: MediaFeatureSettings, choices: Mapping[str, Choice], *, finds_faces: bool) -> None:
         self.settings = settings
         self.extractors = build_extractors(choices)
+        settings.check_poolable(self.extractors)
         of: dict[str, dict[str, Any]] = {"audio": {}, "vision": {}, "text": {}}
         for modality, extractor in self.extractors.items():
             of[extractor.signal][modality] = extractor
@@ -330,11 +331,17 @@ class MediaReader:
         if judged is None or judged.ignored or frames is None or not len(frames):
             counts[f"utterances without {modality}"] += 1
             return np.empty((0, size), np.float32), nothing
-        budget = self.settings.budget(modality)
-        plan, is_longer = plan_frames(frames.intervals, _timed(of.words or (), origin), self.settings, budget)
-        counts[f"utterances of more {modality} frames than {budget}"] += is_longer
         extractor = self.extractors[modality]
-        values = collapse_in_blocks(frames, useless(frames, extractor), plan, self.settings.shrunk_for(extractor))
+        is_useless, budget = useless(frames, extractor), self.settings.most_frames(modality, extractor)
+        if extractor.longest is not None:
+            values, intervals = cut_frames(frames, is_useless, budget), frames.intervals[:budget]
+            is_longer = len(frames) > budget
+        else:
+            words = _timed(of.words or (), origin)
+            plan, is_longer = plan_frames(frames.intervals, words, self.settings, budget)
+            values = collapse_in_blocks(frames, is_useless, plan, self.settings.shrunk_for(extractor))
+            intervals = plan.intervals
+        counts[f"utterances of more {modality} frames than {budget}"] += is_longer
         n_observed = int(np.isfinite(values).all(axis=1).sum())
         counts[f"{modality} frames"] += len(values)
         counts[f"{modality} frames unobserved"] += len(values) - n_observed
@@ -343,7 +350,7 @@ class MediaReader:
         elif not n_observed:
             counts[f"utterances without {modality}"] += 1
             return np.empty((0, size), np.float32), nothing
-        return values, plan.intervals
+        return values, intervals
 
 
 def _error_row(recording: str, wanted: Wanted, modality: str, error: str) -> dict[str, str]:

@@ -33,6 +33,9 @@ class MediaFeatureSettings(FeatureSettings):
     extractors: dict[str, str | dict[str, Any]] | None = None
     """Modality -> the name of its extractor, or a table of ``name`` and that extractor's own keys; by default
     ``hashed``, ``prosody`` and ``face`` for what the corpus has of text, sound and pictures."""
+    for_encoders: dict[str, str] | None = None
+    """Modality -> the extractor that gives the model's encoder what it takes, where ``extractors`` names none. A recipe
+    sets it itself, by ``[model.encoders]``; what is written here is not read."""
     frame_rate: float = Field(default=5.0, gt=0, le=120)
     """Pictures per second that are taken of a video."""
     faces: FaceSettings = FaceSettings()
@@ -65,6 +68,13 @@ class MediaFeatureSettings(FeatureSettings):
             for modality, choice in chosen.items()
         }
 
+    @field_validator("for_encoders")
+    @classmethod
+    def _needed_are_known(cls, given: Any) -> Any:
+        for modality, name in (given or {}).items():
+            choose(modality, name)
+        return given
+
     @field_validator("asr")
     @classmethod
     def _folder_is_absolute(cls, given: Any) -> Any:
@@ -76,15 +86,37 @@ class MediaFeatureSettings(FeatureSettings):
         Raises:
             ConfigError: If a modality needs a signal that the corpus does not have.
         """
-        signals = tuple(signals)
-        if self.extractors is None:
-            heard = ("text",) if self.asr and "audio" in signals and "text" not in signals else ()
-            return {signal: choose(signal, DEFAULTS[signal]) for signal in (*heard, *signals)}
-        return {modality: choose(modality, chosen) for modality, chosen in self.extractors.items()}
+        signals, needed = tuple(signals), dict(self.for_encoders or {})
+        if self.extractors is not None:
+            return {modality: choose(modality, chosen) for modality, chosen in (needed | self.extractors).items()}
+        heard = ("text",) if self.asr and "audio" in signals and "text" not in signals else ()
+        found = {signal: DEFAULTS[signal] for signal in (*heard, *signals)}
+        found |= {modality: name for modality, name in needed.items() if EXTRACTORS[name].signal in found}
+        return {modality: choose(modality, name) for modality, name in found.items()}
 
     def shrunk_for(self, extractor: Extractor) -> str:
         """How several frames of an extractor become one."""
         return self.collapse if extractor.is_averageable else "middle"
+
+    def most_frames(self, modality: str, extractor: Extractor) -> int:
+        """The most frames of an utterance; pieces of a signal have a bound of their own, unless one is set by name."""
+        if extractor.longest is None:
+            return self.budget(modality)
+        return extractor.longest if isinstance(self.frames, int) else self.frames.get(modality, extractor.longest)
+
+    def check_poolable(self, extractors: Mapping[str, Extractor]) -> None:
+        """Refuse to align or to pad pieces of a signal.
+
+        Raises:
+            ConfigError: The modality and the key are named.
+        """
+        for modality, extractor in extractors.items():
+            for key, is_set in {'align = "words"': self.align == "words", "pad = true": self.pad}.items():
+                if extractor.longest is not None and is_set:
+                    raise ConfigError(
+                        f"features.{key} is for frames that may be pooled; those of {extractor.identity['name']!r} "
+                        f"({modality}) are pieces of the signal itself: take the key out, or choose another extractor"
+                    )
 
     @property
     def kept_in(self) -> Path | None:

@@ -16,6 +16,8 @@ from emotiwave.features.extractors import (
     speech_encoder,
     text_encoder,
     tokens,
+    waveform,
+    words,
 )
 from emotiwave.settings import Settings
 
@@ -46,4 +48,6 @@ EXTRACTORS: dict[str, ExtractorEntry] = {
     "speech_encoder": ExtractorEntry("audio", speech_encoder.SpeechEncoderSettings, speech_encoder.SpeechEncoder),
     "text_encoder": ExtractorEntry("text", text_encoder.TextEncoderSettings, text_encoder.TextEncoder),
     "tokens": ExtractorEntry("text", tokens.TokensSettings, tokens.Tokens),
+    "waveform": ExtractorEntry("audio", waveform.WaveformSettings, waveform.Waveform),
+    "words": ExtractorEntry("text", words.WordsSettings, words.Words),
 }

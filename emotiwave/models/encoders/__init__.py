@@ -1,14 +1,21 @@
 """Encoders, by name: each turns what the store holds of one modality into a sequence that models fuse."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from emotiwave.errors import unknown_name
+from emotiwave.models.encoders.conv import Conv, ConvSettings
 from emotiwave.models.encoders.encoder import ModalityEncoder, Origin
 from emotiwave.models.encoders.features import Features, FeaturesSettings
+from emotiwave.models.encoders.gru import Gru, GruSettings
+from emotiwave.models.encoders.lstm import Lstm, LstmSettings
+from emotiwave.models.encoders.projection import Projection, ProjectionSettings
+from emotiwave.models.encoders.resnet import Resnet, ResnetSettings
+from emotiwave.models.encoders.speech_transformer import SpeechTransformer, SpeechTransformerSettings
+from emotiwave.models.encoders.text_transformer import TextTransformer, TextTransformerSettings
 from emotiwave.settings import Settings
 
 
@@ -16,7 +23,7 @@ class EncoderEntry(NamedTuple):
     """An encoder by name: the keys a recipe may set, and how it is built."""
 
     settings: type[Settings]
-    build: Callable[[Any, Origin], ModalityEncoder]
+    build: type[ModalityEncoder]
 
 
 class EncoderChoice(NamedTuple):
@@ -27,7 +34,14 @@ class EncoderChoice(NamedTuple):
 
 
 ENCODERS: dict[str, EncoderEntry] = {
+    "conv": EncoderEntry(ConvSettings, Conv),
     "features": EncoderEntry(FeaturesSettings, Features),
+    "gru": EncoderEntry(GruSettings, Gru),
+    "lstm": EncoderEntry(LstmSettings, Lstm),
+    "projection": EncoderEntry(ProjectionSettings, Projection),
+    "resnet": EncoderEntry(ResnetSettings, Resnet),
+    "speech_transformer": EncoderEntry(SpeechTransformerSettings, SpeechTransformer),
+    "text_transformer": EncoderEntry(TextTransformerSettings, TextTransformer),
 }
 
 

@@ -1,0 +1,44 @@
+"""The parts of results/README.md about single models: fusions, image and text, end to end. Draws only."""
+
+from typing import Any
+
+CONFIGURATIONS = (
+    ("text",),
+    ("vision",),
+    ("audio",),
+    ("text", "vision"),
+    ("text", "audio"),
+    ("audio", "vision"),
+    ("text", "audio", "vision"),
+)
+
+
+def fusion_rows(found: dict[str, Any]) -> str:
+    """A row per model, best mean first: macro-F1 in the configurations and their mean, and what the model costs."""
+    scores: dict[str, dict[Any, float]] = {}
+    for row in found["scores"]:
+        if row["metric"] == "macro_f1":
+            place = frozenset(row["available"]) if row["available"] else row["condition"]
+            scores.setdefault(row["model"], {})[place] = row["value"]
+    lines = []
+    for model, cost in sorted(found["costs"].items(), key=lambda item: -scores[item[0]]["mean"]):
+        cells = [f"{100 * scores[model][frozenset(c)]:.1f}" for c in CONFIGURATIONS]
+        cells += [f"{100 * scores[model]['mean']:.1f}", f"{cost['parameters'] / 1e3:,.0f} k", f"{cost['step_ms']:.0f}"]
+        lines.append(f"| `{model}` | {' | '.join(cells)} | {cost['peak_mb']:.0f} |")
+    return "\n".join(lines)
+
+
+def end_to_end_rows(found: dict[str, Any]) -> str:
+    """A row per variant of fine-tuning."""
+    lines = []
+    for row in found["rows"]:
+        cells = (
+            {"full": "all weights", "frozen": "fusion only"}[row["train"]],
+            row["precision"],
+            "yes" if row["gradient_checkpointing"] else "no",
+            f"{row['trained_parameters'] / 1e6:.0f} M",
+            f"{row['utterances_per_second']:.2f}",
+            f"{row['peak_mb']:,.0f}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)

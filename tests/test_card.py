@@ -1,0 +1,214 @@
+"""The card of a model: what it must say, and that text of others stays text."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import ModelCard
+
+import emotiwave
+from emotiwave.errors import CheckpointError
+from emotiwave.models.encoders import ENCODERS, EncoderEntry
+from emotiwave.report.card import Facts, draw_card, licences, without_place
+from emotiwave.report.read import Environment
+from emotiwave.run_folder import read_card_facts
+from emotiwave.types import LabelSet, Score
+from tests.lettered_encoder import Lettered, LetteredSettings
+
+SMALL = ["dataset.n_train=40", "dataset.n_validation=20", "dataset.n_test=20", "training.epochs=2", "model.name=late"]
+
+
+def environment(**corpus: Any) -> Environment:
+    described = {
+        "name": "made",
+        "task": "categorical",
+        "licence": "CC BY 4.0",
+        "digest": "d1" * 32,
+        "label_set": asdict(LabelSet("categorical", ("joy", "fear"))),
+        "splits": {
+            "test": {"utterances": 7, "groups": 2},
+            "extra": {"utterances": 1, "groups": 1},
+            "train": {"utterances": 30, "groups": 4},
+        },
+        "modalities": {"text": {"features": 5, "utterances": 37, "frames": 90}},
+    }
+    training = {"n_epochs": 9, "best_epoch": 4, "best_score": 0.5125, "n_parameters": 1234567}
+    return Environment.model_validate(
+        {
+            "corpus": described | corpus,
+            "seed": 3,
+            "python": "3.11",
+            "platform": "Linux",
+            "threads": 1,
+            "packages": {"emotiwave": "9.9"},
+            "training": training,
+            "cautions": ["Videos are split at random."],
+        }
+    )
+
+
+def score(metric: str, value: float, available: tuple[str, ...] | None = ("text",), model: str = "late") -> Score:
+    condition = "configuration" if available else "mean"
+    return Score(model, "made", "test", condition, available, metric, None, value, value - 0.1, value + 0.1, 7, 3)
+
+
+def facts(**changes: Any) -> Facts:
+    tables = {
+        "dataset": {"name": "table"},
+        "model": {"name": "late"},
+        "training": {"patience": 5, "selection_split": "validation"},
+        "evaluation": {"bootstrap": 100, "confidence": 0.9, "split": "test"},
+    }
+    return replace(Facts(environment(), tables, {"text": "gru"}, {"text": []}), **changes)
+
+
+def test_front_matter_is_what_the_hub_reads() -> None:
+    parts = [
+        {"name": "google-bert/bert-base-uncased", "licence": "apache-2.0", "revision": "abc"},
+        {"name": "/home/someone/bert", "licence": "", "revision": ""},
+    ]
+    scores = [score("macro_f1", 0.5), score("accuracy", 0.6), score("f1", 0.1)]
+    data = ModelCard(draw_card(facts(parts={"text": parts}, scores=scores))).data.to_dict()
+    assert data == {
+        "license": "other",
+        "license_name": "those-of-corpus-and-parts",
+        "library_name": "emotiwave",
+        "tags": ["emotion-recognition", "multimodal", "text"],
+        "datasets": ["made"],
+        "metrics": ["f1", "accuracy"],
+        "base_model": ["google-bert/bert-base-uncased"],
+    }
+
+
+def test_it_says_what_the_run_was() -> None:
+    card = draw_card(facts())
+    for said in (
+        "# late on made\n",
+        "It answers with probabilities of exactly one of: joy, fear.",
+        "| text | as in the corpus | 5 | gru |",
+        "| train | 30 | 4 |\n| test | 7 | 2 |\n| extra | 1 | 1 |",
+        "- seed 3; emotiwave 9.9",
+        "- 9 epochs; the weights of epoch 4 are kept, chosen by macro-F1 over all configurations on 'validation' (0.51",
+        "- 1,234,567 parameters",
+        "d1d1d1",
+        "It was not evaluated yet.",
+        "- Videos are split at random.",
+        "| corpus | made | CC BY 4.0 |",
+        "judging people at work",
+    ):
+        assert said in card, said
+    assert "label-paired" not in card
+    assert draw_card(facts()) == card
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (LabelSet("multilabel", ("joy", "fear")), "probabilities of any of: joy, fear."),
+        (LabelSet("continuous", ("sentiment",), ((-3.0, 3.0),)), "values: sentiment (-3 to 3)."),
+    ],
+)
+def test_other_answers(labels: LabelSet, said: str) -> None:
+    assert said in draw_card(facts(environment=environment(label_set=asdict(labels))))
+
+
+def test_scores_stand_with_their_interval_their_number_and_the_best_constant_answer() -> None:
+    scores = [
+        score("macro_f1", 0.5),
+        score("accuracy", 0.625),
+        score("macro_f1", 0.45, None),
+        score("accuracy", 0.5, None),
+        score("macro_f1", 0.25, None, "constant"),
+        replace(score("accuracy", 0.99), label="joy"),
+    ]
+    card = draw_card(facts(scores=scores))
+    assert "On `test` of made. Intervals cover 90%" in card
+    assert (
+        "| available | Macro-F1 | Accuracy | n |\n| --- | --- | --- | --- |\n"
+        "| text | 0.500 (0.400 to 0.600) | 0.625 (0.525 to 0.725) | 7 |\n"
+        "| mean | 0.450 (0.350 to 0.550) | 0.500 (0.400 to 0.600) | 7 |\n"
+        "| the best constant answer, mean | 0.250 (0.150 to 0.350) |  | 7 |\n"
+    ) in card
+    assert "flatter" not in card
+    chosen = [replace(row, split="validation") for row in scores]
+    assert "This split chose the model, so the scores flatter." in draw_card(facts(scores=chosen))
+
+
+def test_a_licence_that_nobody_says_is_unknown() -> None:
+    parts = {"text": [{"name": "/home/someone/bert"}]}
+    told = facts(environment=environment(licence=""), parts=parts)
+    assert [(part.name, part.licence) for part in licences(told)] == [("made", None), ("bert", None)]
+    assert draw_card(told).count("unknown: ask its makers before you use it") == 2
+    assert "/home" not in draw_card(told)
+
+
+def test_label_paired_data_is_said_to_be_so() -> None:
+    paired = environment(name="label-paired fer2013+dair_emotion", task="label-paired seven")
+    tables = dict(facts().tables) | {
+        "dataset": {"name": "paired", "vision": {"name": "fer2013"}, "text": {"name": "x y"}}
+    }
+    card = draw_card(facts(environment=paired, tables=tables))
+    assert "# late on label-paired fer2013+dair_emotion" in card
+    assert "**The training data is label-paired**" in card
+    data = ModelCard(card).data.to_dict()
+    assert data["datasets"] == ["fer2013", "x-y"]
+    assert "label-paired" in data["tags"]
+
+
+def test_training_that_did_not_end_or_chose_nothing_is_said() -> None:
+    assert "**training is not finished**" in draw_card(
+        facts(environment=environment().model_copy(update={"training": None}))
+    )
+    tables = dict(facts().tables) | {"training": {"patience": 0, "selection_split": "validation"}}
+    assert "the last ones of a number fixed beforehand" in draw_card(facts(tables=tables))
+
+
+def test_text_of_others_is_only_text() -> None:
+    name = "x\n---\nlicense: mit\n# free | <script>alert(1)</script> [y](http://z) \x1b[2J"
+    card = draw_card(facts(environment=environment(name=name, licence=name, task=name)))
+    assert ModelCard(card).data.to_dict()["license"] == "other"
+    assert card.count("\n---\n") == 1
+    for markup in ("<script", "[y]", "\x1b", "\n# free"):
+        assert markup not in card
+    rows = [line for line in card.splitlines() if line.startswith("| corpus")]
+    assert [row.count("|") for row in rows] == [5]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("/a/b.csv", "b.csv"),
+        ("~/models/bert", "bert"),
+        ("C:\\Users\\me\\bert", "bert"),
+        ("google/bert", "google/bert"),
+        ("/", "/"),
+        ("~", "~"),
+        ("", ""),
+        ("bert", "bert"),
+    ],
+)
+def test_of_a_path_its_last_name_is_kept(text: str, kept: str) -> None:
+    assert without_place(text) == kept
+
+
+def test_train_and_evaluate_write_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENCODERS, "lettered", EncoderEntry(LetteredSettings, Lettered))
+    run = emotiwave.train("synthetic", out=tmp_path / "run", overrides=[*SMALL, "model.encoders.text=lettered"])
+    card = (run.folder / "README.md").read_text()
+    assert "It was not evaluated yet." in card
+    assert "| text encoder | someone/lettered | cc-by-nc-4.0 | abc |" in card
+    assert [line for line in card.splitlines() if line.endswith("| lettered |")]
+    rows = [row for row in emotiwave.evaluate(run) if row.metric == "macro_f1" and row.available == ("text", "audio")]
+    (value,) = [row.value for row in rows if row.model == "late"]
+    (line,) = [
+        line for line in (run.folder / "README.md").read_text().splitlines() if line.startswith("| text+audio |")
+    ]
+    assert line.startswith(f"| text+audio | {value:.3f} (")
+    (run.folder / "scores.jsonl").write_text("{}\n")
+    with pytest.raises(CheckpointError, match=r"scores\.jsonl: cannot be read.*evaluate"):
+        read_card_facts(run.folder)
+    (run.folder / "environment.json").write_text(json.dumps({"seed": 1}))
+    with pytest.raises(CheckpointError, match=r"environment\.json: corpus: Field required; train the run again"):
+        read_card_facts(run.folder)
