@@ -30,6 +30,9 @@ reproduce: install ## Rewrite results/; needs EMOTIWAVE_DATA.
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mosei_prepare.py --out results/mosei_prepare.json
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mosi_settings.py --out results/mosi_settings.json
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mosi.py --runs runs/mosi --out results/mosi.json
+	$(BIN)/python benchmarks/fusions.py --runs runs/fusions --out results/fusions.json
+	$(BIN)/python benchmarks/end_to_end.py --out results/end_to_end.json
+	$(BIN)/python benchmarks/image_text.py --run runs/image_text --out results/image_text.json
 	$(BIN)/python benchmarks/tables.py results
 
 help: ## List the targets.

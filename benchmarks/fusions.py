@@ -3,7 +3,8 @@
 Scores: `recipes/mosi.toml` as it is but for ``model.name``; its settings were fixed for `bottleneck`. Costs: a training
 step (forward, losses, backward, clipping, AdamW, moving average) on one made batch of MOSEI's shape, 16 utterances of
 50 frames of 300 / 74 / 713 features. The models take turns in one process for the time; each has a process of its own
-for the memory, which is the most it held less what it held before the model was built.
+for the memory, which is the most it held less what it held before the model was built. A model has fewer parameters
+on the MOSI features, which are narrower; both counts are given.
 
     EMOTIWAVE_DATA=... python benchmarks/fusions.py --runs runs/fusions --out results/fusions.json
 """
@@ -50,7 +51,7 @@ def memory(name: str) -> float:
 
 
 def costs() -> dict[str, dict[str, float]]:
-    """Parameters, median milliseconds of a step, and megabytes, by model."""
+    """Parameters, median milliseconds of a step, and megabytes of each model on the made batch."""
     batch = made_batch(FRAMES)
     steps = {name: step_of(name, batch) for name in NAMES}
     seconds: dict[str, list[float]] = {name: [] for name in NAMES}
@@ -88,11 +89,12 @@ def main() -> None:
         api.train(RECIPE, out=folder, overrides=[f"model.name={name}"], resume=(folder / "config.toml").exists())
         folders.append(folder)
     scores = api.evaluate(folders)
-    environment = json.loads((folders[0] / "environment.json").read_text())
+    environments = [json.loads((folder / "environment.json").read_text()) for folder in folders]
     result = {
         "recipe": read_recipe(RECIPE).tables(),
-        "corpus": environment["corpus"],
-        "packages": environment["packages"],
+        "corpus": environments[0]["corpus"],
+        "packages": environments[0]["packages"],
+        "parameters": {name: e["training"]["n_parameters"] for name, e in zip(NAMES, environments, strict=True)},
         "threads": torch.get_num_threads(),
         "frames": FRAMES,
         "rounds": ROUNDS,

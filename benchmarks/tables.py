@@ -10,19 +10,24 @@ from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from tables_of_models import CONFIGURATIONS, end_to_end_rows, fusion_rows, image_text_cut, image_text_rows
 
 ROOT = Path(__file__).parents[1]
-CONFIGURATIONS = (
-    ("text",),
-    ("vision",),
-    ("audio",),
-    ("text", "vision"),
-    ("text", "audio"),
-    ("audio", "vision"),
-    ("text", "audio", "vision"),
-)
 HEADS = ("T", "V", "A", "T+V", "T+A", "V+A", "T+V+A", "mean")
 ROWS = ("bottleneck", "late", "lstm_concat")
+PARTS = (
+    "mosi",
+    "store_read",
+    "training_step",
+    "mosi_settings",
+    "mosei_prepare",
+    "media",
+    "faces",
+    "fusions",
+    "end_to_end",
+    "image_text",
+)
+"""The files that the page is written of."""
 BC_LSTM = (78.1, 55.8, 60.3, 80.2, 79.3, 62.1, 80.3, 70.9)
 """Accuracy in per cent, one model per configuration [Poria et al., ACL 2017, Table 3]."""
 LAYOUTS = ("plain", "gzip")
@@ -84,9 +89,8 @@ def per_seed(result: dict[str, Any], model: str) -> str:
 
 def results_page(folder: Path) -> str:
     """All results, each with its command."""
-    mosi, store, step, settings, prepare, media, faces = (
-        json.loads((folder / f"{name}.json").read_text())
-        for name in ("mosi", "store_read", "training_step", "mosi_settings", "mosei_prepare", "media", "faces")
+    mosi, store, step, settings, prepare, media, faces, fusions, end_to_end, image_text = (
+        json.loads((folder / f"{name}.json").read_text()) for name in PARTS
     )
     split = mosi["corpus"]["splits"]
     slowest = max(value for name, value in mosi["seconds"].items() if name.startswith("bottleneck"))
@@ -121,6 +125,13 @@ def results_page(folder: Path) -> str:
         n_faces=sum(row["faces"] for row in faces["rates"] if _is_first_rate(row, faces)),
         face_rows=face_rows(faces),
         face_times=face_times(faces),
+        fusions=fusions,
+        fusion_rows=fusion_rows(fusions),
+        end_to_end=end_to_end,
+        end_to_end_rows=end_to_end_rows(end_to_end),
+        image_text=image_text,
+        image_text_rows=image_text_rows(image_text),
+        image_text_cut=image_text_cut(image_text),
     )
 
 

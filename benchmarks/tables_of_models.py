@@ -23,7 +23,8 @@ def fusion_rows(found: dict[str, Any]) -> str:
     lines = []
     for model, cost in sorted(found["costs"].items(), key=lambda item: -scores[item[0]]["mean"]):
         cells = [f"{100 * scores[model][frozenset(c)]:.1f}" for c in CONFIGURATIONS]
-        cells += [f"{100 * scores[model]['mean']:.1f}", f"{cost['parameters'] / 1e3:,.0f} k", f"{cost['step_ms']:.0f}"]
+        cells += [f"{100 * scores[model]['mean']:.1f}", f"{found['parameters'][model] / 1e3:,.0f} k"]
+        cells += [f"{cost['parameters'] / 1e3:,.0f} k", f"{cost['step_ms']:.0f}"]
         lines.append(f"| `{model}` | {' | '.join(cells)} | {cost['peak_mb']:.0f} |")
     return "\n".join(lines)
 
@@ -33,7 +34,7 @@ def end_to_end_rows(found: dict[str, Any]) -> str:
     lines = []
     for row in found["rows"]:
         cells = (
-            {"full": "all weights", "frozen": "fusion only"}[row["train"]],
+            {"full": "all weights", "frozen": "fusion only"}.get(row["train"], "as in the recipe"),
             row["precision"],
             "yes" if row["gradient_checkpointing"] else "no",
             f"{row['trained_parameters'] / 1e6:.0f} M",
@@ -42,3 +43,25 @@ def end_to_end_rows(found: dict[str, Any]) -> str:
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def image_text_rows(found: dict[str, Any]) -> str:
+    """A row per reading of test: how many utterances and classes, accuracy and macro-F1."""
+    lines = []
+    for name, row in found["test"].items():
+        cells = (
+            f"{row['n']:,}",
+            len(row["classes"]),
+            row["among"],
+            f"{100 * row['accuracy']:.1f}",
+            f"{100 * row['macro_f1']:.1f}",
+        )
+        lines.append(f"| {name} | {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+def image_text_cut(found: dict[str, Any]) -> str:
+    """What of the recipe was made smaller."""
+    if not found["overrides"]:
+        return "the recipe as it is"
+    return "with " + " ".join(f"`--set {override}`" for override in found["overrides"])

@@ -4,6 +4,7 @@ from emotiwave.config import Recipe
 from emotiwave.datasets.csd.corpus import CsdSettings
 from emotiwave.datasets.mosei import MOSEI
 from emotiwave.datasets.paired import LABEL_PAIRED
+from emotiwave.features.extraction.collapsing import CUT
 from emotiwave.features.settings import FeatureSettings
 from emotiwave.training.settings import TrainingSettings
 from emotiwave.types import Corpus
@@ -14,6 +15,7 @@ def cautions(recipe: Recipe, corpus: Corpus) -> list[str]:
     found = _about_labels(recipe, recipe.dataset, corpus) if isinstance(recipe.dataset, CsdSettings) else []
     if corpus.task.startswith(LABEL_PAIRED):
         found += _about_pairs(corpus)
+    found += _about_cuts(corpus)
     if recipe.features is not None:
         found += _about_features(recipe.features)
     return found + _about_training(recipe.training, recipe.model.name)
@@ -67,6 +69,16 @@ def _about_pairs(corpus: Corpus) -> list[str]:
                 "classes."
             )
     return found
+
+
+def _about_cuts(corpus: Corpus) -> list[str]:
+    """Say of which utterances the end is lost, as pieces of a signal cannot be pooled."""
+    of = f"of {len(corpus.utterances):,} utterances"
+    return [
+        f"In {n:,} {of}, {name.removeprefix('utterances whose ')} that are observed: the model never sees the rest."
+        for name, n in corpus.counts.items()
+        if CUT in name
+    ]
 
 
 def _about_features(features: FeatureSettings) -> list[str]:

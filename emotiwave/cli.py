@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from emotiwave.errors import DataWarning, EmotiwaveError
+from emotiwave.errors import DataWarning, EmotiwaveError, printable
 
 if TYPE_CHECKING:
     from emotiwave.types import Score
@@ -224,9 +224,8 @@ def train(
     chosen = f"weights of epoch {summary.best_epoch}"
     if summary.best_score is not None:
         chosen += f", validation macro-F1 over all configurations {summary.best_score:.3f}"
-    stdout.print(
-        f"{run.folder}: {summary.n_epochs} epochs, {summary.n_parameters:,} parameters, {chosen}", highlight=False
-    )
+    told = f"{summary.n_epochs} epochs on {printable(run.dataset)}, {summary.n_parameters:,} parameters, {chosen}"
+    stdout.print(f"{run.folder}: {told}", highlight=False, soft_wrap=True)
     _suggest("evaluate", run.folder)
 
 
@@ -237,13 +236,15 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print score rows as a JSON array.")] = False,
 ) -> None:
     """Score runs in every modality configuration; several seeds give mean and standard deviation."""
-    from emotiwave import api
+    from emotiwave.api.runs import evaluate_with_notes
 
-    scores = api.evaluate(runs, split=split)
+    done = evaluate_with_notes(runs, split=split)
     if as_json:
-        print(json.dumps([asdict(row) for row in scores], indent=1))
+        print(json.dumps([asdict(row) for row in done.scores], indent=1))
         return
-    _print_scores(scores)
+    _print_scores(done.scores)
+    for note in done.notes:
+        stdout.print(f"note: {printable(note)}", highlight=False)
     _suggest("report", *runs)
 
 
@@ -272,9 +273,8 @@ def push(
 
     pushed = api.push(run, repo, private=private, revision=revision)
     for part in pushed.licences:
-        stdout.print(
-            f"licence of {part.what} {part.name}: {part.licence or 'unknown'}", highlight=False, soft_wrap=True
-        )
+        told = printable(f"licence of {part.what} {part.name}: {part.licence or 'unknown'}")
+        stdout.print(told, highlight=False, soft_wrap=True)
     for path in pushed.shortened:
         stdout.print(f"given by its last name only: {path}", highlight=False, soft_wrap=True)
     stdout.print(f"{len(pushed.files)} files: {pushed.url}", highlight=False, soft_wrap=True)

@@ -15,13 +15,14 @@ from emotiwave.datasets import DATASETS, MediaDataset, RecordedDataset
 from emotiwave.datasets.splits import check_leakage
 from emotiwave.errors import ConfigError, DatasetError, unknown_name
 from emotiwave.evaluation.settings import EvaluationSettings
-from emotiwave.features.extraction.settings import MediaFeatureSettings, choose
+from emotiwave.features.extraction.settings import DEFAULTS, MediaFeatureSettings, choose
 from emotiwave.features.prepare import NOT_IN_STORES, AnyRecordings, is_prepared_as
 from emotiwave.features.settings import FeatureSettings
 from emotiwave.features.store import open_store, store_bytes
 from emotiwave.models import MODELS
-from emotiwave.models.encoders import ENCODERS, choose_encoder
+from emotiwave.models.encoders import ENCODERS
 from emotiwave.models.fusion import ModelSettings
+from emotiwave.models.resolve import chosen_encoders
 from emotiwave.recordings import MediaRecordings, Recordings
 from emotiwave.settings import AbsolutePath, Settings
 from emotiwave.training.settings import TrainingSettings
@@ -228,8 +229,12 @@ def _parse_features(dataset_name: str | None, tables: Mapping[str, Any], source:
 def _with_needed_extractors(features: MediaFeatureSettings, model: ModelSettings, source: str) -> MediaFeatureSettings:
     """Take the extractors that the model's encoders need where the recipe names none, and refuse others."""
     named, needed = features.extractors or {}, dict[str, str]()
-    for modality, chosen in {**MODELS[model.name].default_encoders(), **model.encoders}.items():
-        encoder = choose_encoder(modality, chosen).name
+    known = sorted({*named, *DEFAULTS})
+    for modality in model.encoders:
+        if modality not in known:
+            raise ConfigError(f"{source}: model.encoders: {unknown_name('modality', modality, known)}")
+    for modality, choice in chosen_encoders(model).items():
+        encoder = choice.name
         takes = ENCODERS[encoder].build.takes
         if takes == "features":
             continue
@@ -244,6 +249,12 @@ def _with_needed_extractors(features: MediaFeatureSettings, model: ModelSettings
                 f"but features.extractors.{modality} is {extractor!r}: name {takes!r} there, or choose an encoder of "
                 'features, such as "features"'
             )
+    if features.for_encoders not in (None, needed):  # a recipe that was written out has what it needs
+        raise ConfigError(
+            f"{source}: features.for_encoders is {features.for_encoders}, but the encoders of [model] need "
+            f"{needed or 'nothing'}: take the key out, it follows from the model; name other extractors in "
+            "features.extractors"
+        )
     return features.model_copy(update={"for_encoders": needed or None})
 
 
@@ -261,7 +272,10 @@ def _explain(settings: type[BaseModel], problem: Any) -> str:
         path = problem["loc"][:-1]
         return unknown_name("key", key, [".".join(map(str, (*path, known))) for known in _keys_of(settings, path)])
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{key}: {message}; got {problem['input']!r}" if key else message
+    given = problem["input"]
+    names_its_entry = isinstance(given, Mapping) and message.partition(":")[0] in given  # and says what it got there
+    got = "" if names_its_entry else f"; got {given!r}"
+    return f"{key}: {message}{got}" if key else message
 
 
 def _keys_of(settings: Any, path: Iterable[str | int]) -> Iterable[str]:

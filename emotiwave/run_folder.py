@@ -4,7 +4,7 @@ import json
 import platform
 import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -208,11 +208,13 @@ def write_scores(scores: Sequence[Score], folder: Path) -> None:
     replace_file(folder / "scores.jsonl", ("\n".join(lines) + "\n").encode())
 
 
-def write_predictions(predictions: Predictions, folder: Path, thresholds: Thresholds | None = None) -> None:
+def write_predictions(
+    predictions: Predictions, folder: Path, thresholds: Thresholds | None = None, *, dataset: str
+) -> None:
     """Write ``predictions.parquet``: a row per utterance and configuration with truth, decision and answers.
 
     Columns ``probability_NAME``, and truth and decision as class names; of continuous labels ``value_NAME``, and truth
-    and decision as lists of values, the decision clipped to the ranges.
+    and decision as lists of values, the decision clipped to the ranges. ``dataset`` is the name of the corpus.
     """
     labels = predictions.label_set
     tuned = thresholds.by_configuration if thresholds else {}
@@ -223,6 +225,7 @@ def write_predictions(predictions: Predictions, folder: Path, thresholds: Thresh
         columns: dict[str, Any] = {
             "id": predictions.ids,
             "group": predictions.groups,
+            "dataset": [dataset] * len(predictions.ids),
             "split": [predictions.split] * len(predictions.ids),
             "configuration": [str(configuration)] * len(predictions.ids),
             "truth": _label_column(predictions.targets, labels),
@@ -260,10 +263,7 @@ def read_card_facts(folder: Path) -> Facts:
         CheckpointError: If a file of the run is missing or damaged.
     """
     description, tables = read_description(folder), _read_tables(folder / "config.toml")
-    try:
-        environment = Environment.model_validate(read_environment(folder))
-    except ValidationError as error:
-        raise CheckpointError(f"{folder / 'environment.json'}: {_problem(error)}; train the run again") from None
+    environment = _read_checked_environment(folder)
     chosen = dict(MODELS[description.settings.name].default_encoders()) | description.settings.encoders
     encoders = {name: choose_encoder(name, chosen.get(name, "features")).name for name in description.sizes}
     return Facts(environment, tables, encoders, description.parts, _read_scores(folder / "scores.jsonl"))
@@ -276,6 +276,22 @@ def write_card(folder: Path) -> None:
         CheckpointError: If a file of the run is missing or damaged.
     """
     replace_file(folder / "README.md", draw_card(read_card_facts(folder)).encode())
+
+
+def read_cautions(folder: Path) -> list[str]:
+    """Read what is questionable about a run, in a sentence each.
+
+    Raises:
+        CheckpointError: If ``environment.json`` is missing or damaged.
+    """
+    return _read_checked_environment(folder).cautions
+
+
+def _read_checked_environment(folder: Path) -> Environment:
+    try:
+        return Environment.model_validate(read_environment(folder))
+    except ValidationError as error:
+        raise CheckpointError(f"{folder / 'environment.json'}: {_problem(error)}; train the run again") from None
 
 
 def _read_scores(path: Path) -> list[Score]:
@@ -318,9 +334,17 @@ def _label_column(rows: Any, labels: LabelSet) -> pa.Array:
     return pa.array([row[0] for row in chosen], type=pa.string())
 
 
+def _leaves(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
 def _flat(recipe: Recipe) -> dict[str, Any]:
     tables = recipe.tables()
-    keys = {f"{t}.{key}": value for t in ("dataset", "model", "training") for key, value in tables[t].items()}
+    keys = {key: value for t in ("dataset", "model", "training") for key, value in _leaves(tables[t], f"{t}.")}
     return {key: value for key, value in keys.items() if key not in ("training.seed", "model.name")}
 
 

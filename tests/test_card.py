@@ -88,6 +88,8 @@ def test_it_says_what_the_run_was() -> None:
         "# late on made\n",
         "It answers with probabilities of exactly one of: joy, fear.",
         "| text | as in the corpus | 5 | gru |",
+        "| split | utterances | groups |",
+        "Groups are what a bootstrap draws whole: videos, dialogues, speakers or single utterances.",
         "| train | 30 | 4 |\n| test | 7 | 2 |\n| extra | 1 | 1 |",
         "- seed 3; emotiwave 9.9",
         "- 9 epochs; the weights of epoch 4 are kept, chosen by macro-F1 over all configurations on 'validation' (0.51",
@@ -124,7 +126,7 @@ def test_scores_stand_with_their_interval_their_number_and_the_best_constant_ans
         replace(score("accuracy", 0.99), label="joy"),
     ]
     card = draw_card(facts(scores=scores))
-    assert "On `test` of made. Intervals cover 90%" in card
+    assert "On `test` of made. Intervals cover 90%, by bootstrap over groups." in card
     assert (
         "| available | Macro-F1 | Accuracy | n |\n| --- | --- | --- | --- |\n"
         "| text | 0.500 (0.400 to 0.600) | 0.625 (0.525 to 0.725) | 7 |\n"
@@ -152,6 +154,7 @@ def test_label_paired_data_is_said_to_be_so() -> None:
     card = draw_card(facts(environment=paired, tables=tables))
     assert "# late on label-paired fer2013+dair_emotion" in card
     assert "**The training data is label-paired**" in card
+    assert "Groups are what a bootstrap draws whole: the items of one side, each of which may be in several" in card
     data = ModelCard(card).data.to_dict()
     assert data["datasets"] == ["fer2013", "x-y"]
     assert "label-paired" in data["tags"]

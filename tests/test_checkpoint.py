@@ -130,6 +130,32 @@ def test_a_process_that_dies_while_it_saves_leaves_the_old_model_or_one_that_is_
     assert not list(saved.rglob("*.tmp"))
 
 
+@pytest.mark.parametrize("instead", ["link", "broken link", "file"])
+def test_only_a_folder_of_the_model_s_own_is_cleared(tmp_path: Path, instead: str) -> None:
+    model, precious = tmp_path / "model", tmp_path / "elsewhere" / "precious.txt"
+    model.mkdir()
+    precious.parent.mkdir()
+    precious.touch()
+    if instead == "file":
+        (model / "encoders").touch()
+    else:
+        (model / "encoders").symlink_to(precious.parent if instead == "link" else tmp_path / "nowhere")
+    with pytest.raises(CheckpointError, match=r"encoders: a link or a file; .*take it away"):
+        save_model(lettered_model(), model)
+    assert precious.exists()
+    assert [path.name for path in model.iterdir()] == ["encoders"]
+
+
+def test_a_link_below_is_removed_and_what_it_names_stays(saved: Path, tmp_path: Path) -> None:
+    precious = tmp_path / "elsewhere" / "precious.txt"
+    precious.parent.mkdir()
+    precious.touch()
+    (saved / "encoders" / "audio").symlink_to(precious.parent)
+    save_model(lettered_model(), saved)
+    assert precious.exists()
+    load_model(saved)
+
+
 # --- what is refused
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from emotiwave import cli
 from emotiwave.features.store import write_store
+from emotiwave.run_folder import read_run
 from emotiwave.types import Score
 from tests.made import small_corpus
 from tests.made_mosei_files import FILES, made_arrays, write_arrays
@@ -47,6 +49,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "late epoch 2/2" in done.stderr  # a line per epoch where there is no terminal
+    assert f"{folder}: 2 epochs on synthetic, " in done.stdout
     assert "next: emotiwave evaluate" in done.stdout
     return folder
 
@@ -81,6 +84,39 @@ def test_evaluate_prints_a_table_and_what_to_do_next(trained: Path, capsys) -> N
         assert word in out
 
 
+def test_below_the_tables_stands_how_many_utterances_lack_a_modality(trained: Path, capsys) -> None:
+    code, out, _ = run(capsys, "evaluate", str(trained))
+    corpus = read_run(trained).load_corpus()
+    ids = [utterance.id for utterance in corpus.utterances if utterance.split == "test"]
+    lacking = {name: len(set(ids) - set(sequence.ids)) for name, sequence in corpus.sequences.items()}
+    assert max(lacking.values()) > 0
+    said = ", ".join(f"{n} lack {name}" for name, n in lacking.items() if n)
+    assert code == 0
+    assert f"note: Of the 16 test utterances {said}. They are scored all the same" in out
+    assert out.index("accuracy on synthetic") < out.index("note: ") < out.index("next: emotiwave report")
+
+
+def test_cautions_are_printed_once_and_say_which_model_they_are_of(trained: Path, capsys, tmp_path: Path) -> None:
+    of_all, of_some = "Every word of this is questionable, " * 10 + "really.", "One went \x1b[2J further."
+    changes = {"a": ("seed = 0", "seed = 0"), "b": ("seed = 0", "seed = 1"), "c": ("epochs = 2", "epochs = 3")}
+    for name, change in changes.items():
+        shutil.copytree(trained, tmp_path / name)
+        config, described = tmp_path / name / "config.toml", tmp_path / name / "environment.json"
+        before, table, rest = config.read_text().partition("[training]")
+        config.write_text(before + table + rest.replace(*change, 1))
+        cautions = [of_all, of_some] if name == "c" else [of_all]
+        described.write_text(json.dumps(json.loads(described.read_text()) | {"cautions": cautions}))
+    folders = [str(tmp_path / name) for name in changes]
+    code, out, _ = run(capsys, "evaluate", *folders)
+    assert code == 0
+    assert max(len(line) for line in out.splitlines() if not line.startswith("next: ")) <= 200
+    words = " ".join(out.split())
+    assert words.count(f"note: {of_all}") == words.count("Every word of this is questionable, really.") == 1
+    assert "note: late (epochs=3): One went \\x1b[2J further." in words
+    code, out, _ = run(capsys, "evaluate", *folders, "--json")
+    assert {row["metric"] for row in json.loads(out)} >= {"macro_f1", "accuracy"}
+
+
 @pytest.mark.parametrize(
     ("metrics", "shown"),
     [
@@ -105,12 +141,22 @@ def test_report_names_its_page(trained: Path, capsys, tmp_path: Path) -> None:
     assert "macro-F1" in (tmp_path / "deep" / "page.html").read_text()
 
 
-@pytest.mark.parametrize("kind", ["models", "datasets", "metrics", "recipes"])
+LISTED = {
+    "models": "bottleneck",
+    "encoders": "gru",
+    "datasets": "mosi",
+    "extractors": "logmel",
+    "metrics": "macro_f1",
+    "recipes": "synthetic",
+}
+
+
+@pytest.mark.parametrize("kind", LISTED)
 def test_list_names_what_there_is(kind: str, capsys) -> None:
     code, out, _ = run(capsys, "list", kind)
-    expected = {"models": "bottleneck", "datasets": "mosi", "metrics": "macro_f1", "recipes": "synthetic"}[kind]
     assert code == 0
-    assert expected in out
+    (line,) = [line for line in out.splitlines() if line.split()[0] == LISTED[kind]]
+    assert len(line.split()) > 3  # and says what it is
 
 
 @pytest.mark.parametrize(
@@ -155,14 +201,17 @@ def test_frames_with_nan_are_reported_once_in_training_and_in_evaluation(capsys,
     for split, n in {"train": 3, "test": 2}.items():
         names = [u.id for u in corpus.utterances if u.split == split and u.id in sequence][:n]
         values[[sequence.offsets[sequence.row[name]] for name in names], 0] = np.nan
+    n_lacking = sum(u.split == "test" and u.id not in sequence for u in corpus.utterances)
+    values[sequence.offsets[sequence.row[names[0]]] : sequence.offsets[sequence.row[names[0]] + 1]] = np.nan
     spoilt = replace(corpus, sequences={**corpus.sequences, "text": replace(sequence, values=values)})
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(f'dataset.store = "{write_store(spoilt, tmp_path / "store")}"\n[model]\nname = "late"\n')
     words = ["--set", "training.epochs=2", "--out", str(tmp_path / "run")]
     code, _, err = run(capsys, "train", str(recipe), *words)
     assert (code, err.count("warning: training: frames with NaN or infinity, taken as unobserved: 3 text")) == (0, 1)
-    code, _, err = run(capsys, "evaluate", str(tmp_path / "run"))
-    assert (code, err.count("warning: test: frames with NaN or infinity, taken as unobserved: 2 text")) == (0, 1)
+    code, out, err = run(capsys, "evaluate", str(tmp_path / "run"))
+    assert (code, err.count("warning: test: frames with NaN or infinity, taken as unobserved: 1 text")) == (0, 1)
+    assert f" {n_lacking + 1} lack text" in out  # with the one of whose frames none is observed
 
 
 def test_two_processes_train_one_run(capsys, tmp_path: Path) -> None:

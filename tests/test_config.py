@@ -7,6 +7,7 @@ from emotiwave.config import StoreSettings, parse_recipe, read_recipe, shipped_r
 from emotiwave.datasets.synthetic import SyntheticSettings
 from emotiwave.datasets.synthetic import load as make_synthetic
 from emotiwave.errors import ConfigError, DatasetError
+from emotiwave.features.extraction.settings import MediaFeatureSettings
 from emotiwave.features.settings import FeatureSettings
 from emotiwave.features.store import write_store
 
@@ -275,6 +276,61 @@ def test_settings_cannot_be_changed_afterwards(recipe):
     for settings, key in ((read.training, "epochs"), (read.dataset, "n_train"), (read.model, "name")):
         with pytest.raises(ValueError, match="frozen"):
             setattr(settings, key, 1)
+
+
+# --- encoders
+
+
+def of_media(model: dict, **features: object) -> dict:
+    return {"dataset": {"name": "manifest", "file": "clips.csv"}, "features": features, "model": model}
+
+
+def needed_of(tables: dict) -> dict | None:
+    features = parse_recipe(tables, source="r").features
+    assert isinstance(features, MediaFeatureSettings)
+    return features.for_encoders
+
+
+@pytest.mark.parametrize("encoder", ["resnet", "conv", {"name": "resnet", "pretrained": False}])
+@pytest.mark.parametrize("features", [{}, {"extractors": {"vision": "face"}}])
+@pytest.mark.parametrize("model", ["late", "unimodal"])
+def test_a_misspelt_modality_of_an_encoder_is_no_further_modality(encoder, features, model) -> None:
+    tables = of_media({"name": model, "encoders": {"vizion": encoder}}, **features)
+    with pytest.raises(ConfigError, match=r"r: model\.encoders: unknown modality 'vizion'; did you mean 'vision'\?"):
+        parse_recipe(tables, source="r")
+
+
+def test_a_modality_of_ones_own_has_an_encoder_where_it_has_an_extractor() -> None:
+    model = {"name": "late", "encoders": {"hands": {"name": "resnet", "pretrained": False}}}
+    assert needed_of(of_media(model, extractors={"hands": "face"})) is None
+    with pytest.raises(ConfigError, match=r"unknown modality 'hands'; .*Known: audio, text, vision"):
+        parse_recipe(of_media(model), source="r")
+
+
+def test_unimodal_needs_the_extractor_of_its_own_encoder_only() -> None:
+    encoders = {"text": "gru", "vision": {"name": "resnet", "pretrained": False}}
+    assert needed_of(of_media({"name": "late", "encoders": encoders})) == {"text": "words", "vision": "face"}
+    one = {"name": "unimodal", "modality": "text", "encoders": encoders}
+    assert needed_of(of_media(one)) == {"text": "words"}
+    assert needed_of(of_media(one, extractors={"text": "words", "vision": "image_encoder"})) is None
+
+
+@pytest.mark.parametrize(
+    ("encoder", "message"),
+    [
+        ("resnt", "unknown encoder 'resnt'; did you mean 'resnet'?"),
+        ({"name": "resnet", "sid": 9}, "unknown key 'sid'; did you mean 'side'?"),
+        ({"name": "resnet", "side": 2}, "got 2"),
+    ],
+)
+def test_an_error_of_one_encoder_shows_no_other(encoder, message) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse_recipe(of_media({"encoders": {"vision": encoder, "text": "gru"}}), source="r")
+    told = str(raised.value)
+    assert told.startswith("r: [model] encoders: vision: ")
+    assert message in told
+    assert "gru" not in told.replace("Known: conv, features, gru", "")
+    assert "{" not in told
 
 
 # --- overrides

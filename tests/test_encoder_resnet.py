@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from emotiwave.errors import ConfigError, FeatureError
+from emotiwave.errors import CheckpointError, ConfigError, FeatureError
+from emotiwave.models.encoders import choose_encoder
 from emotiwave.models.encoders.encoder import Origin
 from emotiwave.models.encoders.resnet import Resnet, ResnetSettings, move_clips
 from emotiwave.pretrained import load_encoder
@@ -168,6 +169,37 @@ def test_a_batch_without_any_picture(pool, build):
     torch.testing.assert_close(statistics(encoder), before, rtol=0, atol=0)
 
 
+def test_a_batch_without_any_picture_is_augmented_too(build):
+    encoder = build(augment=True).train()
+    vectors, mask = encoder(torch.full((2, 3, SIDE * SIDE), torch.nan), torch.zeros(2, 3, dtype=torch.bool))
+    assert not mask.any()
+    assert torch.isfinite(vectors).all()
+
+
+def test_a_network_that_fails_stays_in_training(build, monkeypatch):
+    encoder = build().train()
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(encoder, "_vectors", fail)
+    with pytest.raises(RuntimeError, match="no memory"):
+        encoder(torch.rand(1, 1, SIDE * SIDE), torch.ones(1, 1, dtype=torch.bool))
+    assert all(module.training for module in encoder.modules())
+
+
+@pytest.mark.parametrize("pool", ["frames", "mean"])
+def test_a_network_that_diverged_is_seen_and_not_missing(pool, build):
+    encoder = build(pool=pool).eval()
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.fill_(torch.nan)
+    values, mask = clips()
+    vectors, observed = encoder(values, mask)
+    assert torch.equal(observed, mask if pool == "frames" else mask.any(dim=1, keepdim=True))
+    assert vectors[observed].isnan().all()
+
+
 def test_a_picture_alone_has_no_batch_statistics(build):
     encoder = build(side=16).train()  # one place is left of it in the last stage
     before = statistics(encoder)
@@ -241,6 +273,69 @@ def test_from_scratch_it_is_seeded_saved_and_built_again(tmp_path):
     torch.testing.assert_close(again(*values), built[0](*values), rtol=0, atol=0)
 
 
+def test_from_scratch_it_is_run_once_and_draws_nothing(monkeypatch):
+    seen = []
+    run = Resnet._run
+    monkeypatch.setattr(Resnet, "_run", lambda self, pictures: seen.append(pictures.shape) or run(self, pictures))
+    torch.manual_seed(0)
+    encoder = Resnet(ResnetSettings(pretrained=False, side=32), Origin("vision", 12))
+    drawn = torch.get_rng_state()
+    assert seen == [(1, 3, 2, 2)]
+    with torch.no_grad():
+        assert all((buffer == 0).all() for name, buffer in encoder.named_buffers() if "running_mean" in name)
+    monkeypatch.setattr(Resnet, "_try", lambda self: None)
+    torch.manual_seed(0)
+    Resnet(ResnetSettings(pretrained=False, side=32), Origin("vision", 12))
+    assert torch.equal(drawn, torch.get_rng_state())
+
+
+def test_errors_of_one_from_scratch_name_it_and_no_folder(monkeypatch):
+    def fail(*_: object) -> None:
+        raise RuntimeError("too large")
+
+    monkeypatch.setattr("emotiwave.models.encoders.resnet.encode_images", fail)
+    with pytest.raises(ConfigError) as caught:
+        Resnet(ResnetSettings(pretrained=False, side=32), Origin("vision", 12))
+    assert str(caught.value).startswith(
+        "model.encoders.vision: side = 32 cannot be had: ResNet-18 from scratch: the network cannot be run (too large)"
+    )
+    with pytest.raises(CheckpointError, match=r"^model.encoders.vision: ResNet-50 from scratch: the network"):
+        Resnet(ResnetSettings(pretrained=False, depth=50), Origin("vision", 12))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"pretrained": False, "revision": "main"}, "revision: is of a checkpoint"),
+        ({"pretrained": False, "train": "frozen"}, "train: what begins at random must learn in full, and 'frozen'"),
+        ({"pretrained": False, "train": "last-2"}, "train: what begins at random must learn in full, and 'last-2'"),
+        ({"pretrained": "microsoft/resnet-50", "depth": 50}, "depth: a checkpoint that is named has its own"),
+        ({"train": "frozen", "layer_decay": 0.9}, "layer_decay: is of what is trained"),
+        ({"train": "frozen", "learning_rate": 1e-5}, "learning_rate: is of what is trained"),
+        ({"train": "frozen", "gradient_checkpointing": True}, "gradient_checkpointing: is of what is trained"),
+    ],
+)
+def test_settings_without_effect_are_refused(settings, message):
+    with pytest.raises(ValueError, match=f"^vision: resnet: {message}"):
+        choose_encoder("vision", {"name": "resnet", **settings})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"depth": 50, "revision": "main"},
+        {"pretrained": "a/b", "revision": "main"},
+        {"pretrained": False, "depth": 50, "layer_decay": 0.9, "learning_rate": 0.1, "gradient_checkpointing": True},
+        {"train": "frozen"},
+        {"train": "last-1", "layer_decay": 0.9, "learning_rate": 0.1},
+    ],
+)
+def test_settings_written_out_in_full_are_the_same(settings):
+    chosen = ResnetSettings.model_validate(settings)
+    assert ResnetSettings.model_validate(chosen.model_dump(mode="json", exclude_none=True)) == chosen
+
+
 # training
 
 
@@ -274,7 +369,9 @@ def test_of_the_last_stage_only_that_changes(build):
 
 
 def test_more_layers_than_there_are(build):
-    with pytest.raises(ConfigError, match=r"vision: .*resnet has 2 layers; got train = 'last-3'"):
+    with pytest.raises(
+        ConfigError, match=r"vision: .*resnet has 2 layers; got .*'last-3': write \"last-1\", \"last-2\" or"
+    ):
         build(train="last-3")
 
 
@@ -338,6 +435,16 @@ def test_bfloat16_is_near(build):
     assert (vectors - expected).norm() < 0.03 * expected.norm()
 
 
+def test_precision_of_all_is_followed_or_not(build):
+    expected, _ = build().eval()(*clips())
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed, kept = (build(**chosen).eval()(*clips())[0] for chosen in ({}, {"precision": "float32"}))
+    assert mixed.dtype == kept.dtype == torch.float32
+    torch.testing.assert_close(kept, expected, rtol=0, atol=0)
+    torch.testing.assert_close(mixed, build(precision="bfloat16").eval()(*clips())[0], rtol=0, atol=0)
+    assert not torch.equal(mixed, expected)
+
+
 # augmentation
 
 
@@ -387,6 +494,26 @@ def test_saved_it_is_built_again_without_the_checkpoint(saved, tmp_path):
     torch.testing.assert_close(again.eval()(*values), encoder.eval()(*values), rtol=0, atol=0)
     assert list(again.parts) == list(encoder.parts) == [{"name": "mine", "licence": "apache-2.0"}]
     assert [p.requires_grad for p in again.parameters()] == [p.requires_grad for p in encoder.parameters()]
+
+
+@pytest.mark.parametrize(
+    ("settings", "described"),
+    [
+        ({"pretrained": False, "side": 32}, "ResNet-18 from scratch, side 32, trained in full"),
+        ({"pretrained": "mine", "train": "last-1"}, "mine, last layer trained"),
+        ({"pretrained": "mine", "train": "last-2", "side": 16}, "mine, side 16, last 2 layers trained"),
+        ({"pretrained": "mine", "train": "frozen"}, "mine, frozen"),
+    ],
+)
+def test_it_is_described_without_paths_also_when_built_again(settings, described, tmp_path):
+    mine = tiny.save_resnet(tmp_path / "mine")
+    named = {"pretrained": str(mine)} if settings["pretrained"] else {}
+    chosen = ResnetSettings.model_validate(settings | named)
+    encoder = Resnet(chosen, Origin("vision", 12))
+    assert encoder.described == described
+    (tmp_path / "saved").mkdir()
+    encoder.save_files(tmp_path / "saved")
+    assert Resnet(chosen, Origin("vision", 12, tmp_path / "saved")).described == described
 
 
 # what does not fit

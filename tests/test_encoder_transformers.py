@@ -10,18 +10,22 @@ import numpy as np
 import pytest
 import torch
 
+from emotiwave.batch import Batch
 from emotiwave.errors import CheckpointError, ConfigError, FeatureError
 from emotiwave.features.extractors.words import encode_words as write_words
+from emotiwave.models import create_model
 from emotiwave.models.encoders.encoder import Origin
 from emotiwave.models.encoders.pretrained_part import PretrainedPart, pad_rows
 from emotiwave.models.encoders.speech_transformer import SpeechTransformer, SpeechTransformerSettings
 from emotiwave.models.encoders.text_transformer import TextTransformer, TextTransformerSettings
+from emotiwave.models.fusion import ModelSettings, ModelSpec
 from emotiwave.pretrained import files as encoder_files
 from emotiwave.pretrained import load_encoder
 from emotiwave.pretrained.speech import SpeechPreprocessing, encode_speech
 from emotiwave.pretrained.text import TextPreprocessing, encode_words
 from emotiwave.sequences import ComputationalSequence, FeatureSequence
 from tests import tiny_encoders as tiny
+from tests.made import LABEL_SETS
 
 TEXTS = ["i am so unhappy today !", "", "happy", "you are not very sad " * 6, "\x01 happy"]
 SPEECH = [(kind, norm) for kind in ("hubert", "wav2vec2", "wavlm") for norm in ("group", "layer")]
@@ -189,6 +193,30 @@ def test_nothing_observed_at_all(name, training, build):
     assert not observed.any()
 
 
+@pytest.mark.parametrize("name", SOME)
+def test_a_network_that_diverged_is_seen_and_not_missing(name, build):
+    encoder, (values, mask) = build(name).eval(), example(name)
+    _, expected = encoder(values, mask)
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            parameter.fill_(torch.nan)
+    vectors, observed = encoder(values, mask)
+    assert torch.equal(observed, expected)
+    assert vectors[observed].isnan().all()
+    assert (vectors[~observed] == 0).all()
+
+
+def test_answers_of_a_model_whose_encoder_diverged_are_not_finite(saved):
+    settings = ModelSettings(
+        name="late", encoders={"text": {"name": "text_transformer", "pretrained": str(saved["bert"])}}
+    )
+    model = create_model(ModelSpec(settings, {"text": 32}, LABEL_SETS["categorical"])).eval()
+    torch.nn.init.constant_(next(model.encoder("text").parameters()), torch.nan)
+    values, mask = written(["happy", ""])
+    batch = Batch(("a", "b"), {"text": values}, {"text": mask}, torch.eye(3)[:2], {"text": 0})
+    assert model(batch).isfinite().all(dim=1).tolist() == [False, True]
+
+
 def test_rows_of_any_lengths_come_together():
     nothing = torch.zeros(0, 2)
     values, mask = pad_rows([nothing, nothing], like=torch.zeros(1))
@@ -247,7 +275,10 @@ def test_of_the_last_layer_only_that_is_trained(name, build):
 
 
 def test_more_layers_than_there_are(build):
-    with pytest.raises(ConfigError, match=r"encoders.text: .*bert has 2 layers; got train = 'last-12'"):
+    with pytest.raises(
+        ConfigError,
+        match=r"encoders.text: .*bert has 2 layers; got train = 'last-12': write \"last-1\", \"last-2\" or \"full\"",
+    ):
         build("bert", train="last-12")
 
 
@@ -381,7 +412,32 @@ def test_a_damaged_source_is_named(content, build, tmp_path):
         build("bert", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "described"),
+    [
+        ("bert", {}, "bert, trained in full"),
+        ("hubert-group", {"layer": 1, "train": "frozen"}, "group, up to layer 1, frozen"),
+        ("hubert-layer", {"train": "last-2"}, "layer, last 2 layers trained"),
+    ],
+)
+def test_it_is_described_without_paths_also_when_built_again(name, settings, described, build, tmp_path):
+    encoder = build(name, **settings)
+    assert encoder.described == described
+    encoder.save_files(tmp_path)
+    assert build(name, tmp_path, **settings).described == described
+
+
 # what does not fit
+
+
+def test_more_stages_in_all_than_anyone_has(tmp_path):
+    folder = tiny.save_resnet(tmp_path / "resnet")
+    config = json.loads((folder / "config.json").read_text())
+    for depths, message in (([2] * 300, "layers of all stages 600"), ([0] * 600, "stages 600")):
+        changed = {"depths": depths, "hidden_sizes": [8] * len(depths), "stage_names": None, "out_features": None}
+        (folder / "config.json").write_text(json.dumps(config | changed | {"out_indices": None}))
+        with pytest.raises(CheckpointError, match=rf"config\.json: number of {message}; expected 0 to 512"):
+            load_encoder(str(folder), "image", weights=False)
 
 
 @pytest.mark.parametrize("settings", [{"train": "last-1"}, {"layer_decay": 0.9}, {"gradient_checkpointing": True}])

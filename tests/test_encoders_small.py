@@ -167,11 +167,36 @@ def test_an_lstm_reads_on_where_frames_are_missing() -> None:
         ({"name": "conv", "kernel": 4}, "m: conv: kernel: expected an odd number"),
         ({"name": "lstm", "width": 5}, "m: lstm: width: expected an even number"),
         ({"name": "projection", "widht": 5}, "did you mean 'width'"),
+        ({"name": "resnet", "pretrained": 5}, r"^m: resnet: pretrained: [^.]*boolean; or: [^.]*string; got 5$"),
+        ({"name": "resnet", "side": "x"}, r"^m: resnet: side: [^.]*integer; got 'x'$"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(chosen: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         choose_encoder("m", chosen)
+
+
+@pytest.mark.parametrize(
+    ("name", "described"),
+    [
+        ("conv", "features, standardised, convolved over 3 frames to width 6"),
+        ("gru", "gru of 5 words"),
+        ("lstm", "features, standardised, bidirectional LSTM of width 6"),
+        ("projection", "features, standardised, projected to width 6"),
+    ],
+)
+def test_each_is_described_also_when_built_again(name: str, described: str, tmp_path: Path) -> None:
+    encoder = build(name)
+    assert encoder.described == described
+    encoder.save_files(tmp_path)
+    assert build(name, tmp_path).described == described
+
+
+def test_every_encoder_says_what_it_is() -> None:
+    without = [name for name, entry in ENCODERS.items() if entry.build.described is ModalityEncoder.described]
+    assert without == []
+    assert build_encoder(choose_encoder("m", "features"), Origin("m", 3)).described == "features, standardised"
+    assert build_encoder(choose_encoder("m", "gru"), Origin("m", 32)).described == "gru of at most 5,000 words"
 
 
 # --- words
@@ -345,9 +370,18 @@ def test_default_encoders_count_and_a_recipe_written_out_is_the_same() -> None:
     again = parse_recipe(recipe.tables(), source="again")
     assert again.tables() == recipe.tables()
     assert again.prepared_tables() == recipe.prepared_tables()
-    other = parse_recipe(recipe.tables() | {"model": {"name": "late"}}, source="again")
-    assert other.features is not None
-    assert other.features.for_encoders is None
+    with pytest.raises(ConfigError, match=r"again: features\.for_encoders is .*need nothing: take the key out"):
+        parse_recipe(recipe.tables() | {"model": {"name": "late"}}, source="again")
+
+
+@pytest.mark.parametrize("given", [{}, {"text": "hashed"}, {"text": "words"}, {"audio": "waveform"}])
+def test_needed_extractors_follow_from_the_model_alone(given: dict[str, str]) -> None:
+    for encoders, needed in (({"text": "gru"}, {"text": "words"}), ({}, {})):
+        if given == needed:
+            assert recipe_of(encoders, for_encoders=given).for_encoders == (needed or None)
+        else:
+            with pytest.raises(ConfigError, match=r"made: features\.for_encoders is .* take the key out"):
+                recipe_of(encoders, for_encoders=given)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Words and sound as they are: what frames hold, that they come back, and that no budget pools them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emotiwave.cautions import cautions
+from emotiwave.config import parse_recipe
 from emotiwave.errors import ConfigError, FeatureError
+from emotiwave.features.extraction import collapsing
 from emotiwave.features.extraction.reader import media_works, open_media
 from emotiwave.features.extraction.settings import MediaFeatureSettings
 from emotiwave.features.extractors.waveform import Waveform, WaveformSettings
@@ -23,6 +27,9 @@ from tests.made_media import write_sound
 
 RATE = 16_000
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=100)
+
+
+BLANK = ["", " ", "\0", "\u200b", "\u200b \u2060", "\u00ad", "\x07", "\u202e\ufeff"]
 
 
 def tone(seconds: float, rate: int = RATE) -> np.ndarray:
@@ -117,6 +124,12 @@ def test_words_have_the_times_of_words_and_blank_ones_are_unobserved() -> None:
     assert decode_words(found.values[[0, 2, 3, 4]]) == ["so", "z" * 63]
 
 
+@pytest.mark.parametrize("word", BLANK)
+def test_a_word_that_is_not_seen_is_unobserved(word: str) -> None:
+    values = Words(WordsSettings())(["so", word, f"{word}a", "\U0001f469\u200d\U0001f52c"], np.zeros((4, 2))).values
+    assert np.isnan(values).all(axis=1).tolist() == [False, True, False, False]
+
+
 # --- sound
 
 
@@ -139,27 +152,115 @@ def test_sound_of_another_rate_is_brought_to_16_khz() -> None:
 # --- on the way to the store
 
 
-def test_sound_is_neither_pooled_nor_shifted_and_silence_is_unobserved(tmp_path: Path) -> None:
+def test_sound_is_neither_pooled_nor_shifted_and_silence_is_left_out(tmp_path: Path) -> None:
     samples = np.concatenate([tone(1.0), np.zeros(2 * RATE, np.float32), tone(32.01)])
     path = write_sound(tmp_path / "a.wav", samples)
     read = read_one(media({"a": Sources(audio=path)}), extractors={"audio": "waveform"}, frames=32)
     audio = read.modalities["audio"]
-    assert audio.lengths == (35 * 50,)  # over a border of blocks at 30 s, and without the last 10 ms
-    np.testing.assert_allclose(audio.values[1500:].reshape(-1), samples[480_000:560_000], atol=1e-4)
-    assert np.flatnonzero(np.isnan(audio.values).all(axis=1)).tolist() == list(range(56, 145))  # 1.12 to 2.9 s
-    assert not any("more audio frames" in name for name, count in read.counts.items() if count)
+    heard = [k for k in range(35 * 50) if not 56 <= k < 145]  # 1.12 to 2.9 s is silent; the last 10 ms are no frame
+    assert audio.lengths == (len(heard),)
+    np.testing.assert_allclose(audio.values, samples[: 35 * RATE].reshape(-1, 320)[heard], atol=1e-4)
+    np.testing.assert_allclose(audio.intervals[:, 0], np.array(heard) / 50, atol=1e-9)  # across blocks, at 30 s
+    np.testing.assert_allclose(np.diff(audio.intervals), 0.02)
+    assert {name: count for name, count in read.counts.items() if count} == {
+        "audio frames": 35 * 50,
+        "audio frames unobserved": 89,
+    }
+    assert read.usability[0]["observed"] == pytest.approx(1 - 1.8 / 35.01, abs=2e-3)
+
+
+def test_a_silence_at_the_start_costs_nothing_of_the_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = np.concatenate([np.zeros(16 * RATE, np.float32), tone(6.0)])
+    recordings = media({"a": Sources(audio=write_sound(tmp_path / "a.wav", samples))})
+    settings = {"extractors": {"audio": "waveform"}, "frames": {"audio": 750}}
+    read = read_one(recordings, **settings)
+    audio = read.modalities["audio"]
+    assert audio.lengths == (305,)  # 0.1 s before the tone counts as sound
+    np.testing.assert_allclose(audio.values[5:].reshape(-1), tone(6.0), atol=1e-4)
+    np.testing.assert_allclose(audio.intervals[[0, -1]], [[15.9, 15.92], [21.98, 22.0]], atol=1e-9)
+    assert {name: count for name, count in read.counts.items() if count} == {
+        "audio frames": 1100,
+        "audio frames unobserved": 795,
+    }
+    assert read.usability[0]["observed"] == pytest.approx(6.1 / 22, abs=1e-3)
+    monkeypatch.setattr(collapsing, "ROWS_AT_ONCE", 7 * 320)
+    again = read_one(recordings, **settings)
+    np.testing.assert_array_equal(again.modalities["audio"].values, audio.values)
+    np.testing.assert_array_equal(again.modalities["audio"].intervals, audio.intervals)
+    assert again.counts == read.counts
+    cut = read_one(recordings, extractors={"audio": "waveform"}, frames={"audio": 304})  # the last is a block alone
+    assert cut.modalities["audio"].lengths == (304,)
+    assert cut.counts["utterances whose audio is cut after 304 frames (6.08 s)"] == 1
+    as_data = read_one(recordings, **settings, unobserved="zero").modalities["audio"]
+    assert as_data.lengths == (750,)  # zeros that were asked for keep their place
+    assert not as_data.values.any()
+
+
+def test_frames_between_silences_are_counted_up_to_the_cut(tmp_path: Path) -> None:
+    samples = np.concatenate([tone(1.0), np.zeros(2 * RATE, np.float32), tone(2.0)])
+    recordings = media({"a": Sources(audio=write_sound(tmp_path / "a.wav", samples))})
+    read = read_one(recordings, extractors={"audio": "waveform"}, frames={"audio": 60})
+    intervals = read.modalities["audio"].intervals
+    np.testing.assert_allclose(intervals[:, 0], [*np.arange(56) / 50, 2.9, 2.92, 2.94, 2.96], atol=1e-9)
+    assert {name: count for name, count in read.counts.items() if count} == {
+        "audio frames": 149,
+        "audio frames unobserved": 89,
+        "utterances whose audio is cut after 60 frames (1.2 s)": 1,
+    }
 
 
 def test_what_is_too_long_is_cut_and_counted(tmp_path: Path) -> None:
     recordings = media({"a": Sources(audio=write_sound(tmp_path / "a.wav", tone(61.0)))})
     read = read_one(recordings, extractors={"audio": "waveform"})
     np.testing.assert_allclose(read.modalities["audio"].values.reshape(-1), tone(60.0), atol=1e-4)
-    assert read.counts["utterances of more audio frames than 3000"] == 1
+    assert read.counts["utterances whose audio is cut after 3000 frames (60 s)"] == 1
     read = read_one(recordings, extractors={"audio": "waveform"}, frames={"audio": 20})
     np.testing.assert_allclose(read.modalities["audio"].values.reshape(-1), tone(0.4), atol=1e-4)
-    assert read.counts["utterances of more audio frames than 20"] == 1
+    np.testing.assert_allclose(read.modalities["audio"].intervals[:, 0], np.arange(20) / 50)
+    assert read.counts["utterances whose audio is cut after 20 frames (0.4 s)"] == 1
     both = read_one(recordings, extractors={"audio": "waveform", "voice": "logmel"}, frames=8)
     assert (both.modalities["audio"].lengths, both.modalities["voice"].lengths) == ((3000,), (8,))
+    assert both.counts["utterances of more voice frames than 8"] == 1  # these are pooled
+
+
+def test_what_just_fits_is_not_cut(tmp_path: Path) -> None:
+    sound = np.concatenate(
+        [tone(1.0), np.zeros(RATE, np.float32)]
+    )  # 56 frames (1.02 s of levels, and 0.1 s around), then silence
+    recordings = media({"a": Sources(audio=write_sound(tmp_path / "a.wav", sound), text="a b c")})
+    for n_audio, n_words, is_cut in ((56, 3, 0), (55, 2, 1)):
+        read = read_one(
+            recordings,
+            extractors={"audio": "waveform", "text": "words"},
+            frames={"audio": n_audio, "text": n_words},
+        )
+        assert read.modalities["audio"].lengths == (n_audio,)
+        assert read.modalities["text"].lengths == (n_words,)
+        assert read.counts[f"utterances whose audio is cut after {n_audio} frames ({n_audio / 50:g} s)"] == is_cut
+        assert read.counts[f"utterances whose text is cut after {n_words} frames"] == is_cut
+
+
+def test_words_that_are_blank_take_no_frame(tmp_path: Path) -> None:
+    recordings = media({"a": Sources(text="so \u200b\u200d glad \ufeff today"), "b": Sources(text="\u200b")})
+    with open_media(recordings, MediaFeatureSettings(extractors={"text": "words"}, frames={"text": 2}))() as reader:
+        (work,) = media_works(recordings)
+        read = reader.read(work.recording, work.wanted)
+    assert decode_words(read.modalities["text"].values) == ["so", "glad"]
+    assert read.kept == (True, False)
+    assert read.counts["text frames unobserved"] == 1  # of the first; the second is ignored, or without a frame
+    assert read.counts["utterances whose text is cut after 2 frames"] == 1
+
+
+def test_a_cut_is_a_caution(tmp_path: Path) -> None:
+    recordings = media({name: Sources(text="so glad today"[: 7 if name == "c" else None]) for name in "abc"})
+    features = MediaFeatureSettings(extractors={"text": "words"}, frames={"text": 2})
+    prepare(recordings, features, tmp_path / "store", tables={})
+    corpus = open_store(tmp_path / "store")
+    recipe = parse_recipe({"dataset": {"store": str(tmp_path / "store")}}, source="made")
+    assert cautions(recipe, corpus) == [
+        "In 2 of 3 utterances, text is cut after 2 frames that are observed: the model never sees the rest."
+    ]
+    assert cautions(recipe, replace(corpus, counts={"utterances of more text frames than 2": 2})) == []
 
 
 def test_words_reach_the_store_as_they_are(tmp_path: Path) -> None:

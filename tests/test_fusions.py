@@ -17,7 +17,7 @@ from emotiwave.models import create_model
 from emotiwave.models.cross_modal_transformer import CrossModalTransformer
 from emotiwave.models.directed_attention import DirectedBlock, DirectedStack
 from emotiwave.models.fusion import FusionModel, ModelSettings, ModelSpec
-from emotiwave.models.layers import final_states, mean_of_present
+from emotiwave.models.layers import final_states, mean_of_present, side_by_side
 from emotiwave.models.low_rank import RANK, LowRank, LowRankLayer
 from emotiwave.models.mbt import N_BOTTLENECK, Mbt
 from emotiwave.models.misa import DIFFERENCE_WEIGHT, Misa, moment_discrepancy, orthogonality
@@ -26,7 +26,7 @@ from emotiwave.models.tensor import TensorFusion, outer_product
 from emotiwave.training.module import TrainingModule, task_loss
 from emotiwave.training.settings import TrainingSettings
 from emotiwave.types import LabelSet, all_configurations
-from tests.made import SIZES, made_batch, made_model, small_corpus
+from tests.made import LABEL_SETS, SIZES, made_batch, made_model, small_corpus
 
 FUSIONS = ["cross_modal_transformer", "low_rank", "mbt", "misa", "mult", "tensor"]
 FIELD_SIZES = {"text": 300, "audio": 74, "vision": 713}
@@ -160,6 +160,20 @@ def test_final_states_are_those_of_the_observed_frames_alone() -> None:
     for row, observed in enumerate([[0, 2, 3], [5], [0]]):  # nothing observed: the first frame stands in
         _, (expected, _) = layer(frames[row, observed])
         torch.testing.assert_close(states[row], expected.flatten())
+
+
+def test_vectors_stand_side_by_side_by_name() -> None:
+    vectors = {"b": torch.tensor([[1.0], [2.0]]), "a": torch.tensor([[3.0, 4.0], [5.0, 6.0]])}
+    present = {"a": torch.tensor([True, False]), "b": torch.tensor([False, True])}
+    joined = side_by_side(vectors, present, {"a": torch.tensor([7.0, 8.0]), "b": torch.tensor([[9.0], [10.0]])})
+    assert joined.tolist() == [[3.0, 4.0, 9.0], [7.0, 8.0, 2.0]]
+
+
+@pytest.mark.parametrize("taken", ["copy", "_modules", "_keys", "fromkeys", "training", "items", "a.b", "a/b", ""])
+@pytest.mark.parametrize("name", ["lstm_concat", "low_rank"])
+def test_a_modality_has_no_name_of_what_holds_the_parts(name: str, taken: str) -> None:
+    with pytest.raises(ConfigError, match=f"a modality cannot be named {taken!r}"):
+        create_model(ModelSpec(ModelSettings(name=name), {taken: 3, "text": 5}, LABEL_SETS["categorical"]))
 
 
 def test_mean_of_present_by_hand() -> None:

@@ -1,7 +1,9 @@
 """Models given to the Hub and taken from it: a Hub in a folder stands for the real one."""
 
+import hashlib
 import json
 import shutil
+import tomllib
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +12,12 @@ from typing import Any
 
 import huggingface_hub
 import pytest
+import tomli_w
 import torch
 from huggingface_hub import CommitOperationAdd, errors
 
 import emotiwave
+from emotiwave.api import hub as hub_module
 from emotiwave.errors import CheckpointError, ConfigError, DataWarning
 from emotiwave.models.encoders import ENCODERS, EncoderEntry
 from tests.lettered_encoder import Lettered, LetteredSettings
@@ -136,6 +140,75 @@ def test_no_folder_of_this_machine_is_given_away(made: Path, trained: Path, hub:
     assert json.loads((trained / "model.json").read_text())["settings"]["encoders"]["text"]["source"].startswith("/")
     letters = json.loads((hub.folder("someone/feelings", None) / "encoders/text/deep/letters.json").read_text())
     assert letters["words"] == ["/usr/bin", "/"]  # words, and no paths
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        ("/home/me/private/ckpt", "ckpt"),
+        ("file:///home/me/private/ckpt", "ckpt"),
+        ("../private/ckpt", "ckpt"),
+        ("./private/ckpt/", "ckpt"),
+        ("~/private/ckpt", "ckpt"),
+        ("~private/ckpt", "ckpt"),
+        (r"C:\private\ckpt", "ckpt"),
+        (r"..\private\ckpt", "ckpt"),
+        ("private/ckpt", "private/ckpt"),  # perhaps a name of the Hub
+        ("/", "/"),
+        ("...", "..."),
+    ],
+)
+def test_places_are_shortened_where_they_are_known_and_nowhere_else(
+    trained: Path, hub: FakeHub, place: str, name: str
+) -> None:
+    told = {
+        "config.json": {"_name_or_path": place, "text_config": {"_name_or_path": place}, "id2label": {"0": place}},
+        "tokenizer_config.json": {"name_or_path": place, "tokenizer_file": place, "cls_token": place},
+        "tokenizer.json": {"model": {"vocab": {place: 0}}, "name_or_path": place, "added_tokens": [{"content": place}]},
+        "vocab.json": {place: 0, "_name_or_path": place},
+    }
+    folder = trained / "encoders" / "text"
+    for file, content in told.items():
+        (folder / file).write_text(json.dumps(content))
+    described = json.loads((trained / "model.json").read_text())
+    described["settings"]["encoders"]["text"]["source"] = place
+    digests = {f"encoders/text/{f}": hashlib.sha256((folder / f).read_bytes()).hexdigest() for f in told}
+    described["sha256"] |= digests
+    (trained / "model.json").write_text(json.dumps(described))
+    config = tomllib.loads((trained / "config.toml").read_text())
+    config["model"]["encoders"]["text"]["source"] = place
+    (trained / "config.toml").write_text(tomli_w.dumps(config))
+
+    pushed, there = emotiwave.push(trained, "someone/feelings"), hub.folder("someone/feelings", None)
+    read = {file: json.loads((there / "encoders" / "text" / file).read_text()) for file in told}
+    assert read["config.json"] == {
+        "_name_or_path": name,
+        "text_config": {"_name_or_path": name},
+        "id2label": {"0": place},
+    }
+    assert read["tokenizer_config.json"] == {"name_or_path": name, "tokenizer_file": name, "cls_token": place}
+    for file in ("tokenizer.json", "vocab.json"):
+        assert (there / "encoders" / "text" / file).read_bytes() == (folder / file).read_bytes()
+    assert json.loads((there / "model.json").read_text())["settings"]["encoders"]["text"]["source"] == name
+    assert tomllib.loads((there / "config.toml").read_text())["model"]["encoders"]["text"]["source"] == name
+    assert (place in pushed.shortened) == (place != name)
+    emotiwave.load_model("someone/feelings")
+
+
+def test_lists_of_a_recipe_are_shortened() -> None:
+    told: list[str] = []
+    tables = {"dataset": {"files": ["/home/me/x.csv", ["~/y.csv"], {"deep": "../z.csv"}, 3], "names": ["a/b"]}}
+    assert hub_module._shorten(tables, told) == {
+        "dataset": {"files": ["x.csv", ["y.csv"], {"deep": "z.csv"}, 3], "names": ["a/b"]}
+    }
+    assert told == ["/home/me/x.csv", "~/y.csv", "../z.csv"]
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_no_name_is_no_model(name: str, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(trained)
+    with pytest.raises(ConfigError, match="names no model"):
+        emotiwave.load_model(name)
 
 
 def test_licences_are_those_of_the_corpus_and_of_every_part(trained: Path, hub: FakeHub) -> None:

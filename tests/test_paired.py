@@ -1,16 +1,20 @@
 """Label pairs: who meets whom, that nothing is left over, and that every number says what it is of."""
 
+import json
 import os
 import time
 from collections import Counter
 from collections.abc import Mapping
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from emotiwave import api
+from emotiwave.api.runs import evaluate_with_notes
 from emotiwave.cautions import cautions
 from emotiwave.config import parse_recipe, read_recipe
 from emotiwave.datasets import DATASETS, MediaDataset
@@ -149,6 +153,18 @@ def test_each_is_in_as_many_pairs_as_any_other_or_one_more(sizes: tuple[int, int
         used = Counter(pair[name].utterance.id for pair in pairs)
         assert used.keys() == {one.utterance.id for one in of}
         assert set(used.values()) <= {max(sizes) // n, -(-max(sizes) // n)}
+
+
+def test_every_split_and_class_has_a_draw_of_its_own():
+    """Drawn alike, the k-th face of one class would meet the text of the same number as in any other class."""
+    items = {name: [item(f"{name}{k}") for k in range(12)] for name in ("vision", "text")}
+    places = [("train", "anger"), ("train", "fear"), ("test", "anger")]
+    drawn = [
+        frozenset((pair["vision"].utterance.id, pair["text"].utterance.id) for pair in draw_pairs(items, place, seed=0))
+        for place in places
+    ]
+    assert len(set(drawn)) == 3
+    assert all(len(first & second) < 6 for first, second in combinations(drawn, 2))  # one is to be expected
 
 
 def test_every_pair_is_equally_likely():
@@ -485,12 +501,27 @@ def test_every_number_says_label_paired(tables, tmp_path, monkeypatch):
         source="r",
     )
     run = api.train(recipe, out=tmp_path / "run")
-    scores = api.evaluate(run)
-    assert {score.dataset for score in scores} == {"label-paired fer2013+dair_emotion"}
+    assert run.dataset == "label-paired fer2013+dair_emotion"
+    done = evaluate_with_notes(run)
+    assert {score.dataset for score in done.scores} == {"label-paired fer2013+dair_emotion"}
+    predicted = pd.read_parquet(tmp_path / "run" / "predictions.parquet")
+    assert set(predicted["dataset"]) == {"label-paired fer2013+dair_emotion"}
+    # two faces of each of seven classes; tweets of three of them
+    assert done.notes[0].startswith("Of the 14 test utterances 8 lack text. They are scored all the same")
+    assert done.notes[1].startswith("The data is label-paired: ")
+    assert done.notes[1:] == json.loads((tmp_path / "run" / "environment.json").read_text())["cautions"]
     page = api.write_report(run).read_text()
     assert f"{LABEL_PAIRED} seven" in page
     assert "The data is label-paired" in page
     assert page.count("label-paired fer2013+dair_emotion") >= 3
+
+
+def test_no_manifest_is_written_of_pairs(tables, tmp_path):
+    """Read again, it would be a corpus like any other, and nothing would say how it was made."""
+    recipe = prepared_recipe(tables, tmp_path, {"vision": "face", "text": "hashed"})
+    with pytest.raises(ConfigError, match=r"^label-paired fer2013\+dair_emotion: a manifest could not say"):
+        api.write_manifest(recipe, tmp_path / "pairs" / "pairs.csv")
+    assert not (tmp_path / "pairs").exists()
 
 
 def test_the_shipped_recipe_is_of_faces_and_tweets(tmp_path, monkeypatch):

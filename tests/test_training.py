@@ -19,13 +19,15 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from emotiwave.batch import collate, keep_only
 from emotiwave.errors import CheckpointError, ConfigError, DatasetError, FeatureError, TrainingError
+from emotiwave.features.extractors.words import encode_words
 from emotiwave.inference import predict
 from emotiwave.models.checkpoint import load_model
 from emotiwave.models.encoders.features import Features, robust_scale
+from emotiwave.models.encoders.gru import Gru
 from emotiwave.models.fusion import Encoded, ModelSettings
-from emotiwave.sequences import ComputationalSequence
+from emotiwave.sequences import ComputationalSequence, FeatureSequence
 from emotiwave.training.fit import TrainingSummary, build, fit
-from emotiwave.training.module import TrainingModule, moving_average, task_loss
+from emotiwave.training.module import TrainingModule, task_loss
 from emotiwave.training.randomness import EpochBatches, derived_seed, draw_kept, draw_kept_by_batch
 from emotiwave.training.settings import TrainingSettings
 from emotiwave.training.statistics import (
@@ -160,13 +162,6 @@ def test_without_averaging_the_raw_weights_are_kept(tmp_path: Path) -> None:
     checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
     for name, value in weights(tmp_path).items():
         assert torch.equal(value, checkpoint["state_dict"][f"model.{name}"])
-
-
-def test_the_memory_of_the_average_grows_with_the_steps_up_to_its_decay() -> None:
-    average = moving_average(0.5)
-    one, nine = torch.tensor([1.0]), torch.tensor([9.0])
-    torch.testing.assert_close(average(one, nine, 1), torch.tensor([9 - 8 * 2 / 11]))  # memory (1 + 1) / (10 + 1)
-    torch.testing.assert_close(average(one, nine, torch.tensor(1000)), torch.tensor([5.0]))  # memory 0.5
 
 
 def test_patience_without_a_validation_split_is_refused(tmp_path: Path) -> None:
@@ -479,3 +474,37 @@ def test_every_configuration_in_a_step_learns_of_the_utterances_that_have_it() -
         per_row = [-torch.log_softmax(logits[row], 0) @ batch.targets[row] for row in rows]
         expected.append(sum(per_row) / len(per_row))
     torch.testing.assert_close(found, sum(expected) / 7)
+
+
+@pytest.mark.parametrize("configurations", ["drawn", "all"])
+def test_a_step_learns_of_what_the_model_adds_to_the_loss(configurations: str) -> None:
+    corpus = small_corpus()
+    settings = TrainingSettings.model_validate({"configurations": configurations, "modality_dropout": 0.0})
+    model = build(corpus, ModelSettings(name="misa"), settings).eval()
+    module = TrainingModule(model, corpus, settings)
+    batch = collate(corpus, corpus.indices("train")[:8])
+    encoded = model.encode(batch)
+    added = model.auxiliary_losses(encoded)
+    assert all(loss > 0 for loss in added.values())
+    if configurations == "all":
+        of_task = module._loss_of_all_configurations(encoded, batch.targets)
+    else:
+        of_task = task_loss(model(batch), batch.targets, corpus.label_set, module.class_weights)
+    torch.testing.assert_close(module.training_step(batch, 0), of_task + sum(added.values()))
+
+
+def test_words_of_validation_and_test_are_unknown_to_the_model() -> None:
+    said = {"a": ("train", "so glad"), "b": ("train", "so sad"), "c": ("validation", "calm"), "d": ("test", "so angry")}
+    utterances = tuple(
+        Utterance(id=name, split=split, label="xy"[k % 2]) for k, (name, (split, _)) in enumerate(said.items())
+    )
+    frames = {name: encode_words(text.split()) for name, (_, text) in said.items()}
+    text = ComputationalSequence.from_sequences(
+        {name: FeatureSequence(values, np.zeros((len(values), 2))) for name, values in frames.items()}
+    )
+    corpus = Corpus("said", "t", "none", LabelSet("categorical", ("x", "y")), utterances, {"text": text})
+    small = {"name": "gru", "width": 4, "width_embedding": 4}
+    settings = ModelSettings.model_validate({"name": "late", "encoders": {"text": small}})
+    encoder = build(corpus, settings, TrainingSettings(patience=0)).encoder("text")
+    assert isinstance(encoder, Gru)
+    assert set(encoder.vocabulary.words) == {"so", "glad", "sad"}

@@ -10,6 +10,7 @@ from rich.console import Console
 from emotiwave.api.progress import recording_progress, show_foretold, show_preparation
 from emotiwave.config import Recipe, read_recipe
 from emotiwave.datasets.manifest import write_manifest as write_media_manifest
+from emotiwave.datasets.paired import LABEL_PAIRED
 from emotiwave.errors import ConfigError
 from emotiwave.features.extraction.reader import open_media
 from emotiwave.features.extraction.settings import MediaFeatureSettings
@@ -27,6 +28,7 @@ from emotiwave.features.prepare import (
 from emotiwave.features.prepare import prepare as prepare_store
 from emotiwave.features.settings import FeatureSettings, processes_available
 from emotiwave.features.store import open_store
+from emotiwave.models.resolve import resolve_encoders
 from emotiwave.recordings import MediaRecordings
 from emotiwave.settings import PathLike
 
@@ -60,6 +62,7 @@ def prepare(
         KeyboardInterrupt: If the user stops it; the same call goes on.
     """
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(os.fspath(recipe), overrides)
+    resolve_encoders(recipe.model)
     folder, tables = Path(out).absolute() if out is not None else recipe.store, recipe.prepared_tables()
     settings = recipe.features or FeatureSettings()
     report = read_report(folder)
@@ -137,6 +140,11 @@ def write_manifest(recipe: PathLike | Recipe, out: PathLike, *, overrides: Itera
     recordings = recipe.load_recordings()
     if not isinstance(recordings, MediaRecordings):
         raise ConfigError(f"{recordings.name}: is no corpus of media; a manifest names media files")
+    if recordings.name.startswith(LABEL_PAIRED):
+        raise ConfigError(
+            f"{recordings.name}: a manifest could not say that its signals were never recorded together; write one of "
+            "each of its corpora"
+        )
     Path(out).absolute().parent.mkdir(parents=True, exist_ok=True)
     dataset = {"name": "manifest"} | write_media_manifest(recordings, out)
     tables = recipe.tables()

@@ -3,12 +3,13 @@
 import hashlib
 import json
 import os
+import re
 import tomllib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import huggingface_hub
@@ -25,6 +26,12 @@ from emotiwave.settings import PathLike
 
 SHARED = (WEIGHTS, DESCRIPTION, f"{ENCODERS}/*", "README.md", "config.toml", "scores.jsonl")
 """Patterns of what is given to the Hub and taken from it; never training state, predictions or what a run ran on."""
+
+PLACES = {
+    "config.json": ("_name_or_path",),
+    "tokenizer_config.json": ("name_or_path", "_name_or_path", "tokenizer_file", "special_tokens_map_file"),
+}
+"""Files of encoders -> the keys under which transformers notes where a checkpoint lay."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,9 @@ class Pushed:
 def push(run: PathLike, repo: str, *, private: bool = False, revision: str | None = None) -> Pushed:
     """Give the model of a run to the Hub, with its card, recipe and scores, as one commit.
 
-    Wherever a file names a folder of this machine, only the last name of its path is given.
+    Of a path of this machine only the last name is given, wherever one is expected: in the recipe, in the settings of
+    encoders in ``model.json``, and under `PLACES` in the settings of published networks. Tokenizers, vocabularies and
+    all other files of encoders are given to the byte.
 
     Args:
         run: A run folder.
@@ -81,6 +90,8 @@ def load_model(source: PathLike, *, revision: str | None = None) -> FusionModel:
         ConfigError: If it cannot be found or fetched.
     """
     name, folder = os.fspath(source), Path(source)
+    if not name.strip():
+        raise ConfigError(f"{name!r} names no model; expected a run, a folder with {DESCRIPTION}, or OWNER/NAME")
     if folder.is_dir():
         if revision is not None:
             raise ConfigError(f"{name} is a folder and has no revision {revision!r}; leave the revision out")
@@ -99,16 +110,18 @@ def _shared_files(folder: Path) -> tuple[dict[str, bytes | Path], list[str]]:
     shortened: list[str] = []
     description = read_description(folder)
     of_encoders = {
-        name: _shorten_json((folder / name).read_bytes(), shortened)
+        name: _shorten_places((folder / name).read_bytes(), PLACES.get(PurePosixPath(name).name, ()), shortened)
         for name in sorted(description.sha256)
         if name != WEIGHTS
     }
     sha256 = {name: hashlib.sha256(content).hexdigest() for name, content in of_encoders.items()}
-    description = description.model_copy(update={"sha256": description.sha256 | sha256})
+    described = json.loads(description.model_copy(update={"sha256": description.sha256 | sha256}).to_json())
+    described["settings"]["encoders"] = _shorten(described["settings"]["encoders"], shortened)
+    described["parts"] = _shorten(described["parts"], shortened)
     config = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
     files: dict[str, bytes | Path] = {
         WEIGHTS: folder / WEIGHTS,
-        DESCRIPTION: _shorten_json(description.to_json(), shortened),
+        DESCRIPTION: json.dumps(described, indent=1, ensure_ascii=False).encode() + b"\n",
         **of_encoders,
         "config.toml": tomli_w.dumps(_shorten(config, shortened)).encode(),
     }
@@ -117,29 +130,51 @@ def _shared_files(folder: Path) -> tuple[dict[str, bytes | Path], list[str]]:
     return files, list(dict.fromkeys(shortened))
 
 
-def _shorten_json(content: bytes, shortened: list[str]) -> bytes:
-    """Shorten the paths of a JSON file; any other file, and one without paths, stays as it is to the byte."""
+def _shorten_places(content: bytes, keys: Collection[str], shortened: list[str]) -> bytes:
+    """Shorten what stands under some keys of a JSON file; one without paths there stays as it is to the byte."""
+    if not keys:
+        return content
     try:
         before = json.loads(content)
     except (ValueError, RecursionError):
         return content
-    after = _shorten(before, shortened)
+    after = _shorten(before, shortened, keys)
     return content if after == before else json.dumps(after, indent=1, ensure_ascii=False).encode()
 
 
-def _shorten(content: Any, shortened: list[str]) -> Any:
-    """Shorten the paths among the values of tables; what lists hold may be words of a vocabulary."""
+def _shorten(content: Any, shortened: list[str], keys: Collection[str] | None = None) -> Any:
+    """Shorten the paths among the values of tables and lists; with ``keys``, only of these, in tables of any depth."""
+    if isinstance(content, dict):
+        return {
+            key: value
+            if isinstance(value, str) and keys is not None and key not in keys
+            else _shorten(value, shortened, keys)
+            for key, value in content.items()
+        }
     if isinstance(content, list):
-        return [_shorten(item, shortened) if not isinstance(item, str) else item for item in content]
-    if not isinstance(content, dict):
-        return content
-    tables = {}
-    for key, value in content.items():
-        short = without_place(value) if isinstance(value, str) else _shorten(value, shortened)
-        if isinstance(value, str) and short != value:
-            shortened.append(value)
-        tables[key] = short
-    return tables
+        return [
+            item if isinstance(item, str) and keys is not None else _shorten(item, shortened, keys) for item in content
+        ]
+    short = _last_name(content) if isinstance(content, str) else content
+    if short != content:
+        shortened.append(content)
+    return short
+
+
+def _last_name(text: str) -> str:
+    """Leave the last name of a path, absolute or relative; names of the Hub and all other text stay as they are.
+
+    >>> [_last_name(text) for text in ("/home/me/bert", "file:///home/me/bert", "../private/bert", "~/bert", "a/bert")]
+    ['bert', 'bert', 'bert', 'bert', 'a/bert']
+    >>> [_last_name(text) for text in ("/", "..", "~", "1/2", "...and so on", "~5 s/frame")]
+    ['/', '..', '~', '1/2', '...and so on', '~5 s/frame']
+    """
+    path = re.sub(r"^file:(//[^/]*)?", "", text)
+    if re.match(r"(\.{1,2}|~[\w.-]*)[/\\]", path):  # relative, or below a user's folder
+        name = PureWindowsPath(path).name  # which takes either slash
+        return text if name in ("", ".", "..") else name
+    short = without_place(path)
+    return text if short == path and not text.startswith("file:") else short
 
 
 def _upload(files: dict[str, bytes | Path], repo: str, *, private: bool, revision: str | None) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.console import Console
 
 from emotiwave.api.data import prepare
@@ -20,6 +21,7 @@ from emotiwave.files import replace_file
 from emotiwave.inference import predict
 from emotiwave.models.checkpoint import load_model
 from emotiwave.models.fusion import FusionModel
+from emotiwave.models.resolve import resolve_encoders
 from emotiwave.report.page import write_page
 from emotiwave.run_folder import (
     begin_run,
@@ -34,13 +36,16 @@ from emotiwave.run_folder import (
     holds_run,
     is_finished,
     label_runs,
+    read_cautions,
     read_run,
     write_card,
     write_predictions,
     write_scores,
     write_thresholds,
 )
+from emotiwave.sequences import ComputationalSequence
 from emotiwave.settings import PathLike
+from emotiwave.training.statistics import without_unlearnable
 from emotiwave.types import BAYES_OPTIMAL, Corpus, Predictions, Score
 
 if TYPE_CHECKING:
@@ -49,13 +54,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """A trained run: its folder, which any command takes, and how training went."""
+    """A trained run: its folder, which any command takes, how training went, and the name of the corpus."""
 
     folder: Path
     summary: "TrainingSummary"
+    dataset: str
 
     def __fspath__(self) -> str:
         return str(self.folder)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Score rows, and in a sentence each what must be known of them."""
+
+    scores: list[Score]
+    notes: list[str]
 
 
 def train(
@@ -88,6 +102,7 @@ def train(
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(os.fspath(recipe), overrides)
     if is_main_process() and not (resume and holds_run(folder)):
         check_free(folder)  # before hours of preparation, and not after them
+    resolve_encoders(recipe.model)
     if recipe.features is not None:
         prepared = prepare(recipe, console=console)
         if not prepared.was_ready:
@@ -96,6 +111,7 @@ def train(
     corpus = recipe.load_corpus()
     _check_thresholds(corpus, recipe, recipe.evaluation)
     model = build(corpus, recipe.model, recipe.training)
+    corpus = without_unlearnable(corpus)
     if not is_main_process():  # Lightning runs the command again for every further device; the first keeps the folder
         fit(model, corpus, recipe.training, folder, resume=resume, console=console)
         raise SystemExit(0)
@@ -114,7 +130,7 @@ def train(
     finish_run(folder, summary)
     write_card(folder)
     _warn_of_non_finite("training", summary.n_non_finite)
-    return Run(folder, summary)
+    return Run(folder, summary, corpus.name)
 
 
 def evaluate(runs: PathLike | Sequence[PathLike], *, split: str | None = None) -> list[Score]:
@@ -130,9 +146,18 @@ def evaluate(runs: PathLike | Sequence[PathLike], *, split: str | None = None) -
     Raises:
         EmotiwaveError: If a run is incomplete, its data is not what it trained on, or runs cannot be compared.
     """
+    return evaluate_with_notes(runs, split=split).scores
+
+
+def evaluate_with_notes(runs: PathLike | Sequence[PathLike], *, split: str | None = None) -> Evaluation:
+    """Score runs as `evaluate` does, and say what is questionable about them and how many utterances lack a modality.
+
+    Raises:
+        EmotiwaveError: As `evaluate`.
+    """
     recipes = _read_runs(runs)
     check_comparable(recipes)
-    corpus = next(iter(recipes.values())).load_corpus()
+    corpus = without_unlearnable(next(iter(recipes.values())).load_corpus())
     labels = label_runs(recipes)
     _check_seeds(recipes, labels)
     by_label: dict[str, list[list[Score]]] = {}
@@ -144,7 +169,7 @@ def evaluate(runs: PathLike | Sequence[PathLike], *, split: str | None = None) -
     for runs_of_model in by_label.values():
         if len(runs_of_model) > 1:
             scores += summarise_seeds(runs_of_model)
-    return scores + references
+    return Evaluation(scores + references, _say_lacking(corpus, scores[0].split) + _say_cautions(labels))
 
 
 def write_report(runs: PathLike | Sequence[PathLike], *, out: PathLike | None = None) -> Path:
@@ -190,11 +215,11 @@ def _evaluate_run(folder: Path, recipe: Recipe, corpus: Corpus, split: str | Non
     thresholds = fit_thresholds(selection) if selection else None
     if not is_finished(folder):
         warnings.warn(
-            f"{folder}: training is not finished; the scores are of its best epoch so far", DataWarning, stacklevel=3
+            f"{folder}: training is not finished; the scores are of its best epoch so far", DataWarning, stacklevel=4
         )
     if recipe.training.patience and settings.split == recipe.training.selection_split:
         warnings.warn(
-            f"{folder}: {settings.split!r} chose this model, so its scores flatter", DataWarning, stacklevel=3
+            f"{folder}: {settings.split!r} chose this model, so its scores flatter", DataWarning, stacklevel=4
         )
     predictions = predict(model, corpus, settings.split)
     _warn_of_non_finite(settings.split, predictions.n_non_finite)
@@ -213,10 +238,41 @@ def _evaluate_run(folder: Path, recipe: Recipe, corpus: Corpus, split: str | Non
         tuned = fit_thresholds(known) if known else None
         references += score(optimal, settings, model=BAYES_OPTIMAL, dataset=corpus.name, thresholds=tuned)
     write_scores(rows + references, folder)
-    write_predictions(predictions, folder, thresholds)
+    write_predictions(predictions, folder, thresholds, dataset=corpus.name)
     write_thresholds(thresholds, folder)
     write_card(folder)
     return rows, references
+
+
+def _say_lacking(corpus: Corpus, split: str) -> list[str]:
+    """Say how many of the scored utterances lack each modality; nothing where none does."""
+    ids = [corpus.utterances[index].id for index in corpus.indices(split)]
+    counts = {name: sum(not _is_observed(sequence, one) for one in ids) for name, sequence in corpus.sequences.items()}
+    lacking = ", ".join(f"{count:,} lack {name}" for name, count in counts.items() if count)
+    if not lacking:
+        return []
+    told = (
+        f"Of the {len(ids):,} {split} utterances {lacking}. They are scored all the same: where an utterance has "
+        "nothing of what is available, the model answers with its prior, which looks at nothing."
+    )
+    return [told]
+
+
+def _is_observed(sequence: ComputationalSequence, utterance_id: str) -> bool:
+    if not sequence.n_frames(utterance_id):
+        return False
+    return bool(np.isfinite(sequence[utterance_id].values).all(axis=1).any())
+
+
+def _say_cautions(labels: Mapping[Path, str]) -> list[str]:
+    """Give each caution of the runs once; one that is not of every model names those that it is of."""
+    models: dict[str, list[str]] = {}
+    for folder, label in labels.items():
+        for caution in read_cautions(folder):
+            of = models.setdefault(caution, [])
+            of += [label] if label not in of else []
+    n_models = len(set(labels.values()))
+    return [caution if len(of) == n_models else f"{', '.join(of)}: {caution}" for caution, of in models.items()]
 
 
 def _predict_selection(

@@ -1,5 +1,7 @@
 """The models, by name."""
 
+from collections.abc import Collection
+
 from emotiwave.errors import ConfigError, unknown_name
 from emotiwave.models.bottleneck import Bottleneck
 from emotiwave.models.cross_modal_transformer import CrossModalTransformer
@@ -29,8 +31,12 @@ MODELS: dict[str, type[FusionModel]] = {
 }
 
 
-def create_model(spec: ModelSpec) -> FusionModel:
+def create_model(spec: ModelSpec, *, left_out: Collection[str] = ()) -> FusionModel:
     """Build an untrained model.
+
+    Args:
+        spec: Of a new or a saved model; the settings of a saved one may name encoders that it has no use for.
+        left_out: Modalities of the data that the model goes without; encoders for them have no use.
 
     Raises:
         ConfigError: If the name is unknown, or a setting does not fit the model.
@@ -40,7 +46,8 @@ def create_model(spec: ModelSpec) -> FusionModel:
         raise ConfigError(unknown_name("model", name, MODELS))
     if spec.settings.modality is not None and name != "unimodal":
         raise ConfigError(f"model.modality is for 'unimodal' only; got {spec.settings.modality!r} with {name!r}")
-    for modality in spec.settings.encoders:
-        if modality not in spec.sizes:
-            raise ConfigError(f"model.encoders: {unknown_name('modality', modality, spec.sizes)}")
+    known = {*spec.sizes, *left_out}
+    for modality in spec.settings.encoders if spec.folder is None else ():
+        if modality not in known:
+            raise ConfigError(f"model.encoders: {unknown_name('modality', modality, sorted(known))}")
     return MODELS[name](spec)

@@ -63,6 +63,9 @@ def save_model(model: FusionModel, folder: Path) -> None:
 
     A process that dies in between leaves files that the description does not fit, which loading refuses. Files of
     encoders that are as they were are not touched, and those of an earlier model are removed.
+
+    Raises:
+        CheckpointError: If ``encoders`` is there and no folder of the model's own.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = _files_of_encoders(model)
@@ -157,6 +160,12 @@ def _files_of_encoders(model: FusionModel) -> dict[str, bytes]:
 
 
 def _place(files: Mapping[str, bytes], folder: Path) -> None:
+    below = folder / ENCODERS
+    if below.is_symlink() or (below.exists() and not below.is_dir()):
+        raise CheckpointError(
+            f"{below}: a link or a file; a model keeps files of its own in a folder of this name, and removes others: "
+            "take it away, or save the model elsewhere"
+        )
     lying = _lying(folder)
     for name in lying - files.keys():
         (folder / name).unlink()

@@ -20,6 +20,8 @@ from emotiwave.types import Configuration, LabelSet
 
 Size = Literal["small", "base", "large"]
 WIDTHS: dict[Size, int] = {"small": 64, "base": 128, "large": 256}
+TAKEN_NAMES = {*dir(nn.ModuleDict()), *dir(nn.ParameterDict())}
+"""What holds the parts of a model by modality has these names for itself."""
 SMALL_START = 0.1
 """Shrinks the first weights of continuous answers, to about a twentieth of the range."""
 
@@ -95,7 +97,7 @@ class FusionModel(nn.Module, ABC):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         for name in spec.sizes:
-            if hasattr(nn.ModuleDict, name) or "." in name or not name:
+            if name in TAKEN_NAMES or set(name) & set("./\\\0") or not name:  # parts and folders are called so
                 raise ConfigError(f"a modality cannot be named {name!r}; choose another name, such as {name!r} + '_'")
         self.spec = spec
         self.modalities = tuple(sorted(spec.sizes))
@@ -158,7 +160,10 @@ class FusionModel(nn.Module, ABC):
             got, expected = batch.inputs[name].shape[-1], self.spec.sizes[name]
             if got != expected:
                 raise FeatureError(f"{name}: the model was built for {expected} features per frame; the data has {got}")
-            frames, masks[name] = self.encoders[name](batch.inputs[name], batch.mask[name])
+            try:
+                frames, masks[name] = self.encoders[name](batch.inputs[name], batch.mask[name])
+            except FeatureError as error:
+                raise FeatureError(f"{name} {error}") from None
             values[name] = self.encode_modality(name, frames, masks[name])
         return Encoded(values, {name: mask.any(dim=1) for name, mask in masks.items()}, masks)
 

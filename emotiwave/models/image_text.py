@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from emotiwave.errors import ConfigError
 from emotiwave.models.fusion import Encoded, FusionModel, ModelSpec
+from emotiwave.models.layers import side_by_side
 
 MODALITIES = {"vision", "text"}
 HIDDEN = 1024
@@ -52,8 +53,4 @@ class ImageText(FusionModel):
         return observed / mask.sum(dim=1, keepdim=True).clamp(min=1)
 
     def combine(self, encoded: Encoded) -> Float[Tensor, "batch classes"]:
-        states = [
-            torch.where(encoded.present[name][:, None], encoded.values[name], self.absent[name])
-            for name in self.modalities
-        ]
-        return self.head(torch.cat(states, dim=1))
+        return self.head(side_by_side(encoded.values, encoded.present, self.absent))

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from emotiwave.errors import ConfigError, unknown_name
 from emotiwave.models.fusion import WIDTHS, Encoded, FusionModel, ModelSpec
-from emotiwave.models.layers import FrameEncoder, QueryPooling
+from emotiwave.models.layers import FrameEncoder, QueryPooling, mean_of_present
 
 DROPOUT = 0.3
 
@@ -35,7 +35,7 @@ class Late(FusionModel):
         logits = torch.stack([encoded.values[name] for name in self.modalities])  # (modality, batch, classes)
         present = torch.stack([encoded.present[name] for name in self.modalities])[..., None]
         if self.spec.label_set.kind == "continuous":
-            return torch.where(present, logits, 0.0).sum(dim=0) / present.sum(dim=0).clamp(min=1)
+            return mean_of_present(logits, present[..., 0])
         if self.spec.label_set.kind == "categorical":
             return _log_mean(F.log_softmax(logits, dim=-1), present)
         return _log_mean(F.logsigmoid(logits), present) - _log_mean(F.logsigmoid(-logits), present)

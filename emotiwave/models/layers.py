@@ -1,6 +1,7 @@
 """Layers that know the mask: standardisation, attention, the encoder of frames, and what sums up a sequence."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Bool, Float
@@ -134,6 +135,17 @@ def final_states(
     packed = pack_padded_sequence(frames, lengths, batch_first=True, enforce_sorted=False)
     _, (states, _) = lstm(packed)
     return states.transpose(0, 1).flatten(1)
+
+
+def side_by_side(
+    vectors: Mapping[str, Float[Tensor, "batch _width"]],
+    present: Mapping[str, Bool[Tensor, " batch"]],
+    stand_ins: Mapping[str, Float[Tensor, "*_"]] | nn.ParameterDict,
+) -> Float[Tensor, "batch widths"]:
+    """Join the vectors of modalities in the order of their names; where one is absent, what stands in for it."""
+    return torch.cat(
+        [torch.where(present[name][:, None], vectors[name], stand_ins[name]) for name in sorted(vectors)], dim=1
+    )
 
 
 def mean_of_present(

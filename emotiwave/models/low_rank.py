@@ -36,8 +36,10 @@ class LowRank(FusionModel):
     """An LSTM per modality, the low-rank form of the layer on their outer product, and two linear layers.
 
     What follows the fusion, and how modalities are read and may be absent, is as in `emotiwave.models.tensor`, so
-    that the two differ in the fusion alone. The authors' code learns a weight per rank in addition, which the factors
-    hold already.
+    that the two differ in the fusion alone. In the paper only text is read by an LSTM, audio and vision are averaged
+    over time before small networks, and what the fusion gives is the answer itself; here every modality has an LSTM,
+    and a head of two layers follows. The authors' code learns a weight per rank in addition, which the factors hold
+    already.
     """
 
     def __init__(self, spec: ModelSpec) -> None:

@@ -1,11 +1,13 @@
 """The baseline that people know: one bidirectional LSTM per modality, final states concatenated, two linear layers."""
 
+from typing import cast
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence
 
 from emotiwave.models.fusion import WIDTHS, Encoded, FusionModel, ModelSpec
+from emotiwave.models.layers import final_states, side_by_side
 
 FRAMES_OF_ZEROS = 300
 """How long the sequence of zeros is that stands for an absent modality in `LstmConcatZeros`."""
@@ -35,19 +37,10 @@ class LstmConcat(FusionModel):
     def encode_modality(
         self, name: str, frames: Float[Tensor, "batch time _"], mask: Bool[Tensor, "batch time"]
     ) -> Float[Tensor, "batch state"]:
-        first = torch.argsort(~mask, dim=1, stable=True)  # observed frames to the front, in order
-        frames = frames.gather(1, first[..., None].expand_as(frames))
-        lengths = mask.sum(dim=1).clamp(min=1).cpu()
-        packed = pack_padded_sequence(frames, lengths, batch_first=True, enforce_sorted=False)
-        _, (state, _) = self.lstm[name](packed)
-        return state.transpose(0, 1).flatten(1)  # (batch, 2 directions x hidden)
+        return final_states(cast(nn.LSTM, self.lstm[name]), frames, mask)
 
     def combine(self, encoded: Encoded) -> Float[Tensor, "batch classes"]:
-        states = [
-            torch.where(encoded.present[name][:, None], encoded.values[name], self.absent[name])
-            for name in self.modalities
-        ]
-        return self.head(torch.cat(states, dim=1))
+        return self.head(side_by_side(encoded.values, encoded.present, self.absent))
 
 
 class LstmConcatZeros(LstmConcat):
@@ -69,11 +62,8 @@ class LstmConcatZeros(LstmConcat):
         return torch.stack([state, of_zeros.expand_as(state)], dim=1)
 
     def combine(self, encoded: Encoded) -> Float[Tensor, "batch classes"]:
-        states = [
-            torch.where(encoded.present[name][:, None], encoded.values[name][:, 0], encoded.values[name][:, 1])
-            for name in self.modalities
-        ]
-        return self.head(torch.cat(states, dim=1))
+        states, of_zeros = ({name: both[:, part] for name, both in encoded.values.items()} for part in range(2))
+        return self.head(side_by_side(states, encoded.present, of_zeros))
 
     def answerable(self, encoded: Encoded) -> Bool[Tensor, " batch"]:
         found = super().answerable(encoded)

@@ -24,8 +24,9 @@ class Mult(FusionModel):
     Streams are half as wide as the dial says: 32 at the size ``small``, close to the paper's 30 to 40. The paper knows
     neither masks nor missing modalities. Here unobserved frames are zero to the convolution and hidden from attention,
     and the last step is the last observed one. Attention to an absent source adds exactly zero, so what remains of
-    that pair is the target's own path; the state of an absent target is zero. Positions are added once, GELU stands
-    for ReLU inside the blocks, and attention weights have no dropout.
+    that pair is the target's own path; the state of an absent target is zero. Positions are added once,
+    and frames are not multiplied by the square root of their width before (the authors' code multiplies them). GELU
+    stands for ReLU inside the blocks, and attention weights have no dropout.
     """
 
     def __init__(self, spec: ModelSpec) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from emotiwave.errors import CheckpointError, ConfigError, MissingExtraError
 from emotiwave.pretrained.files import EncoderFiles, Kind, find_files, read_json
@@ -129,8 +129,12 @@ def _describe(files: EncoderFiles, kind: Kind) -> Encoder:
         hint = f"; types that can be used: {', '.join(SPEECH_TYPES)}" if kind == "speech" else ""
         raise ConfigError(f"{files.name} is {what}; expected an encoder of kind {kind!r}{hint}")
     depth = getattr(config, "num_hidden_layers", 0) if kind != "image" else 0
-    for loops in (depth, getattr(config, "num_hidden_layers", 0), *_listed(config, "depths")):
+    stages = _listed(config, "depths")
+    for loops in (depth, getattr(config, "num_hidden_layers", 0), *stages):
         _check_number(files, "number of layers", loops, MAX_LAYERS, least=0)
+    # each is a number by now; stages without layers would be built too
+    _check_number(files, "number of stages", len(stages), MAX_LAYERS, least=0)
+    _check_number(files, "number of layers of all stages", sum(cast(list[int], stages)), MAX_LAYERS, least=0)
     width = _check_number(files, "size of a hidden state", _width(config), MAX_WIDTH, least=1)
     return Encoder(kind, files, config, width, depth)
 

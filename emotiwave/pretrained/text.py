@@ -169,6 +169,25 @@ def encode_words(
     """
     import torch
 
+    encoded = encode_known_words(encoder, preprocessing, texts, layers, pieces)
+    return [torch.where(known[:, None], words, torch.nan) for words, known in encoded]
+
+
+def encode_known_words(
+    encoder: Encoder,
+    preprocessing: TextPreprocessing,
+    texts: Sequence[Sequence[str]],
+    layers: Sequence[int],
+    pieces: Pieces = "mean",
+) -> list[tuple["torch.Tensor", "torch.Tensor"]]:
+    """Run an encoder over texts as `encode_words` does, and say of which words the tokenizer makes something.
+
+    Returns:
+        For each text ``(words, width of all layers)``, zeros for a word that the tokenizer makes nothing of, and
+        ``(words,)``, False for such a word. What else is not finite comes of the network.
+    """
+    import torch
+
     cut = [preprocessing.pieces(words) for words in texts]
     windows = [(text, window) for text, (ids, _) in enumerate(cut) for window in preprocessing.windows(len(ids)) if ids]
     n_special = len(preprocessing.before) + len(preprocessing.after)
@@ -209,8 +228,10 @@ def _run(encoder: Encoder, rows: Sequence[Sequence[int]], padding: int, layers: 
     return torch.cat(states, dim=-1).float()
 
 
-def _join(vectors: "torch.Tensor", owners: "torch.Tensor", n_words: int, pieces: Pieces) -> "torch.Tensor":
-    """Make one vector per word of those of its pieces."""
+def _join(
+    vectors: "torch.Tensor", owners: "torch.Tensor", n_words: int, pieces: Pieces
+) -> tuple["torch.Tensor", "torch.Tensor"]:
+    """Make one vector per word of those of its pieces, and say which words have any."""
     import torch
 
     owners = owners.to(vectors.device)
@@ -222,4 +243,4 @@ def _join(vectors: "torch.Tensor", owners: "torch.Tensor", n_words: int, pieces:
         0, owners, torch.ones_like(owners, dtype=torch.float32)
     )
     sums = vectors.new_zeros((n_words, vectors.shape[1])).index_add(0, owners, vectors)
-    return torch.where(counts[:, None] > 0, sums / counts[:, None].clamp(min=1), torch.nan)
+    return sums / counts[:, None].clamp(min=1), counts > 0

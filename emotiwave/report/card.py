@@ -166,7 +166,12 @@ def _say_answer(labels: LabelSet) -> str:
 def _inputs(facts: Facts) -> list[str]:
     extractors = facts.tables.get("features", {}).get("extractors", {})
     rows = [
-        (name, _name_of(extractors.get(name, "as in the corpus")), str(size.features), facts.encoders[name])
+        (
+            name,
+            _name_of(extractors.get(name, "as in the corpus")),
+            str(size.features),
+            facts.encoders.get(name, "not used"),
+        )
         for name, size in facts.environment.corpus.modalities.items()
     ]
     return _table(("modality", "extractor", "features per frame", "encoder"), rows)
@@ -189,7 +194,14 @@ def _training(facts: Facts) -> list[str]:
         facts_of_it.append(f"- {training.n_epochs} epochs; {kept}")
         facts_of_it.append(f"- {training.n_parameters:,} parameters")
     facts_of_it.append(f"- content hash of the data: `{corpus.digest}`")
-    return [*_table(("split", "utterances", "videos or speakers"), rows), "", *facts_of_it]
+    told = f"Groups are what a bootstrap draws whole: {_say_groups(corpus)}."
+    return [*_table(("split", "utterances", "groups"), rows), "", told, "", *facts_of_it]
+
+
+def _say_groups(corpus: Data) -> str:
+    if _is_label_paired(corpus):
+        return "the items of one side, each of which may be in several pairs, or the speakers or dialogues of that side"
+    return "videos, dialogues, speakers or single utterances"
 
 
 def _say_selection(settings: Mapping[str, Any], score: float | None) -> str:
@@ -218,7 +230,7 @@ def _scores(facts: Facts) -> list[str]:
     evaluation, first = facts.tables["evaluation"], own[0]
     words = [f"On `{_plain(first.split)}` of {_plain(first.dataset)}."]
     if evaluation.get("bootstrap"):
-        words.append(f"Intervals cover {evaluation['confidence']:.0%}, by bootstrap over videos or speakers.")
+        words.append(f"Intervals cover {evaluation['confidence']:.0%}, by bootstrap over groups.")
     if facts.tables["training"].get("patience") and first.split == facts.tables["training"]["selection_split"]:
         words.append("**This split chose the model, so the scores flatter.**")
     return [" ".join(words), "", *_table(("available", *(METRIC_NAMES[metric] for metric in metrics), "n"), rows)]

@@ -15,14 +15,14 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.utilities import rank_zero_only
 from rich.console import Console
 
-from emotiwave.errors import CheckpointError, ConfigError
+from emotiwave.errors import CheckpointError, ConfigError, DataWarning
 from emotiwave.models import create_model
 from emotiwave.models.fusion import FusionModel, ModelSettings, ModelSpec
 from emotiwave.training.callbacks import SCORE, ProgressBar, RunFiles, StopAtDivergence, ValidationScore
 from emotiwave.training.module import TrainingModule
 from emotiwave.training.randomness import derived_seed
 from emotiwave.training.settings import TrainingSettings
-from emotiwave.training.statistics import fit_statistics
+from emotiwave.training.statistics import fit_statistics, without_unlearnable
 from emotiwave.types import Corpus
 
 
@@ -40,6 +40,8 @@ class TrainingSummary:
 def build(corpus: Corpus, model_settings: ModelSettings, settings: TrainingSettings) -> FusionModel:
     """Check that the corpus can be trained on, and build the untrained model with its statistics.
 
+    The model goes without modalities that no training utterance has, which is warned of.
+
     Raises:
         ConfigError: If there is nothing to choose weights by, or the model's settings do not fit.
         DatasetError: If a split is empty, or a class cannot be learned.
@@ -52,8 +54,27 @@ def build(corpus: Corpus, model_settings: ModelSettings, settings: TrainingSetti
         )
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(settings.seed))
-        model = create_model(ModelSpec(model_settings, corpus.sizes, corpus.label_set))
+        model = _create(model_settings, corpus)
     fit_statistics(model, corpus, corpus.indices("train"))
+    return model
+
+
+def _create(settings: ModelSettings, corpus: Corpus) -> FusionModel:
+    """Build the model of the modalities that can be learned from."""
+    learnable = without_unlearnable(corpus)
+    left_out = [name for name in corpus.sizes if name not in learnable.sizes]
+    lacking = f"{corpus.name}: no training utterance has {' or '.join(left_out)}"
+    if settings.modality in left_out:
+        raise ConfigError(f"{lacking}; set model.modality to one of {', '.join(learnable.sizes)}")
+    try:
+        model = create_model(ModelSpec(settings, learnable.sizes, corpus.label_set), left_out=left_out)
+    except ConfigError as error:
+        if not left_out:
+            raise
+        raise ConfigError(f"{lacking}, and {error}") from None
+    for name in left_out if settings.name != "unimodal" else ():
+        message = f"{corpus.name}: {name}: no training utterance has it; the model is trained without it"
+        warnings.warn(message, DataWarning, stacklevel=3)
     return model
 
 

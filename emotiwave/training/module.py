@@ -1,19 +1,18 @@
 """The one training step, for every model."""
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.nn import functional as F
-from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 
 from emotiwave.batch import Batch, collate
 from emotiwave.models.fusion import Encoded, FusionModel
+from emotiwave.training.averaging import MovingAverage
 from emotiwave.training.randomness import EpochBatches, derived_seed, draw_kept, draw_kept_by_batch
 from emotiwave.training.settings import TrainingSettings
 from emotiwave.training.statistics import class_weights
@@ -41,7 +40,7 @@ class TrainingModule(LightningModule):
         self.indices = corpus.indices("train")
         weights = class_weights(corpus, self.indices, balanced=settings.class_weights)
         self.register_buffer("class_weights", weights, persistent=False)
-        self.averaged = AveragedModel(model, avg_fn=moving_average(settings.weight_average)).requires_grad_(False)
+        self.averaged = MovingAverage(model, settings.weight_average)
         self.losses: list[Tensor] = []
         self.n_non_finite: Counter[str] = Counter()
 
@@ -71,11 +70,12 @@ class TrainingModule(LightningModule):
                 draw = draw_kept if self.settings.modality_dropout_per == "utterance" else draw_kept_by_batch
                 encoded = encoded.keep(draw(encoded.present, self.settings.modality_dropout, generator))
             loss = self._task_loss(self.model.fuse(encoded), batch.targets)
-        loss = loss + sum(self.model.auxiliary_losses(encoded).values())
-        self.losses.append(loss.detach())
+        added = sum(self.model.auxiliary_losses(encoded).values(), torch.zeros_like(loss))
+        # what the model adds is no loss of the task, and models are compared by that; but what is not finite shows
+        self.losses.append(loss.detach() + 0 * added.detach())
         if self.current_epoch == 0:
             self.n_non_finite.update(batch.n_non_finite)
-        return loss
+        return loss + added
 
     def _loss_of_all_configurations(self, encoded: Encoded, targets: Tensor) -> Tensor:
         """Mean over the configurations, each of the utterances that have all its modalities."""
@@ -92,30 +92,18 @@ class TrainingModule(LightningModule):
         return task_loss(logits, targets, self.corpus.label_set, self.class_weights)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        self.averaged.update_parameters(self.model)
+        self.averaged.update(self.model)
 
     @property
     def kept_model(self) -> FusionModel:
         """The model with averaged weights: what is validated and saved."""
-        return cast(FusionModel, self.averaged.module)
+        return self.averaged.module
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         groups = self.model.parameter_groups(self.settings.learning_rate)
-        return torch.optim.AdamW(groups, weight_decay=self.settings.weight_decay)
-
-
-def moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """Exponential moving average whose memory grows with the steps taken, up to ``decay``.
-
-    A constant learning rate leaves the last weights noisy; their average over about the last tenth of the steps is not
-    (Polyak and Juditsky, 1992; the growing memory as in TensorFlow's ExponentialMovingAverage).
-    """
-
-    def average(averaged: Tensor, current: Tensor, n_averaged: Tensor | int) -> Tensor:
-        memory = min(decay, (1 + int(n_averaged)) / (10 + int(n_averaged)))
-        return torch.lerp(current, averaged, memory)
-
-    return average
+        # fused takes a third of the time; in mixed precision Lightning refuses to clip gradients for it
+        fused = self.settings.precision == "32-true"
+        return torch.optim.AdamW(groups, weight_decay=self.settings.weight_decay, fused=fused)
 
 
 def task_loss(logits: Tensor, targets: Tensor, label_set: LabelSet, class_weights: Tensor) -> Tensor:

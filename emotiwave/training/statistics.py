@@ -1,5 +1,7 @@
 """What a model keeps of its training data: scale of each feature, frequency of each class, mean of each value."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -7,7 +9,34 @@ from torch import Tensor
 
 from emotiwave.errors import DatasetError, FeatureError
 from emotiwave.models.fusion import FusionModel
+from emotiwave.sequences import ComputationalSequence
 from emotiwave.types import Corpus, LabelSet
+
+
+def without_unlearnable(corpus: Corpus) -> Corpus:
+    """Leave out the modalities of which no training utterance has a frame; where that is all of them, none.
+
+    What they hold of other splits can tell a model nothing, for it never met the like.
+
+    Raises:
+        DatasetError: If an utterance has nothing else.
+    """
+    ids = [utterance.id for utterance in corpus.utterances if utterance.split == "train"]
+    kept = {name: sequence for name, sequence in corpus.sequences.items() if _is_observed(sequence, ids)}
+    if not kept or len(kept) == len(corpus.sequences):
+        return corpus
+    for utterance in corpus.utterances:
+        if not any(sequence.n_frames(utterance.id) for sequence in kept.values()):
+            lost = ", ".join(corpus.sequences.keys() - kept.keys())
+            raise DatasetError(
+                f"{corpus.name}: {utterance.split} utterance {utterance.id!r} has {lost} alone, and no training "
+                f"utterance has {lost}; leave the utterance out of the corpus, or give training utterances {lost}"
+            )
+    return replace(corpus, sequences=kept)
+
+
+def _is_observed(sequence: ComputationalSequence, ids: list[str]) -> bool:
+    return any(np.isfinite(sequence[name].values).all(axis=1).any() for name in ids if name in sequence)
 
 
 def fit_statistics(model: FusionModel, corpus: Corpus, indices: NDArray[np.int64]) -> None:

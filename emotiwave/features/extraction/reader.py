@@ -22,7 +22,7 @@ from emotiwave.errors import (
 )
 from emotiwave.faces.detectors import FaceDetector, load_detector
 from emotiwave.features.extraction.cache import FeatureCache, cache_key, file_digest
-from emotiwave.features.extraction.collapsing import collapse_in_blocks, cut_frames, useless
+from emotiwave.features.extraction.collapsing import collapse_in_blocks, cut_count, cut_frames, useless
 from emotiwave.features.extraction.extracted import Extracted, usability_rows
 from emotiwave.features.extraction.frames import Frames
 from emotiwave.features.extraction.pictures import PictureExtraction, longest_side
@@ -333,18 +333,21 @@ class MediaReader:
             return np.empty((0, size), np.float32), nothing
         extractor = self.extractors[modality]
         is_useless, budget = useless(frames, extractor), self.settings.most_frames(modality, extractor)
+        n_left_out = 0
         if extractor.longest is not None:
-            values, intervals = cut_frames(frames, is_useless, budget), frames.intervals[:budget]
-            is_longer = len(frames) > budget
+            with_unobserved = self.settings.unobserved == "zero"
+            cut = cut_frames(frames, is_useless, budget, with_unobserved=with_unobserved)
+            values, intervals, n_left_out = cut.values, cut.intervals, cut.n_left_out
+            counts[cut_count(modality, budget, extractor.frames_per_second)] += cut.is_cut
         else:
             words = _timed(of.words or (), origin)
             plan, is_longer = plan_frames(frames.intervals, words, self.settings, budget)
             values = collapse_in_blocks(frames, is_useless, plan, self.settings.shrunk_for(extractor))
             intervals = plan.intervals
-        counts[f"utterances of more {modality} frames than {budget}"] += is_longer
+            counts[f"utterances of more {modality} frames than {budget}"] += is_longer
         n_observed = int(np.isfinite(values).all(axis=1).sum())
-        counts[f"{modality} frames"] += len(values)
-        counts[f"{modality} frames unobserved"] += len(values) - n_observed
+        counts[f"{modality} frames"] += n_left_out + len(values)
+        counts[f"{modality} frames unobserved"] += n_left_out + len(values) - n_observed
         if self.settings.unobserved == "zero":
             values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
         elif not n_observed:

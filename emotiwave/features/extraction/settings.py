@@ -35,7 +35,7 @@ class MediaFeatureSettings(FeatureSettings):
     ``hashed``, ``prosody`` and ``face`` for what the corpus has of text, sound and pictures."""
     for_encoders: dict[str, str] | None = None
     """Modality -> the extractor that gives the model's encoder what it takes, where ``extractors`` names none. A recipe
-    sets it itself, by ``[model.encoders]``; what is written here is not read."""
+    sets it itself, by ``[model.encoders]``, and anything else is refused."""
     frame_rate: float = Field(default=5.0, gt=0, le=120)
     """Pictures per second that are taken of a video."""
     faces: FaceSettings = FaceSettings()

@@ -38,7 +38,7 @@ class ImageEncoderSettings(Settings):
 class ImageEncoder(VisionExtractor):
     """Pictures sized, cropped and scaled as the checkpoint says, then one vector each."""
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     def __init__(self, settings: ImageEncoderSettings) -> None:
         self.settings = settings

@@ -1,5 +1,6 @@
 """Words as they are written, letter by letter, for text encoders that are trained as part of the model."""
 
+import unicodedata
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -27,8 +28,8 @@ class WordsSettings(Settings):
 class Words(TextExtractor):
     """One frame per word, more for a word of over 31 characters; all have the interval of the word.
 
-    `decode_words` gives the words back. A word of white space is a row of NaN. Frames are letters, not measurements:
-    they are never pooled, and a text of more than 1,024 frames is cut.
+    `decode_words` gives the words back. A word without a character that is seen is a row of NaN. Frames are letters,
+    not measurements: they are never pooled, and a text of more than 1,024 frames is cut.
     """
 
     size = SIZE
@@ -48,7 +49,7 @@ class Words(TextExtractor):
         """Write out each word."""
         frames = encode_words(signal)
         owners = np.cumsum(frames[:, 0] == 1.0) - 1
-        is_blank = np.array([not word.replace("\0", "").strip() for word in signal], dtype=bool)
+        is_blank = np.array([_is_blank(word) for word in signal], dtype=bool)
         frames[is_blank[owners]] = np.nan
         return FeatureSequence(frames, timing[owners])
 
@@ -70,6 +71,11 @@ def encode_words(words: Sequence[str]) -> NDArray[np.float32]:
     frames[np.cumsum([0, *map(len, pieces)])[:-1], 0] = 1.0
     frames[:, 1:] = codes  # float32 holds every whole number up to 2**24
     return frames
+
+
+def _is_blank(word: str) -> bool:
+    """Whether all of a word is white space, controls (Cc) and marks of format (Cf) such as U+200B."""
+    return all(letter.isspace() or unicodedata.category(letter) in ("Cc", "Cf") for letter in word)
 
 
 def _pieces(word: str) -> list[str]:

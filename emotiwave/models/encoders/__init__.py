@@ -74,9 +74,17 @@ def choose_encoder(modality: str, chosen: str | Mapping[str, Any]) -> EncoderCho
     try:
         return EncoderChoice(name, settings.model_validate_json(json.dumps(keys), strict=True))
     except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            raise ValueError(f"{modality}: {name}: {unknown_name('key', key, settings.model_fields)}") from None
-        message = problem["msg"].removeprefix("Value error, ")
-        raise ValueError(f"{modality}: {name}: {key}: {message}; got {problem['input']!r}") from None
+        raise ValueError(f"{modality}: {name}: {_explain(error, settings)}") from None
+
+
+def _explain(error: ValidationError, settings: type[Settings]) -> str:
+    problems = error.errors()
+    first = problems[0]
+    message = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:  # keys that contradict each other; the message names them
+        return message
+    key = str(first["loc"][0])  # what follows are the types of a union, each with a problem of its own
+    if first["type"] == "extra_forbidden":
+        return unknown_name("key", key, settings.model_fields)
+    others = [problem["msg"] for problem in problems[1:] if problem["loc"][:1] == first["loc"][:1]]
+    return f"{key}: {'; or: '.join([message, *others])}; got {first['input']!r}"

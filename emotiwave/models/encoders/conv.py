@@ -31,8 +31,12 @@ class Conv(Features):
 
     def __init__(self, settings: ConvSettings, origin: Origin) -> None:
         super().__init__(settings, origin)
-        self.width = settings.width
+        self.width, self.kernel = settings.width, settings.kernel
         self.frames = FrameEncoder(origin.size, settings.width, settings.kernel)
+
+    @property
+    def described(self) -> str:
+        return f"{super().described}, convolved over {self.kernel} frames to width {self.width}"
 
     def forward(
         self, values: Float[Tensor, "batch time size"], mask: Bool[Tensor, "batch time"]

@@ -58,6 +58,11 @@ class ModalityEncoder(nn.Module, ABC):
         """Write what else the encoder needs beside weights into a folder that exists: small files, no pickle."""
 
     @property
+    def described(self) -> str:
+        """Say in a few words what it is, for people: never empty, and without paths of any machine."""
+        return type(self).__name__
+
+    @property
     def parts(self) -> Collection[dict[str, str]]:
         """The published parts inside, for the model card: ``name``, and ``licence`` and ``revision`` where known."""
         return ()

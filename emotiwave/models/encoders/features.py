@@ -32,6 +32,10 @@ class Features(ModalityEncoder):
         self.width = origin.size
         self.standardize = Standardize(origin.size)
 
+    @property
+    def described(self) -> str:
+        return "features, standardised"
+
     def fit(self, sequence: ComputationalSequence, ids: Sequence[str]) -> None:
         """Take centre and scale of each feature from the training frames."""
         center, scale = robust_scale(observed_frames(sequence, ids))

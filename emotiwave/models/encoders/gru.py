@@ -55,11 +55,16 @@ class Gru(ModalityEncoder):
                 f"model.encoders.{origin.modality}: gru reads words, in frames of {SIZE} values; the data has "
                 f'{origin.size}: prepare it with features.extractors.{origin.modality} = "words"'
             )
-        self.settings, self.modality, self.width = settings, origin.modality, settings.width
+        self.settings, self.width = settings, settings.width
         self.vocabulary = Vocabulary() if origin.folder is None else read_vocabulary(origin.folder, settings.n_words)
         self.embedding = nn.Embedding(settings.n_words, settings.width_embedding, padding_idx=PADDING)
         self.dropout = nn.Dropout(settings.dropout)
         self.gru = nn.GRU(settings.width_embedding, settings.width, batch_first=True)
+
+    @property
+    def described(self) -> str:
+        n_words = len(self.vocabulary.words)
+        return f"gru of {n_words:,} words" if n_words else f"gru of at most {self.settings.n_words:,} words"
 
     def fit(self, sequence: ComputationalSequence, ids: Sequence[str]) -> None:
         """Take the most frequent words of the training texts."""
@@ -93,10 +98,7 @@ class Gru(ModalityEncoder):
 
     def _ids(self, values: Tensor, mask: Tensor) -> list[Tensor]:
         frames, observed = values.detach().cpu().numpy(), mask.cpu().numpy()
-        try:
-            texts = [decode_words(of[seen]) for of, seen in zip(frames, observed, strict=True)]
-        except FeatureError as error:
-            raise FeatureError(f"{self.modality} {error}") from None
+        texts = [decode_words(of[seen]) for of, seen in zip(frames, observed, strict=True)]
         return [torch.tensor(self.vocabulary.ids(words), dtype=torch.long) for words in texts]
 
 

@@ -35,6 +35,10 @@ class Lstm(Features):
         self.width = settings.width
         self.lstm = nn.LSTM(origin.size, settings.width // 2, batch_first=True, bidirectional=True)
 
+    @property
+    def described(self) -> str:
+        return f"{super().described}, bidirectional LSTM of width {self.width}"
+
     def forward(
         self, values: Float[Tensor, "batch time size"], mask: Bool[Tensor, "batch time"]
     ) -> tuple[Float[Tensor, "batch out width"], Bool[Tensor, "batch out"]]:

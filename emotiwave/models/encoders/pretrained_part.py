@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
@@ -55,35 +56,53 @@ class PretrainedSettings(Settings):
     lowest."""
     gradient_checkpointing: bool = False
     """Keep only the input of each layer, and run it again on the way back: less memory, about a third slower."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """``bfloat16`` runs this encoder in mixed precision; ``float32`` leaves that to ``training.precision``."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """``auto`` is that of ``training.precision``; ``bfloat16`` runs this encoder in mixed precision, and ``float32``
+    never does, whatever that says."""
+
+    @model_validator(mode="after")
+    def _rates_are_of_what_is_trained(self) -> "PretrainedSettings":
+        if self.train == "frozen":
+            without_effect = {
+                "learning_rate": self.learning_rate is not None,
+                "layer_decay": self.layer_decay != 1,
+                "gradient_checkpointing": self.gradient_checkpointing,
+            }
+            for key in (key for key, is_set in without_effect.items() if is_set):
+                raise ValueError(f'{key}: is of what is trained, and train = "frozen" trains nothing; leave {key} out')
+        return self
 
 
 class PretrainedPart(ModalityEncoder):
     """Holds the network of a checkpoint, with all the small files that it needs.
 
-    A new one begins with the weights of the checkpoint. That of a saved model is built of the files in its folder, and
-    its weights come with those of the model.
+    A new one begins with the weights of the checkpoint ``name``, or at random where ``scratch`` is a folder of settings
+    without weights; ``name`` is then only what it is called. That of a saved model is built of the files in its folder,
+    and its weights come with those of the model.
     """
 
     kind: ClassVar[Kind]
     form: ClassVar[str]
     """Says what the frames of the input must be."""
 
-    def __init__(self, settings: PretrainedSettings, origin: Origin, name: str) -> None:
+    def __init__(self, settings: PretrainedSettings, origin: Origin, name: str, scratch: Path | None = None) -> None:
         super().__init__()
         self.settings, self.size = settings, origin.size
+        folder = origin.folder or scratch
         with _naming(origin):
             self._check_size(origin)
-            if origin.folder is None:
+            if folder is None:
                 encoder = load_encoder(name, self.kind, revision=settings.revision, weights=False)
             else:
-                encoder = load_encoder(str(origin.folder), self.kind, weights=False)
-            self.source = _source(encoder) if origin.folder is None else _read_source(origin.folder / SOURCE)
+                encoder = load_encoder(str(folder), self.kind, weights=False)
+                if origin.folder is None:  # nobody knows the folder of one from scratch
+                    encoder = replace(encoder, files=replace(encoder.files, name=name))
+            self.source = _source(encoder) if folder is None else _read_source(folder / SOURCE)
+            self.known_as = self.source.get("name", Path(name).name)
             self.files = encoder.files.settings()
             silence(encoder.config)
             encoder = self._read(encoder)
-            self.network = encoder.module if origin.folder is None else untrained_module(encoder)
+            self.network = encoder.module if folder is None else untrained_module(encoder)
             self.encoder, self.width = encoder.with_module(self.network), encoder.width
             drop_unused(self.encoder)
             self.layers = find_layers(self.encoder)
@@ -113,7 +132,7 @@ class PretrainedPart(ModalityEncoder):
     def _encode(
         self, values: Float[Tensor, "batch time size"], mask: Bool[Tensor, "batch time"]
     ) -> tuple[Float[Tensor, "batch out width"], Bool[Tensor, "batch out"]]:
-        """Encode, in whatever precision."""
+        """Encode, in whatever precision. The mask never depends on what the network gives: its NaN must be seen."""
 
     def forward(
         self, values: Float[Tensor, "batch time size"], mask: Bool[Tensor, "batch time"]
@@ -128,8 +147,9 @@ class PretrainedPart(ModalityEncoder):
         return self.settings.train != "frozen"
 
     def _in_precision(self, device: torch.device) -> AbstractContextManager[Any]:
-        is_mixed = self.settings.precision == "bfloat16"
-        return torch.autocast(device.type, torch.bfloat16) if is_mixed else nullcontext()
+        if self.settings.precision == "auto":
+            return nullcontext()
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16")
 
     def _check_size(self, origin: Origin) -> None:
         if not self.fits(origin.size):
@@ -141,6 +161,8 @@ class PretrainedPart(ModalityEncoder):
 
     def _try(self) -> None:
         """Run the network once: settings that no check foresees come out now, and not in training."""
+        if next(self.network.parameters()).is_meta:  # as where parameters are only counted
+            return
         example = self._example()
         with explained(self.encoder), torch.no_grad():
             self.eval()(example, torch.ones(example.shape[:2], dtype=torch.bool))
@@ -155,7 +177,10 @@ class PretrainedPart(ModalityEncoder):
             return
         n_layers = len(self._found_layers("train"))
         if self._n_last > n_layers:
-            raise ConfigError(f"{self.encoder.name} has {n_layers} layers; got train = {self.settings.train!r}")
+            raise ConfigError(
+                f"{self.encoder.name} has {n_layers} layers; got train = {self.settings.train!r}: write "
+                f"{_choices_of_last(n_layers)}"
+            )
         for parameter, height in heights(self.encoder, self.layers).items():
             if height <= n_layers - self._n_last:
                 parameter.requires_grad_(False)
@@ -208,9 +233,33 @@ class PretrainedPart(ModalityEncoder):
             (folder / SOURCE).write_text(json.dumps(self.source, indent=1), encoding="utf-8")
 
     @property
+    def described(self) -> str:
+        return ", ".join([self.known_as, *self._particulars(), self._trained()])
+
+    def _particulars(self) -> Iterator[str]:
+        """Say what settings make of the network."""
+        yield from ()
+
+    def _trained(self) -> str:
+        if self._n_last is not None:
+            return "last layer trained" if self._n_last == 1 else f"last {self._n_last} layers trained"
+        return "trained in full" if self.is_trained else "frozen"
+
+    @property
     def parts(self) -> Collection[dict[str, str]]:
         """The checkpoint that training began from, if it did not begin at random."""
         return [self.source] if self.source else []
+
+
+def _choices_of_last(n_layers: int) -> str:
+    """Say what ``train`` may be, but frozen.
+
+    >>> [_choices_of_last(n) for n in (1, 2, 12)]
+    ['"last-1" or "full"', '"last-1", "last-2" or "full"', '"last-1" to "last-12", or "full"']
+    """
+    if n_layers > 4:
+        return f'"last-1" to "last-{n_layers}", or "full"'
+    return ", ".join(f'"last-{n}"' for n in range(1, n_layers + 1)) + ' or "full"'
 
 
 @contextmanager
@@ -239,18 +288,23 @@ def _read_source(path: Path) -> dict[str, str]:
 
 
 def pad_rows(
-    rows: Sequence[Float[Tensor, "_ width"]], like: Float[Tensor, "*_"]
+    rows: Sequence[Float[Tensor, "_ width"]],
+    like: Float[Tensor, "*_"],
+    observed: Sequence[Bool[Tensor, " _"]] | None = None,
 ) -> tuple[Float[Tensor, "batch out width"], Bool[Tensor, "batch out"]]:
-    """Bring sequences of any lengths together, with the mask; frames of NaN are unobserved. On the device of another.
+    """Bring sequences of any lengths together, with the mask, on the device of another tensor.
+
+    ``observed`` are the masks of the sequences; by default all their frames are observed, whatever they hold.
 
     >>> values, mask = pad_rows([torch.ones(2, 3), torch.ones(0, 3)], like=torch.zeros(1))
     >>> values.shape, mask.tolist()
     (torch.Size([2, 2, 3]), [[True, True], [False, False]])
     """
-    values = pad_sequence([row.to(like.device) for row in rows], batch_first=True, padding_value=torch.nan)
-    values = F.pad(values, (0, 0, 0, max(0, 1 - values.shape[1])), value=torch.nan)
-    mask = ~values.isnan().any(dim=2)
-    return torch.where(mask[..., None], values, 0.0), mask
+    masks = [row.new_ones(len(row), dtype=torch.bool) for row in rows] if observed is None else observed
+    values = pad_sequence([row.to(like.device) for row in rows], batch_first=True)
+    mask = pad_sequence([of_row.to(like.device) for of_row in masks], batch_first=True)
+    missing = max(0, 1 - values.shape[1])
+    return F.pad(values, (0, 0, 0, missing)), F.pad(mask, (0, missing))
 
 
 def seen_frames(sequence: ComputationalSequence, ids: Sequence[str]) -> NDArray[np.float32]:

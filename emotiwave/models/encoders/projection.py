@@ -24,6 +24,10 @@ class Projection(Features):
         self.width = settings.width
         self.project = nn.Sequential(nn.Linear(origin.size, settings.width), nn.LayerNorm(settings.width))
 
+    @property
+    def described(self) -> str:
+        return f"{super().described}, projected to width {self.width}"
+
     def forward(
         self, values: Float[Tensor, "batch time size"], mask: Bool[Tensor, "batch time"]
     ) -> tuple[Float[Tensor, "batch time width"], Bool[Tensor, "batch time"]]:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -22,6 +22,7 @@ from emotiwave.pretrained.image import IMAGENET_MEAN, IMAGENET_STD, MAX_SIDE, Im
 from emotiwave.pretrained.loading import Encoder
 from emotiwave.sequences import ComputationalSequence
 
+DEPTH = 18
 PUBLISHED = {18: "microsoft/resnet-18", 50: "microsoft/resnet-50"}
 SCRATCH: dict[int, dict[str, Any]] = {
     18: {"depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512], "layer_type": "basic"},
@@ -48,7 +49,7 @@ class ResnetSettings(PretrainedSettings):
     pretrained: bool | ModelName = True
     """``true``: the published ResNet of this depth. ``false``: the same from scratch. Or a folder that
     ``save_pretrained`` has written, or a name of the Hugging Face Hub: any image encoder."""
-    depth: Literal[18, 50] = 18
+    depth: Literal[18, 50] = DEPTH
     """18 gives 512 features, 50 gives 2048; a checkpoint that is named has its own."""
     pool: Literal["frames", "mean"] = "frames"
     """``frames``: one vector per picture. ``mean``: one per utterance, over its observed pictures."""
@@ -56,6 +57,22 @@ class ResnetSettings(PretrainedSettings):
     """Pictures become squares of so many pixels, uncropped; by default, what the checkpoint was trained with."""
     augment: bool = False
     """In training, flip, shift and zoom each clip at random, all its pictures alike."""
+
+    @model_validator(mode="after")
+    def _keys_fit_where_it_begins(self) -> "ResnetSettings":
+        if self.pretrained is False and self.revision is not None:
+            raise ValueError("revision: is of a checkpoint, and pretrained = false has none; leave revision out")
+        if self.pretrained is False and self.train != "full":
+            raise ValueError(
+                f"train: what begins at random must learn in full, and {self.train!r} leaves layers at random; set "
+                'train = "full", or pretrained = true'
+            )
+        if isinstance(self.pretrained, str) and self.depth != DEPTH:
+            raise ValueError(
+                f"depth: a checkpoint that is named has its own; leave depth = {self.depth} out, or set pretrained = "
+                "true for the published ResNet of that depth"
+            )
+        return self
 
 
 class Resnet(PretrainedPart):
@@ -70,12 +87,12 @@ class Resnet(PretrainedPart):
     settings: ResnetSettings
 
     def __init__(self, settings: ResnetSettings, origin: Origin) -> None:
-        name = PUBLISHED[settings.depth] if isinstance(settings.pretrained, bool) else settings.pretrained
-        if settings.pretrained is False and origin.folder is None:
+        if settings.pretrained is False:
             with TemporaryDirectory() as folder:  # a new one is built as a saved one is, of files without weights
                 _write_scratch(Path(folder), settings.depth)
-                super().__init__(settings, replace(origin, folder=Path(folder)), name)
+                super().__init__(settings, origin, f"ResNet-{settings.depth} from scratch", Path(folder))
         else:
+            name = PUBLISHED[settings.depth] if settings.pretrained is True else settings.pretrained
             super().__init__(settings, origin, name)
         # convolutions are fastest so
         self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] (torch's stubs lack it)
@@ -92,7 +109,11 @@ class Resnet(PretrainedPart):
         return encoder
 
     def _example(self) -> Float[Tensor, "1 time size"]:
-        return torch.rand(1, 1, self.size)
+        return torch.full((1, 1, self.size), 0.5)  # draws nothing, so that weights depend on the seed alone
+
+    def _particulars(self) -> Iterator[str]:
+        if self.settings.side is not None:
+            yield f"side {self.settings.side}"
 
     def _try(self) -> None:
         try:
@@ -121,7 +142,7 @@ class Resnet(PretrainedPart):
     ) -> tuple[Float[Tensor, "batch out width"], Bool[Tensor, "batch out"]]:
         rows = mask.nonzero()[:, 0]
         pictures = values[mask].unflatten(1, _shape(self.size)).permute(0, 3, 1, 2)
-        if self.settings.augment and self.training:
+        if self.settings.augment and self.training and len(pictures):
             pictures = move_clips(pictures, rows, len(values))
         vectors = self._run(pictures)
         if self.settings.pool == "mean":
@@ -140,9 +161,10 @@ class Resnet(PretrainedPart):
         if len(pictures) > 1:
             return self._vectors(pictures)
         self.network.eval()  # a batch norm cannot take its statistics of one picture
-        vectors = self._vectors(pictures)
-        self.train()
-        return vectors
+        try:
+            return self._vectors(pictures)
+        finally:
+            self.train()
 
     def _vectors(self, pictures: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n features"]:
         return encode_images(self.encoder, self.preprocessing.prepare_tensor(pictures)).float()

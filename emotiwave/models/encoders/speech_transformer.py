@@ -1,6 +1,6 @@
 """Sound through a published transformer, a vector each 20 ms: HuBERT, wav2vec 2.0, WavLM and their kind."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Annotated, ClassVar
 
@@ -80,6 +80,10 @@ class SpeechTransformer(PretrainedPart):
 
     def _example(self) -> Float[Tensor, "1 time size"]:
         return torch.rand(1, -(-self.preprocessing.field // SAMPLES), SAMPLES)
+
+    def _particulars(self) -> Iterator[str]:
+        if self.is_cut:
+            yield f"up to layer {self.encoder.depth}"
 
     def fit(self, sequence: ComputationalSequence, ids: Sequence[str]) -> None:
         """Check that some training frames are sound.

@@ -14,7 +14,7 @@ from emotiwave.models.encoders.encoder import Origin
 from emotiwave.models.encoders.pretrained_part import PretrainedPart, PretrainedSettings, pad_rows, seen_frames
 from emotiwave.pretrained.files import Kind, ModelName
 from emotiwave.pretrained.loading import Encoder
-from emotiwave.pretrained.text import Pieces, TextPreprocessing, encode_words
+from emotiwave.pretrained.text import Pieces, TextPreprocessing, encode_known_words
 from emotiwave.sequences import ComputationalSequence
 
 DEFAULT = "google-bert/bert-base-uncased"
@@ -73,5 +73,6 @@ class TextTransformer(PretrainedPart):
     ) -> tuple[Float[Tensor, "batch out width"], Bool[Tensor, "batch out"]]:
         frames = [row[observed].cpu().numpy() for row, observed in zip(values, mask, strict=True)]
         texts = [decode_words(of_text) for of_text in frames]
-        words = encode_words(self.encoder, self.preprocessing, texts, [self.encoder.depth], self.settings.pieces)
-        return pad_rows(words, values)
+        depth, pieces = self.encoder.depth, self.settings.pieces
+        encoded = encode_known_words(self.encoder, self.preprocessing, texts, [depth], pieces)
+        return pad_rows([words for words, _ in encoded], values, [known for _, known in encoded])
