@@ -24,10 +24,11 @@ RECIPE = "recipes/image_text.toml"
 CUT = (
     "model.encoders.vision.side=64",
     "model.encoders.vision.precision=bfloat16",
+    "training.batch_size=64",
     "training.epochs=8",
     "training.patience=8",
 )
-"""For two cores: faces of 64 pixels and not 224, mixed precision for them, and few epochs."""
+"""For two cores: faces of 64 pixels and not 224, mixed precision for them, few epochs, small batches for more steps."""
 CONFIGURATIONS = ("vision", "text", "text+vision")
 PROBABILITY = "probability_"
 

@@ -224,7 +224,10 @@ def train(
     chosen = f"weights of epoch {summary.best_epoch}"
     if summary.best_score is not None:
         chosen += f", validation macro-F1 over all configurations {summary.best_score:.3f}"
-    told = f"{summary.n_epochs} epochs on {printable(run.dataset)}, {summary.n_parameters:,} parameters, {chosen}"
+    parameters = f"{summary.n_parameters:,} parameters"
+    if summary.n_trained != summary.n_parameters:
+        parameters += f", {summary.n_trained:,} of them trained"
+    told = f"{summary.n_epochs} epochs on {printable(run.dataset)}, {parameters}, {chosen}"
     stdout.print(f"{run.folder}: {told}", highlight=False, soft_wrap=True)
     _suggest("evaluate", run.folder)
 
@@ -308,8 +311,10 @@ def list_names(
     """List what can be named in a recipe or on the command line."""
     from emotiwave import api
 
-    for name, described in api.list_names(kind).items():
-        stdout.print(f"{name:20} {described}", highlight=False, soft_wrap=True)
+    names = api.list_names(kind)
+    width = max(map(len, names))
+    for name, described in names.items():
+        stdout.print(f"{name:{width}}  {described}", highlight=False, soft_wrap=True)
 
 
 def main() -> None:

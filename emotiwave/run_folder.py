@@ -1,39 +1,45 @@
-"""A run is a folder: the recipe, what it ran on, the model, its history, its scores. This reads and writes it."""
+"""A run is a folder: the recipe, what it ran on, the model, its history, its scores. This begins and checks it."""
 
 import json
 import platform
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
-from emotiwave.calibration import Thresholds, has_thresholds
 from emotiwave.cautions import cautions
 from emotiwave.config import Recipe, read_recipe
 from emotiwave.errors import CheckpointError, ConfigError, DatasetError
+from emotiwave.features.parts import published_parts
 from emotiwave.files import replace_file
-from emotiwave.metrics.counts import decide
 from emotiwave.models import MODELS
 from emotiwave.models.checkpoint import read_description
 from emotiwave.models.encoders import choose_encoder
-from emotiwave.models.fusion import ModelSettings
+from emotiwave.models.fusion import FusionModel, ModelSettings
 from emotiwave.report.card import Facts, draw_card
 from emotiwave.report.read import Environment
-from emotiwave.types import Corpus, LabelSet, Predictions, Score
+from emotiwave.run_results import RESULTS, read_scores
+from emotiwave.types import Corpus
 
 if TYPE_CHECKING:
     from emotiwave.training.fit import TrainingSummary
 
 PACKAGES = ("emotiwave", "torch", "lightning", "numpy", "scikit-learn", "pandas", "pyarrow", "safetensors")
-_SCORE = TypeAdapter(Score)
+
+
+class RunEnvironment(Environment):
+    """What ``environment.json`` records, with what only the card tells."""
+
+    encoders: dict[str, str] = Field(default_factory=dict)
+    """What the encoder of each modality of the model is, in a few words."""
+    extractors: dict[str, list[dict[str, str]]] = Field(default_factory=dict)
+    """The published parts that the features of each were made by."""
 
 
 def holds_run(folder: Path) -> bool:
@@ -41,7 +47,7 @@ def holds_run(folder: Path) -> bool:
     return (folder / "config.toml").exists()
 
 
-def begin_run(folder: Path, recipe: Recipe, corpus: Corpus) -> None:
+def begin_run(folder: Path, recipe: Recipe, corpus: Corpus, model: FusionModel) -> None:
     """Make a run folder and note what is going to be trained on what.
 
     Raises:
@@ -49,7 +55,7 @@ def begin_run(folder: Path, recipe: Recipe, corpus: Corpus) -> None:
     """
     check_free(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _write_environment(folder, _describe(recipe, corpus))
+    _write_environment(folder, _describe(recipe, corpus) | _describe_modalities(recipe, corpus, model))
     replace_file(folder / "config.toml", recipe.to_toml().encode())
 
 
@@ -68,7 +74,7 @@ def go_on_with_run(folder: Path, recipe: Recipe) -> None:
     """Take the recipe's way of evaluating, and drop the scores of an unfinished model."""
     replace_file(folder / "config.toml", recipe.to_toml().encode())
     if not is_finished(folder):
-        for name in ("scores.jsonl", "predictions.parquet", "thresholds.json", "report.html", "README.md"):
+        for name in (*RESULTS, "report.html", "README.md"):
             (folder / name).unlink(missing_ok=True)
 
 
@@ -122,12 +128,13 @@ def check_same_run(folder: Path, recipe: Recipe, corpus: Corpus) -> None:
     """
     before, now = _read_tables(folder / "config.toml"), recipe.tables()
     for table in ("dataset", "model", "training"):
-        for key in sorted(before.get(table, {}).keys() | now[table].keys()):
-            if before.get(table, {}).get(key) != now[table].get(key):
-                raise ConfigError(
-                    f"{folder}: the run has {table}.{key} = {before.get(table, {}).get(key)!r}, the recipe "
-                    f"{now[table].get(key)!r}; resume with the same recipe, or choose another folder"
-                )
+        differing = _first_difference(before.get(table, {}), now[table])
+        if differing is not None:
+            key, of_run, asked = differing
+            raise ConfigError(
+                f"{folder}: {table}.{key}: {of_run} in the run, {asked} asked for; resume with the same recipe, or "
+                "choose another folder"
+            )
     if data_digest(folder) != corpus.digest:
         raise DatasetError(f"{folder}: the data changed since the run began; train into a new folder")
 
@@ -177,12 +184,13 @@ def check_same_model(folder: Path, settings: ModelSettings, recipe: Recipe) -> N
     """Refuse a model of another run.
 
     Raises:
-        CheckpointError: If the settings of the model are not those of the recipe; both models are named.
+        CheckpointError: If the settings of the model are not those of the recipe; the first key that differs is named.
     """
-    if settings != recipe.model:
+    differing = _first_difference(settings.model_dump(mode="json"), recipe.model.model_dump(mode="json"))
+    if differing is not None:
+        key, of_model, of_recipe = differing
         raise CheckpointError(
-            f"{folder}: model.json describes {settings.name!r} of size {settings.size!r}, "
-            f"config.toml {recipe.model.name!r} of size {recipe.model.size!r}; the model is of another run"
+            f"{folder}: model.{key}: {of_model} in model.json, {of_recipe} in config.toml; the model is of another run"
         )
 
 
@@ -202,60 +210,6 @@ def label_runs(recipes: Mapping[Path, Recipe]) -> dict[Path, str]:
     return labels
 
 
-def write_scores(scores: Sequence[Score], folder: Path) -> None:
-    """Write ``scores.jsonl``, one row a line."""
-    lines = [json.dumps(asdict(row)) for row in scores]
-    replace_file(folder / "scores.jsonl", ("\n".join(lines) + "\n").encode())
-
-
-def write_predictions(
-    predictions: Predictions, folder: Path, thresholds: Thresholds | None = None, *, dataset: str
-) -> None:
-    """Write ``predictions.parquet``: a row per utterance and configuration with truth, decision and answers.
-
-    Columns ``probability_NAME``, and truth and decision as class names; of continuous labels ``value_NAME``, and truth
-    and decision as lists of values, the decision clipped to the ranges. ``dataset`` is the name of the corpus.
-    """
-    labels = predictions.label_set
-    tuned = thresholds.by_configuration if thresholds else {}
-    column = "value" if labels.kind == "continuous" else "probability"
-    tables = []
-    for configuration in predictions.logits:
-        answers = predictions.answers(configuration)
-        columns: dict[str, Any] = {
-            "id": predictions.ids,
-            "group": predictions.groups,
-            "dataset": [dataset] * len(predictions.ids),
-            "split": [predictions.split] * len(predictions.ids),
-            "configuration": [str(configuration)] * len(predictions.ids),
-            "truth": _label_column(predictions.targets, labels),
-            "decision": _label_column(_decisions(answers, labels, tuned.get(configuration)), labels),
-        }
-        columns |= {f"{column}_{name}": answers[:, k] for k, name in enumerate(labels.names)}
-        tables.append(pa.table(columns))
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.concat_tables(tables), sink)
-    replace_file(folder / "predictions.parquet", sink.getvalue().to_pybytes())
-
-
-def write_thresholds(thresholds: Thresholds | None, folder: Path) -> None:
-    """Write ``thresholds.json``, those that decided; without tuned ones, drop the file of an earlier evaluation."""
-    if thresholds is None:
-        (folder / "thresholds.json").unlink(missing_ok=True)
-        return
-    named = [(k, name) for k, name in enumerate(thresholds.label_set.names) if has_thresholds(thresholds.label_set)[k]]
-    described = {
-        "split": thresholds.split,
-        "n": thresholds.n,
-        "objective": "f1",
-        "thresholds": {
-            str(configuration): {name: float(row[k]) for k, name in named}
-            for configuration, row in thresholds.by_configuration.items()
-        },
-    }
-    replace_file(folder / "thresholds.json", json.dumps(described, indent=1).encode() + b"\n")
-
-
 def read_card_facts(folder: Path) -> Facts:
     """Read what the card of a run tells.
 
@@ -265,8 +219,13 @@ def read_card_facts(folder: Path) -> Facts:
     description, tables = read_description(folder), _read_tables(folder / "config.toml")
     environment = _read_checked_environment(folder)
     chosen = dict(MODELS[description.settings.name].default_encoders()) | description.settings.encoders
-    encoders = {name: choose_encoder(name, chosen.get(name, "features")).name for name in description.sizes}
-    return Facts(environment, tables, encoders, description.parts, _read_scores(folder / "scores.jsonl"))
+    encoders = {}
+    for modality in description.sizes:
+        name = choose_encoder(modality, chosen.get(modality, "features")).name
+        described = environment.encoders.get(modality, name)
+        encoders[modality] = described if described.lower().startswith(name) else f"{name}: {described}"
+    extractors = {name: parts for name, parts in environment.extractors.items() if name in description.sizes}
+    return Facts(environment, tables, encoders, description.parts, extractors, read_scores(folder))
 
 
 def write_card(folder: Path) -> None:
@@ -287,21 +246,11 @@ def read_cautions(folder: Path) -> list[str]:
     return _read_checked_environment(folder).cautions
 
 
-def _read_checked_environment(folder: Path) -> Environment:
+def _read_checked_environment(folder: Path) -> RunEnvironment:
     try:
-        return Environment.model_validate(read_environment(folder))
+        return RunEnvironment.model_validate(read_environment(folder))
     except ValidationError as error:
         raise CheckpointError(f"{folder / 'environment.json'}: {_problem(error)}; train the run again") from None
-
-
-def _read_scores(path: Path) -> list[Score]:
-    if not path.exists():
-        return []
-    try:
-        return [_SCORE.validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError) as error:
-        why = _problem(error) if isinstance(error, ValidationError) else error
-        raise CheckpointError(f"{path}: cannot be read ({why}); run `emotiwave evaluate {path.parent}` again") from None
 
 
 def _problem(error: ValidationError) -> str:
@@ -321,25 +270,30 @@ def _read_tables(path: Path) -> dict[str, dict[str, Any]]:
         raise CheckpointError(f"{path}: cannot be read ({error}); train the run again") from None
 
 
-def _decisions(answers: Any, labels: LabelSet, thresholds: Any) -> Any:
-    return answers if labels.kind == "continuous" else decide(answers, labels, thresholds)
-
-
-def _label_column(rows: Any, labels: LabelSet) -> pa.Array:
-    if labels.kind == "continuous":
-        return pa.array(rows.astype(float).tolist(), type=pa.list_(pa.float64()))
-    chosen = [[name for name, yes in zip(labels.names, row, strict=True) if yes] for row in rows > 0]
-    if labels.kind == "multilabel":
-        return pa.array(chosen, type=pa.list_(pa.string()))
-    return pa.array([row[0] for row in chosen], type=pa.string())
-
-
 def _leaves(table: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for key, value in table.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def _first_difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    """Find the first key, of tables in tables too, that has another value, and say both; names before other keys.
+
+    >>> _first_difference({"text": {"name": "gru", "width": 4}}, {"text": {"name": "conv", "kernel": 3}})
+    ('text.name', "'gru'", "'conv'")
+    """
+    flat_before, flat_now = dict(_leaves(before, "")), dict(_leaves(now, ""))
+    keys = sorted(flat_before.keys() | flat_now.keys(), key=lambda key: (key.split(".")[-1] != "name", key))
+    for key in keys:
+        if flat_before.get(key) != flat_now.get(key):
+            return key, _say(flat_before.get(key)), _say(flat_now.get(key))
+    return None
+
+
+def _say(value: Any) -> str:
+    return "not set" if value is None else repr(value)
 
 
 def _flat(recipe: Recipe) -> dict[str, Any]:
@@ -371,6 +325,19 @@ def _describe(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "threads": torch.get_num_threads(),
         "packages": {name: version(name) for name in PACKAGES},
+    }
+
+
+def _describe_modalities(recipe: Recipe, corpus: Corpus, model: FusionModel) -> dict[str, Any]:
+    """Say what encoders are, and what extractors were made of, for the modalities of the model."""
+    settings = recipe.tables().get("features", {}).get("extractors", {})
+    of_extractors = {name: chosen for name, chosen in settings.items() if isinstance(chosen, Mapping)}
+    return {
+        "encoders": {name: model.encoder(name).described for name in model.modalities},
+        "extractors": {
+            name: published_parts(corpus.sequences[name].metadata, of_extractors.get(name, {}))
+            for name in model.modalities
+        },
     }
 
 

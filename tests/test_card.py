@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, constants, file_download
 
 import emotiwave
 from emotiwave.errors import CheckpointError
+from emotiwave.features.parts import published_parts
+from emotiwave.features.store import write_store
 from emotiwave.models.encoders import ENCODERS, EncoderEntry
 from emotiwave.report.card import Facts, draw_card, licences, without_place
 from emotiwave.report.read import Environment
 from emotiwave.run_folder import read_card_facts
 from emotiwave.types import LabelSet, Score
 from tests.lettered_encoder import Lettered, LetteredSettings
+from tests.made import small_corpus
 
 SMALL = ["dataset.n_train=40", "dataset.n_validation=20", "dataset.n_test=20", "training.epochs=2", "model.name=late"]
 
@@ -146,6 +149,98 @@ def test_a_licence_that_nobody_says_is_unknown() -> None:
     assert "/home" not in draw_card(told)
 
 
+COMMIT = "c0ffee" + "0" * 34
+
+
+def cached_card(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the card of a model into a cache of the Hub, as a download leaves it."""
+    snapshot = folder / "models--google-bert--bert-base-uncased" / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    (snapshot / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
+    monkeypatch.setattr(file_download, "HF_HUB_CACHE", str(folder), raising=False)
+
+
+def test_published_parts_of_extractors_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def parts(extractor: object, settings: dict[str, Any] | None = None, **more: object) -> list[dict[str, str]]:
+        return published_parts({"extractor": extractor} | more, settings or {})
+
+    cached_card(tmp_path / "cache", monkeypatch)
+    (tmp_path / "hubert").mkdir()
+    (tmp_path / "hubert" / "README.md").write_text("---\nlicense: mit\n---\n")
+    bert = {"hub": "google-bert/bert-base-uncased", "commit": COMMIT}
+    told = {"name": bert["hub"], "revision": COMMIT, "licence": "apache-2.0"}
+    assert parts({"name": "text_encoder", "model": bert}) == parts({"name": "tokens", "ids": bert}) == [told]
+    other = bert | {"commit": "0" * 40}  # of which the cache has no card
+    assert parts({"name": "text_encoder", "model": other}) == [{"name": bert["hub"], "revision": "0" * 40}]
+    hubert = {"name": "speech_encoder", "model": {"sha256": "ab" * 32}}
+    hashed = {"revision": "sha256 abababababab"}
+    assert parts(hubert, {"model": str(tmp_path / "hubert")}) == [{"name": "hubert", **hashed, "licence": "mit"}]
+    assert parts(hubert, {"model": str(tmp_path / "gone")}) == [{"name": "gone", **hashed}]
+    assert parts(hubert) == [{"name": "speech_encoder", **hashed}]
+    assert parts({"name": "egemaps", "opensmile": "3.0.2", "settings": {}}) == [
+        {"name": "egemaps", "revision": "3.0.2", "licence": "openSMILE 3: research and education only (audEERING)"}
+    ]
+    faces = {"name": "yunet", "sha256": "cd" * 32}
+    assert parts({"name": "face"}, faces=faces) == [{"name": "face detector yunet", "revision": "sha256 cdcdcdcdcdcd"}]
+    assert parts("synthetic") == parts({"name": "tokens", "ids": {"n_ids": 5}}) == published_parts({}, {}) == []
+
+
+@pytest.mark.parametrize(
+    "hub", ["google-bert/bert-base-uncased", "../..", "a/b/c", "", "a--b/c..d", "/etc", "a\0b", "a" * 5000]
+)
+@pytest.mark.parametrize("commit", ["../../..", "", "a\0b", "a" * 5000, "1" * 40])
+def test_a_store_of_anyone_opens_no_file_by_its_names(
+    hub: str, commit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached_card(tmp_path / "cache", monkeypatch)
+    (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n")
+    found = published_parts({"extractor": {"name": "text_encoder", "model": {"hub": hub, "commit": commit}}}, {})
+    assert all("licence" not in part for part in found)
+
+
+def test_what_features_were_made_by_stands_in_the_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cached_card(tmp_path / "cache", monkeypatch)
+    corpus = small_corpus(n_train=40)
+    made_by = {
+        "text": {"name": "text_encoder", "model": {"hub": "google-bert/bert-base-uncased", "commit": COMMIT}},
+        "audio": {"name": "egemaps", "opensmile": "3.0.2"},
+        "vision": {"name": "image_encoder", "model": {"sha256": "ab" * 32}},
+    }
+    sequences = {
+        name: replace(sequence, metadata={"extractor": made_by[name]}) for name, sequence in corpus.sequences.items()
+    }
+    store = write_store(replace(corpus, sequences=sequences), tmp_path / "store")
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f'[dataset]\nstore = "{store}"\n')
+    run = emotiwave.train(recipe, out=tmp_path / "run", overrides=["training.epochs=1", "model.name=late"])
+    recorded = json.loads((run.folder / "environment.json").read_text())
+    assert recorded["extractors"]["vision"] == [{"name": "image_encoder", "revision": "sha256 abababababab"}]
+    assert recorded["encoders"]["text"] == "features, standardised"
+    card = (run.folder / "README.md").read_text()
+    for said in (
+        f"| text | as in the corpus: google-bert/bert-base-uncased | {corpus.sizes['text']} | features, standardised |",
+        f"| text extractor | google-bert/bert-base-uncased | apache-2.0 | {COMMIT} |",
+        "| audio extractor | egemaps | openSMILE 3: research and education only (audEERING) | 3.0.2 |",
+        "| vision extractor | image_encoder | unknown: ask its makers before you use it | sha256 abababababab |",
+    ):
+        assert said in card, said
+    assert ModelCard(card).data.to_dict()["base_model"] == ["google-bert/bert-base-uncased"]
+
+
+def test_encoders_are_described_and_only_modalities_of_the_model_are_listed() -> None:
+    sizes = {name: {"features": 5, "utterances": 37, "frames": 90} for name in ("text", "vision", "audio")}
+    of_two = facts(
+        environment=environment(modalities=sizes),
+        encoders={"vision": "ResNet-18 from scratch, side 64, trained in full", "text": "gru of 9 words"},
+    )
+    card = draw_card(of_two)
+    assert "| vision | as in the corpus | 5 | ResNet-18 from scratch, side 64, trained in full |" in card
+    assert "It takes any of text, vision, alone or together." in card
+    assert "audio" not in card
+    assert "It takes text alone." in draw_card(replace(of_two, encoders={"text": "gru"}))
+
+
 def test_label_paired_data_is_said_to_be_so() -> None:
     paired = environment(name="label-paired fer2013+dair_emotion", task="label-paired seven")
     tables = dict(facts().tables) | {
@@ -202,7 +297,7 @@ def test_train_and_evaluate_write_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
     card = (run.folder / "README.md").read_text()
     assert "It was not evaluated yet." in card
     assert "| text encoder | someone/lettered | cc-by-nc-4.0 | abc |" in card
-    assert [line for line in card.splitlines() if line.endswith("| lettered |")]
+    assert [line for line in card.splitlines() if line.endswith("| Lettered |")]
     rows = [row for row in emotiwave.evaluate(run) if row.metric == "macro_f1" and row.available == ("text", "audio")]
     (value,) = [row.value for row in rows if row.model == "late"]
     (line,) = [

@@ -159,6 +159,12 @@ def test_list_names_what_there_is(kind: str, capsys) -> None:
     assert len(line.split()) > 3  # and says what it is
 
 
+def test_the_longest_name_does_not_break_the_list(capsys) -> None:
+    _, out, _ = run(capsys, "list", "models")
+    starts = {len(line) - len(line.split(maxsplit=1)[1]) for line in out.splitlines()}
+    assert starts == {len("cross_modal_transformer") + 2}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -234,7 +240,55 @@ def test_training_twice_into_one_folder_is_refused(trained: Path, capsys) -> Non
 def test_resuming_with_another_recipe_names_the_difference(trained: Path, capsys) -> None:
     code, _, err = run(capsys, "train", "synthetic", "--out", str(trained), *sets("training.seed=7"), "--resume")
     assert code == 1
-    assert "the run has training.seed = 0, the recipe 7" in err
+    assert "training.seed: 0 in the run, 7 asked for; resume with the same recipe" in err
+
+
+def test_resuming_with_another_key_of_an_encoder_names_that_key_alone(capsys, tmp_path: Path) -> None:
+    conv = "model.encoders={{text={{name='conv', width={}}}, audio='lstm'}}"
+    assert run(capsys, "train", "synthetic", "--out", str(tmp_path), *sets(conv.format(4)))[0] == 0
+    words = ["train", "synthetic", "--out", str(tmp_path), "--resume"]
+    code, _, err = run(capsys, *words, *sets(conv.format(8)))
+    assert code == 1
+    assert "model.encoders.text.width: 4 in the run, 8 asked for" in err
+    assert "lstm" not in err
+    _, _, err = run(capsys, *words, *sets("model.encoders={text='projection', audio='lstm'}"))
+    assert "model.encoders.text.name: 'conv' in the run, 'projection' asked for" in err
+    _, _, err = run(capsys, *words, *sets("model.encoders={audio='lstm'}"))
+    assert "model.encoders.text.name: 'conv' in the run, not set asked for" in err
+
+
+def test_an_edited_model_names_the_key_that_differs(trained: Path, capsys, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path / "copy")
+    described = json.loads((trained / "model.json").read_text())
+    described["settings"]["encoders"] = {"text": {"name": "features"}}
+    (tmp_path / "copy" / "model.json").write_text(json.dumps(described))
+    code, _, err = run(capsys, "evaluate", str(tmp_path / "copy"))
+    assert code == 1
+    assert "model.encoders.text.name: 'features' in model.json, not set in config.toml; the model is of anoth" in err
+
+
+def test_a_unimodal_run_goes_the_whole_way_and_its_card_lists_its_modality_alone(capsys, tmp_path: Path) -> None:
+    unimodal = sets("model.name=unimodal", "model.modality=text")
+    code, out, _ = run(capsys, "train", "synthetic", "--out", str(tmp_path), *unimodal)
+    assert code == 0
+    assert ", 56,454 parameters, weights of epoch" in out  # all of them trained, so that is not said
+    for command in ("evaluate", "report"):
+        assert run(capsys, command, str(tmp_path))[0] == 0
+    card = (tmp_path / "README.md").read_text()
+    assert "It takes text alone." in card
+    inputs = card.split("## What goes in")[1].split("##")[0].strip().splitlines()
+    assert [line.split(" | ")[0] for line in inputs[2:]] == ["| text"]
+    assert "- audio" not in card.split("---")[1]
+
+
+def test_parameters_that_are_not_trained_are_told_apart(capsys, monkeypatch, tmp_path: Path) -> None:
+    from emotiwave import api
+    from emotiwave.training.fit import TrainingSummary
+
+    summary = TrainingSummary(3, 2, None, n_parameters=621_714, n_trained=12_000, n_non_finite={})
+    monkeypatch.setattr(api, "train", lambda *_, **__: api.Run(tmp_path, summary, "made"))
+    _, out, _ = run(capsys, "train", "synthetic", "--out", str(tmp_path))
+    assert "3 epochs on made, 621,714 parameters, 12,000 of them trained, weights of epoch 2" in out
 
 
 def test_resuming_a_finished_run_is_quick_and_harmless(trained: Path, capsys) -> None:

@@ -208,7 +208,8 @@ def test_a_model_of_another_run_is_refused(store: Path, runs: list[Path], tmp_pa
     for name in ("model.json", "model.safetensors"):
         shutil.copy(other.folder / name, tmp_path / "run" / name)
     with pytest.raises(
-        CheckpointError, match=r"model\.json describes 'late' of size 'base', config\.toml 'late' of size 'small'"
+        CheckpointError,
+        match=r"model\.size: 'base' in model\.json, 'small' in config\.toml; the model is of another run",
     ):
         api.evaluate(tmp_path / "run")
 
@@ -228,6 +229,7 @@ def test_resuming_drops_the_scores_of_the_unfinished_model(store: Path, tmp_path
     (run / "environment.json").write_text(json.dumps(environment))
     with pytest.warns(DataWarning, match="training is not finished"):
         api.evaluate(run)
+    assert "**training is not finished**" in (run / "README.md").read_text()
     api.train(recipe_for(store, "evaluation.bootstrap=7"), out=run, resume=True, console=QUIET)
     assert not (run / "scores.jsonl").exists()
     assert read_recipe(run / "config.toml").evaluation.bootstrap == 7

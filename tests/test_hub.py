@@ -254,7 +254,7 @@ def test_an_unfinished_run_is_said_to_be_one(trained: Path, hub: FakeHub) -> Non
     environment = json.loads((trained / "environment.json").read_text())
     del environment["training"]
     (trained / "environment.json").write_text(json.dumps(environment))
-    with pytest.warns(DataWarning, match="training is not finished, as its card says"):
+    with pytest.warns(DataWarning, match="training is not finished, as the card that goes with it says"):
         emotiwave.push(trained, "someone/feelings")
     assert "training is not finished" in (hub.folder("someone/feelings", None) / "README.md").read_text()
 

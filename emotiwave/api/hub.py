@@ -68,7 +68,9 @@ def push(run: PathLike, repo: str, *, private: bool = False, revision: str | Non
     recipe = read_run(folder)
     check_same_model(folder, load_folder(folder).spec.settings, recipe)  # what cannot be loaded is of no use to anyone
     if not is_finished(folder):
-        warnings.warn(f"{folder}: training is not finished, as its card says", DataWarning, stacklevel=2)
+        warnings.warn(
+            f"{folder}: training is not finished, as the card that goes with it says", DataWarning, stacklevel=2
+        )
     if repo.count("/") != 1:
         raise ConfigError(f"{repo!r} is no name of the Hub; expected OWNER/NAME")
     facts = read_card_facts(folder)

@@ -39,10 +39,8 @@ from emotiwave.run_folder import (
     read_cautions,
     read_run,
     write_card,
-    write_predictions,
-    write_scores,
-    write_thresholds,
 )
+from emotiwave.run_results import write_predictions, write_scores, write_thresholds
 from emotiwave.sequences import ComputationalSequence
 from emotiwave.settings import PathLike
 from emotiwave.training.statistics import without_unlearnable
@@ -121,7 +119,7 @@ def train(
     else:
         if resume:
             warnings.warn(f"nothing to resume in {folder}; a new run begins there", DataWarning, stacklevel=2)
-        begin_run(folder, recipe, corpus)
+        begin_run(folder, recipe, corpus, model)
     try:
         summary = fit(model, corpus, recipe.training, folder, resume=resume, console=console)
     except EmotiwaveError:

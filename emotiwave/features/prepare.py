@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from emotiwave.datasets.paired import LABEL_PAIRED
 from emotiwave.errors import FeatureError
 from emotiwave.features.extraction.reader import media_works, open_media
 from emotiwave.features.extraction.settings import MediaFeatureSettings
@@ -315,6 +316,8 @@ def _count(
         counts["errors (a recording lacks what could not be read)"] = errors
     of_media = isinstance(recordings, MediaRecordings)
     kinds = {"speaker": "speakers", "dialogue": "dialogues"} if of_media else {"dialogue": "videos"}
+    if recordings.name.startswith(LABEL_PAIRED):
+        kinds = {"speaker": "groups"}  # what a bootstrap draws whole, which need not be people
     for split, number in Counter(utterance.split for utterance in utterances).items():
         counts[f"{split} utterances"] = number
         for kind, plural in kinds.items():

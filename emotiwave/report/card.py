@@ -6,7 +6,7 @@ not be used for (Mitchell et al., Model Cards for Model Reporting, FAT* 2019).
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -15,7 +15,7 @@ from huggingface_hub import ModelCardData
 from emotiwave.datasets.paired import LABEL_PAIRED
 from emotiwave.errors import printable
 from emotiwave.metrics import HEADLINE
-from emotiwave.report.read import Data, Environment
+from emotiwave.report.read import Data, Environment, ModalitySize
 from emotiwave.report.tables import BASELINE_WORDS, METRIC_NAMES, SPLIT_ORDER
 from emotiwave.types import LabelSet, Score
 
@@ -55,24 +55,27 @@ class Part:
 class Facts:
     """What a card tells of a run.
 
-    ``tables`` are those of its recipe, ``encoders`` and ``parts`` by modality, ``scores`` empty before evaluation.
+    ``tables`` are those of its recipe; ``encoders``, by modality of the model, say what each is, ``parts`` what these
+    were made of and ``extractors`` what the features were made by; ``scores`` are empty before evaluation.
     """
 
     environment: Environment
     tables: Mapping[str, Mapping[str, Any]]
     encoders: Mapping[str, str]
     parts: Mapping[str, Sequence[Mapping[str, str]]]
+    extractors: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)
     scores: Sequence[Score] = ()
 
 
 def licences(facts: Facts) -> list[Part]:
-    """List what the model was made of: the corpus, then the published parts of its encoders."""
+    """List what the model was made of: the corpus, then the published parts of its extractors and encoders."""
     corpus = facts.environment.corpus
     found = [Part("corpus", corpus.name, corpus.licence or None)]
-    for modality, parts in facts.parts.items():
-        for part in parts:
-            name = without_place(part["name"])
-            found.append(Part(f"{modality} encoder", name, part.get("licence") or None, part.get("revision")))
+    for kind, by_modality in (("extractor", facts.extractors), ("encoder", facts.parts)):
+        for modality, parts in by_modality.items():
+            for part in parts:
+                name = without_place(part.get("name", UNKNOWN))
+                found.append(Part(f"{modality} {kind}", name, part.get("licence") or None, part.get("revision")))
     return found
 
 
@@ -92,7 +95,7 @@ def draw_card(facts: Facts, *, repo: str = "OWNER/NAME") -> str:
     """Write the card of a run as Markdown; ``repo`` is its name on the Hub. The same run gives the same card."""
     corpus, model = facts.environment.corpus, facts.tables["model"]["name"]
     sections = {
-        f"{model} on {_plain(corpus.name)}": _answers(corpus),
+        f"{model} on {_plain(corpus.name)}": _answers(facts),
         "What goes in": _inputs(facts),
         "How it was trained": _training(facts),
         "Scores": _scores(facts),
@@ -116,7 +119,7 @@ def _front_matter(facts: Facts) -> str:
     corpus = facts.environment.corpus
     scored = {row.metric for row in facts.scores}
     bases = [part.name for part in licences(facts) if part.revision and part.name.count("/") == 1]
-    tags = ["emotion-recognition", "multimodal", *corpus.modalities]
+    tags = ["emotion-recognition", "multimodal", *_modalities(facts)]
     return ModelCardData(
         license="other",
         license_name=LICENCE_NAME,
@@ -140,10 +143,13 @@ def _is_label_paired(corpus: Data) -> bool:
     return LABEL_PAIRED in f"{corpus.name} {corpus.task}"
 
 
-def _answers(corpus: Data) -> list[str]:
+def _answers(facts: Facts) -> list[str]:
+    corpus, modalities = facts.environment.corpus, _modalities(facts)
     paragraphs = [f"Task: {_plain(corpus.task)}. {_say_answer(corpus.label_set)}"]
-    if len(corpus.modalities) > 1:
-        paragraphs.append(f"It takes any of {_plain(', '.join(corpus.modalities))}, alone or together.")
+    if len(modalities) > 1:
+        paragraphs.append(f"It takes any of {_plain(', '.join(modalities))}, alone or together.")
+    else:
+        paragraphs.append(f"It takes {_plain(', '.join(modalities))} alone.")
     if _is_label_paired(corpus):
         paragraphs.append(
             "**The training data is label-paired**: signals of different people were put together because they have "
@@ -165,16 +171,17 @@ def _say_answer(labels: LabelSet) -> str:
 
 def _inputs(facts: Facts) -> list[str]:
     extractors = facts.tables.get("features", {}).get("extractors", {})
-    rows = [
-        (
-            name,
-            _name_of(extractors.get(name, "as in the corpus")),
-            str(size.features),
-            facts.encoders.get(name, "not used"),
-        )
-        for name, size in facts.environment.corpus.modalities.items()
-    ]
+    rows = []
+    for name, size in _modalities(facts).items():
+        parts = ", ".join(without_place(part.get("name", "")) for part in facts.extractors.get(name, ()))
+        extractor = _name_of(extractors.get(name, "as in the corpus"))
+        rows.append((name, f"{extractor}: {parts}" if parts else extractor, str(size.features), facts.encoders[name]))
     return _table(("modality", "extractor", "features per frame", "encoder"), rows)
+
+
+def _modalities(facts: Facts) -> dict[str, ModalitySize]:
+    """Those of the model, which may be fewer than the corpus has."""
+    return {name: size for name, size in facts.environment.corpus.modalities.items() if name in facts.encoders}
 
 
 def _name_of(choice: Any) -> str:

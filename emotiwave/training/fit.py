@@ -34,6 +34,7 @@ class TrainingSummary:
     best_epoch: int
     best_score: float | None
     n_parameters: int
+    n_trained: int
     n_non_finite: Mapping[str, int]
 
 
@@ -123,6 +124,7 @@ def fit(
         best_epoch=files.best_epoch,
         best_score=files.best_score if files.best_score >= 0 else None,
         n_parameters=sum(parameter.numel() for parameter in model.parameters()),
+        n_trained=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
         n_non_finite=files.n_non_finite,
     )
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
@@ -48,7 +48,8 @@ class PretrainedSettings(Settings):
     """A branch, tag or commit of the Hub."""
     train: Annotated[str, AfterValidator(_how_much)] = "full"
     """``full``, ``frozen``, or ``last-N``: the last N layers of a transformer, or stages of a ResNet. What is not
-    trained has no dropout, and keeps its batch statistics."""
+    trained has no dropout, and keeps its batch statistics. One word freezes an encoder: the keys of its training then
+    have no effect."""
     learning_rate: float | None = Field(None, gt=0)
     """Of the last layer; by default ``training.learning_rate``. Published transformers want 1e-5 to 5e-5."""
     layer_decay: float = Field(1.0, gt=0, le=1)
@@ -59,18 +60,6 @@ class PretrainedSettings(Settings):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """``auto`` is that of ``training.precision``; ``bfloat16`` runs this encoder in mixed precision, and ``float32``
     never does, whatever that says."""
-
-    @model_validator(mode="after")
-    def _rates_are_of_what_is_trained(self) -> "PretrainedSettings":
-        if self.train == "frozen":
-            without_effect = {
-                "learning_rate": self.learning_rate is not None,
-                "layer_decay": self.layer_decay != 1,
-                "gradient_checkpointing": self.gradient_checkpointing,
-            }
-            for key in (key for key, is_set in without_effect.items() if is_set):
-                raise ValueError(f'{key}: is of what is trained, and train = "frozen" trains nothing; leave {key} out')
-        return self
 
 
 class PretrainedPart(ModalityEncoder):

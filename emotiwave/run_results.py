@@ -1,0 +1,103 @@
+"""The results of a run's evaluation, as files of its folder: scores, predictions, thresholds."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import TypeAdapter, ValidationError
+
+from emotiwave.calibration import Thresholds, has_thresholds
+from emotiwave.errors import CheckpointError
+from emotiwave.files import replace_file
+from emotiwave.metrics.counts import decide
+from emotiwave.types import LabelSet, Predictions, Score
+
+RESULTS = ("scores.jsonl", "predictions.parquet", "thresholds.json")
+_SCORE = TypeAdapter(Score)
+
+
+def write_scores(scores: Sequence[Score], folder: Path) -> None:
+    """Write ``scores.jsonl``, one row a line."""
+    lines = [json.dumps(asdict(row)) for row in scores]
+    replace_file(folder / "scores.jsonl", ("\n".join(lines) + "\n").encode())
+
+
+def read_scores(folder: Path) -> list[Score]:
+    """Read ``scores.jsonl``; nothing where a run was not evaluated yet.
+
+    Raises:
+        CheckpointError: If it is damaged.
+    """
+    path = folder / "scores.jsonl"
+    if not path.exists():
+        return []
+    try:
+        return [_SCORE.validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        why = error.errors(include_url=False)[0]["msg"] if isinstance(error, ValidationError) else error
+        raise CheckpointError(f"{path}: cannot be read ({why}); run `emotiwave evaluate {folder}` again") from None
+
+
+def write_predictions(
+    predictions: Predictions, folder: Path, thresholds: Thresholds | None = None, *, dataset: str
+) -> None:
+    """Write ``predictions.parquet``: a row per utterance and configuration with truth, decision and answers.
+
+    Columns ``probability_NAME``, and truth and decision as class names; of continuous labels ``value_NAME``, and truth
+    and decision as lists of values, the decision clipped to the ranges. ``dataset`` is the name of the corpus.
+    """
+    labels = predictions.label_set
+    tuned = thresholds.by_configuration if thresholds else {}
+    column = "value" if labels.kind == "continuous" else "probability"
+    tables = []
+    for configuration in predictions.logits:
+        answers = predictions.answers(configuration)
+        columns: dict[str, Any] = {
+            "id": predictions.ids,
+            "group": predictions.groups,
+            "dataset": [dataset] * len(predictions.ids),
+            "split": [predictions.split] * len(predictions.ids),
+            "configuration": [str(configuration)] * len(predictions.ids),
+            "truth": _label_column(predictions.targets, labels),
+            "decision": _label_column(_decisions(answers, labels, tuned.get(configuration)), labels),
+        }
+        columns |= {f"{column}_{name}": answers[:, k] for k, name in enumerate(labels.names)}
+        tables.append(pa.table(columns))
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.concat_tables(tables), sink)
+    replace_file(folder / "predictions.parquet", sink.getvalue().to_pybytes())
+
+
+def write_thresholds(thresholds: Thresholds | None, folder: Path) -> None:
+    """Write ``thresholds.json``, those that decided; without tuned ones, drop the file of an earlier evaluation."""
+    if thresholds is None:
+        (folder / "thresholds.json").unlink(missing_ok=True)
+        return
+    named = [(k, name) for k, name in enumerate(thresholds.label_set.names) if has_thresholds(thresholds.label_set)[k]]
+    described = {
+        "split": thresholds.split,
+        "n": thresholds.n,
+        "objective": "f1",
+        "thresholds": {
+            str(configuration): {name: float(row[k]) for k, name in named}
+            for configuration, row in thresholds.by_configuration.items()
+        },
+    }
+    replace_file(folder / "thresholds.json", json.dumps(described, indent=1).encode() + b"\n")
+
+
+def _decisions(answers: Any, labels: LabelSet, thresholds: Any) -> Any:
+    return answers if labels.kind == "continuous" else decide(answers, labels, thresholds)
+
+
+def _label_column(rows: Any, labels: LabelSet) -> pa.Array:
+    if labels.kind == "continuous":
+        return pa.array(rows.astype(float).tolist(), type=pa.list_(pa.float64()))
+    chosen = [[name for name, yes in zip(labels.names, row, strict=True) if yes] for row in rows > 0]
+    if labels.kind == "multilabel":
+        return pa.array(chosen, type=pa.list_(pa.string()))
+    return pa.array([row[0] for row in chosen], type=pa.string())
