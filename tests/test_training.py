@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -80,6 +81,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: 
 KILLED_RUN = """
 import json, os, signal, sys
 from pathlib import Path
+from types import SimpleNamespace
 from emotiwave.training.module import TrainingModule
 from tests.made import small_corpus
 from tests.test_training import trained
@@ -508,3 +510,16 @@ def test_words_of_validation_and_test_are_unknown_to_the_model() -> None:
     encoder = build(corpus, settings, TrainingSettings(patience=0)).encoder("text")
     assert isinstance(encoder, Gru)
     assert set(encoder.vocabulary.words) == {"so", "glad", "sad"}
+
+
+def test_batches_at_random_are_of_mixed_lengths(tmp_path: Path) -> None:
+    corpus = small_corpus()
+    spread = {}
+    for by_length in (True, False):
+        settings = TrainingSettings(batch_by_length=by_length, batch_size=8)
+        module = TrainingModule(build(corpus, ModelSettings(name="late"), settings), corpus, settings)
+        module.trainer = SimpleNamespace(global_rank=0, world_size=1)
+        batches = list(module.train_dataloader().sampler)
+        assert sorted(np.concatenate(batches)) == sorted(corpus.indices("train"))
+        spread[by_length] = np.mean([np.ptp(corpus.lengths(batch)) for batch in batches])
+    assert spread[False] > 2 * spread[True]

@@ -47,7 +47,7 @@ class TrainingModule(LightningModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         batches = EpochBatches(
             self.indices,
-            self.corpus.lengths(self.indices),
+            self.corpus.lengths(self.indices) if self.settings.batch_by_length else np.zeros_like(self.indices),
             self.settings.batch_size,
             seed=self.settings.seed,
             rank=self.trainer.global_rank,
