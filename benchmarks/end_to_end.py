@@ -9,7 +9,6 @@ of the others. Memory is the most that the process held (on a GPU, the most that
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from peak_memory import peak_megabytes
 
 from emotiwave.batch import Batch
 from emotiwave.features.extractors.words import encode_words
@@ -122,14 +122,13 @@ def measure(folder: Path, precision: str, checkpointing: bool, train: str) -> di
         if device.type == "cuda":
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
-    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return {
         "train": train,
         "precision": precision,
         "gradient_checkpointing": checkpointing,
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "utterances_per_second": BATCH / statistics.median(seconds[1:]),
-        "peak_mb": (torch.cuda.max_memory_allocated() if device.type == "cuda" else held) / 2**20,
+        "peak_mb": torch.cuda.max_memory_allocated() / 2**20 if device.type == "cuda" else peak_megabytes(),
         "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
     }
 

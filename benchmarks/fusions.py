@@ -11,7 +11,6 @@ on the MOSI features, which are narrower; both counts are given.
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from peak_memory import peak_megabytes
 from training_step import made_batch, step_of
 
 from emotiwave import api
@@ -32,22 +32,16 @@ NOT_HERE = ("image_text", "lstm_concat_zeros", "unimodal")
 NAMES = tuple(name for name in MODELS if name not in NOT_HERE)
 FRAMES = 50
 ROUNDS = 15
-MEGABYTE = 2**20
-
-
-def peak_bytes() -> int:
-    """The most memory that this process has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def memory(name: str) -> float:
     """Megabytes that three training steps take, beside what the libraries and the batch take."""
     batch = made_batch(FRAMES)
-    before = peak_bytes()
+    before = peak_megabytes()
     step, _ = step_of(name, batch)
     for _ in range(3):
         step()
-    return (peak_bytes() - before) / MEGABYTE
+    return peak_megabytes() - before
 
 
 def costs() -> dict[str, dict[str, float]]:
@@ -79,9 +73,13 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/fusions"))
     parser.add_argument("--out", type=Path, default=Path("results/fusions.json"))
     parser.add_argument("--memory-of", choices=NAMES, help="Print what one model takes, and nothing else.")
+    parser.add_argument("--costs", action="store_true", help="Measure costs anew, and keep the scores in --out.")
     options = parser.parse_args()
     if options.memory_of:
         print(memory(options.memory_of))
+        return
+    if options.costs:
+        options.out.write_text(json.dumps(json.loads(options.out.read_text()) | {"costs": costs()}, indent=1) + "\n")
         return
     folders = []
     for name in NAMES:

@@ -26,8 +26,8 @@ class TrainingSettings(Settings):
     another where a modality lacks a class; modality dropout then plays no part."""
     batch_size: int = Field(default=16, gt=0)
     batch_by_length: bool = True
-    """Utterances of like length share a batch, so that little is padded. ``false`` draws batches at random: needed where
-    the length tells the class, as where a class lacks a modality; batches of one class mislead batch norms."""
+    """Utterances of like length share a batch, so that little is padded. ``false`` draws batches at random: needed
+    where the length tells the class, as where a class lacks a modality; batches of one class mislead batch norms."""
     learning_rate: float = Field(default=1e-4, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
     gradient_clip: float = Field(default=1.0, gt=0)
