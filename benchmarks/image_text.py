@@ -25,8 +25,8 @@ CUT = (
     "model.encoders.vision.side=64",
     "model.encoders.vision.precision=bfloat16",
     "training.batch_size=64",
-    "training.epochs=8",
-    "training.patience=8",
+    "training.epochs=12",
+    "training.patience=12",
 )
 """For two cores: faces of 64 pixels and not 224, mixed precision for them, few epochs, small batches for more steps."""
 CONFIGURATIONS = ("vision", "text", "text+vision")

@@ -215,7 +215,7 @@ def row(x, y, width, height, points, score):
 def test_yunet_rows_become_faces_of_the_whole_picture(monkeypatch):
     points = [[12, 14], [18, 15], [15, 18], [13, 22], [17, 21]]
     rows = np.array([row(0, 0, 8, 8, points, 0.7), row(10, 10, 10, 16, points, 0.9)], np.float32)
-    detector = made_yunet(monkeypatch, {(64, 48): rows}, FaceSettings(longest=64, align=False))
+    detector = made_yunet(monkeypatch, {(64, 64): rows}, FaceSettings(longest=64, align=False))
     best, other = detector.detect(np.zeros((480, 640, 3), np.uint8))
     assert (best.x, best.y, best.width, best.height) == (100, 100, 100, 160)
     assert best.score == pytest.approx(0.9)
@@ -229,7 +229,7 @@ def test_yunet_takes_landmarks_from_a_close_up(monkeypatch):
     fine = [[side / 2, side / 2], [side, side / 2], [0, 0], [side, side], [side / 4, side / 2]]
     wide = np.array([row(10, 10, 10, 16, coarse, 0.9)], np.float32)
     close = np.array([row(0, 0, 9, 9, coarse, 0.9), row(side / 4, side / 4, side / 2, side / 2, fine, 0.8)], np.float32)
-    detector = made_yunet(monkeypatch, {(64, 48): wide, (side, side): close}, FaceSettings(longest=64))
+    detector = made_yunet(monkeypatch, {(64, 64): wide, (side, side): close}, FaceSettings(longest=64))
     (face,) = detector.detect(np.zeros((480, 640, 3), np.uint8))
     edge = 160 * around  # the longer side of the box, in pixels of the picture, whose middle is (150, 180)
     expected = [[150, 180], [150 + edge / 2, 180], [150 - edge / 2, 180 - edge / 2]]
@@ -237,12 +237,22 @@ def test_yunet_takes_landmarks_from_a_close_up(monkeypatch):
     assert (face.x, face.height) == (100, 160)
 
 
+def test_the_network_never_sees_a_picture_below_64_pixels_nor_is_believed_in_what_lies_outside(monkeypatch):
+    points = [[12, 14]] * 5
+    inside = row(0, 0, 3, 12, points, 0.8)
+    outside = [row(0, 40, 3, 12, points, 0.8), row(0, 1, 7, 2, points, 0.8), row(-1e19, -3e28, 2e19, 6e28, points, 1.0)]
+    outside += [row(-np.inf, -np.inf, np.inf, np.inf, points, 1.0)]
+    rows = np.array([inside, *outside], np.float32)
+    detector = made_yunet(monkeypatch, {(64, 64): rows}, FaceSettings(align=False))
+    assert [(face.width, face.height) for face in detector.detect(np.zeros((30, 3, 3), np.uint8))] == [(3, 12)]
+
+
 def test_a_close_up_of_something_else_is_not_believed(monkeypatch):
     side = YunetDetector.CLOSE_UP
     points = [[12, 14], [18, 15], [15, 18], [13, 22], [17, 21]]
     wide = np.array([row(10, 10, 10, 16, points, 0.9)], np.float32)
     close = np.array([row(0, 0, 9, 9, points, 0.9)], np.float32)
-    detector = made_yunet(monkeypatch, {(64, 48): wide, (side, side): close}, FaceSettings(longest=64))
+    detector = made_yunet(monkeypatch, {(64, 64): wide, (side, side): close}, FaceSettings(longest=64))
     (face,) = detector.detect(np.zeros((480, 640, 3), np.uint8))
     assert face.landmarks[0].tolist() == [120, 140]
 

@@ -90,6 +90,9 @@ class YunetDetector(FaceDetector):
     CLOSE_UP = 256
     """Pixels, a multiple of 32 as the network wants; the face takes 1 / `AROUND` of it."""
     AROUND = 1.2
+    LEAST = 64
+    """Pixels; smaller pictures get black at the right and below. Of one whose side OpenCV 4 rounds up to 32, the network
+    reads memory that nobody wrote, and finds faces of any size."""
     CLOSE_UPS = 3
     """At most so many per picture, so that a crowd takes no longer."""
 
@@ -116,8 +119,12 @@ class YunetDetector(FaceDetector):
 
     def _find(self, image: NDArray[np.uint8]) -> list[Face]:
         small, scale = _shrink(image, self.settings.longest)
-        self.wide.setInputSize((small.shape[1], small.shape[0]))
-        faces = sorted(_run(self.wide, small, scale), key=lambda face: -face.area)
+        height, width = small.shape[:2]
+        padded = np.zeros((max(height, self.LEAST), max(width, self.LEAST), 3), np.uint8)
+        padded[:height, :width] = small
+        self.wide.setInputSize((padded.shape[1], padded.shape[0]))
+        faces = [face for face in _run(self.wide, padded, scale) if _lies_in(image, face)]
+        faces.sort(key=lambda face: -face.area)
         if self.settings.align:
             faces[: self.CLOSE_UPS] = [self._look_closer(image, face) for face in faces[: self.CLOSE_UPS]]
         return faces
@@ -257,6 +264,13 @@ def _run(net: cv2.FaceDetectorYN, image: NDArray[np.uint8], scale: NDArray[np.fl
         if min(width, height) > 0:
             found.append(Face(x, y, width, height, min(1.0, float(row[14])), places[2:]))
     return found
+
+
+def _lies_in(image: NDArray[np.uint8], face: Face) -> bool:
+    """Whether the middle of a face is in the picture, and the face no larger than twice the picture."""
+    height, width = image.shape[:2]
+    x, y = face.centre
+    return 0 <= x <= width and 0 <= y <= height and face.width <= 2 * width and face.height <= 2 * height
 
 
 def _shrink(image: NDArray[np.uint8], longest: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
