@@ -14,48 +14,17 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from emotiwave import api
 from emotiwave.config import read_recipe
 from emotiwave.evaluation.scoring import score
-from emotiwave.types import Corpus, Predictions, all_configurations
+from emotiwave.references import REFERENCES
 
 RECIPE = "recipes/mosi.toml"
 MODELS = ("bottleneck", "late", "lstm_concat")
 SEEDS = range(5)
-SHRINKAGE = 0.01
-"""Strong; it gives this baseline about its published figures (66.7 accuracy), which scikit-learn's default does not."""
-
-
-def logistic_regression(corpus: Corpus) -> Predictions:
-    """Fit one model per configuration on the train utterances and answer the test utterances."""
-    train, test = corpus.indices("train"), corpus.indices("test")
-    label = corpus.targets.argmax(axis=1)
-    logits = {}
-    for configuration in all_configurations(corpus.modalities):
-        features = np.concatenate(
-            [
-                np.stack([corpus.sequences[name][u.id].values[0] for u in corpus.utterances])
-                for name in configuration.modalities
-            ],
-            axis=1,
-        )
-        model = make_pipeline(StandardScaler(), LogisticRegression(C=SHRINKAGE, max_iter=5000))
-        model.fit(features[train], label[train])
-        logits[configuration] = np.log(np.clip(model.predict_proba(features[test]), 1e-9, 1)).astype(np.float32)
-    return Predictions(
-        ids=tuple(corpus.utterances[i].id for i in test),
-        groups=tuple(corpus.utterances[i].group for i in test),
-        split="test",
-        label_set=corpus.label_set,
-        targets=corpus.targets[test],
-        logits=logits,
-    )
+LOGISTIC = "logistic_regression"
 
 
 def main() -> None:
@@ -77,7 +46,9 @@ def main() -> None:
     seconds["evaluate all"] = time.perf_counter() - start
     recipe = read_recipe(RECIPE)
     corpus = recipe.load_corpus()
-    scores += score(logistic_regression(corpus), recipe.evaluation, model="logistic_regression", dataset=corpus.name)
+    method = REFERENCES[LOGISTIC]
+    answers = method.fit(corpus, method.settings(), 0).predict(corpus, recipe.evaluation.split)
+    scores += score(answers, recipe.evaluation, model=LOGISTIC, dataset=corpus.name)
     environment = json.loads((folders[0] / "environment.json").read_text())
     result = {
         "recipe": recipe.tables(),

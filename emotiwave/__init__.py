@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emotiwave.api import (
+        compare,
         demo,
         evaluate,
         export_mmsa,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __version__ = version("emotiwave")
 __all__ = [
+    "compare",
     "demo",
     "evaluate",
     "export_mmsa",

@@ -36,7 +36,7 @@ def check_tunable(labels: LabelSet) -> None:
         ConfigError: What decides them is named.
     """
     if not has_thresholds(labels).any():
-        how = "the largest probability" if labels.kind == "categorical" else "the sign"
+        how = "the largest probability" if labels.is_exclusive else "the sign"
         raise ConfigError(
             f'evaluation.thresholds = "validation" has nothing to tune: {labels.kind} labels '
             f'({", ".join(labels.names)}) are decided by {how}; set evaluation.thresholds = "fixed"'

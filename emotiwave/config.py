@@ -141,6 +141,18 @@ def read_recipe(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
     Raises:
         ConfigError: If the file, a key or a value is wrong; file and key are named.
     """
+    path, tables = read_tables(source)
+    for override in overrides:
+        override_tables(tables, override)
+    return parse_recipe(tables, source=str(path))
+
+
+def read_tables(source: str | Path) -> tuple[Path, dict[str, Any]]:
+    """Read the tables of a recipe file, or of a shipped recipe by its name, unchecked.
+
+    Raises:
+        ConfigError: If there is no such file, or it is no TOML.
+    """
     path = Path(source)
     if not path.is_file():
         if str(source) not in shipped_recipes():
@@ -154,9 +166,7 @@ def read_recipe(source: str | Path, overrides: Iterable[str] = ()) -> Recipe:
         raise ConfigError(f"{path}: cannot be read ({error})") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
-    for override in overrides:
-        _override(tables, override)
-    return parse_recipe(tables, source=str(path))
+    return path, tables
 
 
 def parse_recipe(tables: Mapping[str, Any], *, source: str) -> Recipe:
@@ -166,19 +176,21 @@ def parse_recipe(tables: Mapping[str, Any], *, source: str) -> Recipe:
         ConfigError: If a table or key is unknown, missing or of the wrong type; ``source`` is named.
     """
     for name, table in tables.items():
+        if name == "comparison":
+            raise ConfigError(f"{source}: a recipe of a comparison; run it with `emotiwave compare`")
         if name not in TABLES:
             raise ConfigError(f"{source}: {unknown_name('table', name, TABLES)}")
         if not isinstance(table, Mapping):
             raise ConfigError(f"{source}: {name} must be a table; got {table!r}")
     dataset_name, dataset = _parse_dataset(dict(tables.get("dataset", {})), source)
     features = _parse_features(dataset_name, tables, source)
-    model = _parse(ModelSettings, tables.get("model", {}), f"{source}: [model]")
+    model = parse_table(ModelSettings, tables.get("model", {}), f"{source}: [model]")
     if model.name not in MODELS:
         raise ConfigError(f"{source}: [model] {unknown_name('model', model.name, MODELS)}")
     if isinstance(features, MediaFeatureSettings):
         features = _with_needed_extractors(features, model, source)
-    training = _parse(TrainingSettings, tables.get("training", {}), f"{source}: [training]")
-    evaluation = _parse(EvaluationSettings, tables.get("evaluation", {}), f"{source}: [evaluation]")
+    training = parse_table(TrainingSettings, tables.get("training", {}), f"{source}: [training]")
+    evaluation = parse_table(EvaluationSettings, tables.get("evaluation", {}), f"{source}: [evaluation]")
     if training.patience and training.selection_split == evaluation.split:
         raise ConfigError(
             f"{source}: training.selection_split and evaluation.split are both {evaluation.split!r}; a model is never "
@@ -195,8 +207,8 @@ def parse_media_features(overrides: Iterable[str]) -> MediaFeatureSettings:
     """
     tables: dict[str, Any] = {"features": {}}
     for override in overrides:
-        _override(tables, f"features.{override.removeprefix('features.')}")
-    return _parse(MediaFeatureSettings, tables["features"], "[features]")
+        override_tables(tables, f"features.{override.removeprefix('features.')}")
+    return parse_table(MediaFeatureSettings, tables["features"], "[features]")
 
 
 def _parse_dataset(table: dict[str, Any], source: str) -> tuple[str | None, Settings]:
@@ -205,19 +217,19 @@ def _parse_dataset(table: dict[str, Any], source: str) -> tuple[str | None, Sett
     if "store" in table:
         if name is not None:
             raise ConfigError(f"{where} has both name and store; a feature store already holds its corpus")
-        return None, _parse(StoreSettings, table, where)
+        return None, parse_table(StoreSettings, table, where)
     if name is None:
         raise ConfigError(f"{where} needs a name, one of {', '.join(DATASETS)}, or a store")
     if not isinstance(name, str) or name not in DATASETS:
         raise ConfigError(f"{where} {unknown_name('dataset', str(name), DATASETS)}")
-    return name, _parse(DATASETS[name].settings, table, where)
+    return name, parse_table(DATASETS[name].settings, table, where)
 
 
 def _parse_features(dataset_name: str | None, tables: Mapping[str, Any], source: str) -> FeatureSettings | None:
     dataset = DATASETS.get(dataset_name or "")
     if isinstance(dataset, RecordedDataset | MediaDataset):
         settings = MediaFeatureSettings if isinstance(dataset, MediaDataset) else FeatureSettings
-        return _parse(settings, tables.get("features", {}), f"{source}: [features]")
+        return parse_table(settings, tables.get("features", {}), f"{source}: [features]")
     if "features" in tables:
         raise ConfigError(
             f"{source}: [features] says how recordings are prepared, but {dataset_name or 'a feature store'} holds "
@@ -258,7 +270,12 @@ def _with_needed_extractors(features: MediaFeatureSettings, model: ModelSettings
     return features.model_copy(update={"for_encoders": needed or None})
 
 
-def _parse(settings: type[Table], table: Mapping[str, Any], where: str) -> Table:
+def parse_table(settings: type[Table], table: Mapping[str, Any], where: str) -> Table:
+    """Check one table against its settings.
+
+    Raises:
+        ConfigError: Every wrong key is named, with ``where``.
+    """
     try:
         return settings.model_validate_json(json.dumps(table, default=str), strict=True)  # strict: "50" is no number
     except ValidationError as error:
@@ -288,7 +305,12 @@ def _keys_of(settings: Any, path: Iterable[str | int]) -> Iterable[str]:
     return settings.model_fields
 
 
-def _override(tables: dict[str, Any], override: str) -> None:
+def override_tables(tables: dict[str, Any], override: str) -> None:
+    """Set a key of tables in place by ``TABLE.KEY=VALUE``.
+
+    Raises:
+        ConfigError: If it is not of that form.
+    """
     key, sign, text = override.partition("=")
     *path, last = key.strip().split(".")
     if not sign or not all((*path, last)) or not path:

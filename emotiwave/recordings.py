@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotiwave.errors import DatasetError
+from emotiwave.sequences import ComputationalSequence
 from emotiwave.types import LabelSet, Utterance
 
 Count = int | float | str
@@ -54,6 +55,11 @@ class Recordings:
             if utterance.segment is not None:
                 videos.setdefault(utterance.segment.file, []).append(utterance)
         return videos
+
+    @property
+    def given(self) -> Mapping[str, ComputationalSequence]:
+        """Nothing: all features lie in the files."""
+        return {}
 
     def described(self) -> list[Any]:
         """What the features depend on beside utterances and the content of files, as JSON values."""
@@ -117,6 +123,9 @@ class MediaRecordings:
     tables: tuple[Path, ...] = ()
     """The files that labels and folds were read from."""
     counts: Mapping[str, Count] = field(default_factory=dict)
+    given: Mapping[str, ComputationalSequence] = field(default_factory=dict)
+    """Modalities that come as features already, by utterance id; an utterance may lack any. Their files are among
+    ``tables``."""
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
@@ -125,8 +134,13 @@ class MediaRecordings:
                 raise DatasetError(f"{self.name}: two utterances are called {utterance.id!r}; ids must be unique")
             seen.add(utterance.id)
             sources = self.sources.get(utterance.id)
-            if sources is None or not sources.signals:
+            is_given = any(utterance.id in of for of in self.given.values())
+            if sources is None or not (sources.signals or is_given):
                 raise DatasetError(f"{self.name}: utterance {utterance.id!r} has no file and no text")
+        for modality, of in self.given.items():
+            strangers = set(of.ids) - seen
+            if strangers:
+                raise DatasetError(f"{self.name}: {modality} features for {min(strangers)!r}, which is no utterance")
 
     @property
     def signals(self) -> tuple[str, ...]:
@@ -141,7 +155,8 @@ class MediaRecordings:
 
     def described(self) -> list[Any]:
         """What the features depend on beside utterances and the content of files, as JSON values."""
-        return [[str(value) for value in vars(self.sources[u.id]).values()] for u in self.utterances]
+        sources = [[str(value) for value in vars(self.sources[u.id]).values()] for u in self.utterances]
+        return [sources, {modality: of.digest for modality, of in self.given.items()}]
 
     @property
     def inputs(self) -> tuple[Path, ...]:

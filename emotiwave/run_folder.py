@@ -59,6 +59,12 @@ def begin_run(folder: Path, recipe: Recipe, corpus: Corpus, model: FusionModel) 
     replace_file(folder / "config.toml", recipe.to_toml().encode())
 
 
+def begin_results(folder: Path, recipe: Recipe, corpus: Corpus) -> None:
+    """Note, for a method that is no model, what its answers are of; the folder may have been begun before."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_environment(folder, _describe(recipe, corpus))
+
+
 def check_free(folder: Path) -> None:
     """Refuse a folder for a new run that holds something.
 

@@ -47,8 +47,9 @@ def write_predictions(
 ) -> None:
     """Write ``predictions.parquet``: a row per utterance and configuration with truth, decision and answers.
 
-    Columns ``probability_NAME``, and truth and decision as class names; of continuous labels ``value_NAME``, and truth
-    and decision as lists of values, the decision clipped to the ranges. ``dataset`` is the name of the corpus.
+    Columns ``probability_NAME``, and truth and decision as class names; of distributions also ``share_NAME``, the share
+    of the raters, of which the largest is the truth. Of continuous labels ``value_NAME``, and truth and decision as
+    lists of values, the decision clipped to the ranges. ``dataset`` is the name of the corpus.
     """
     labels = predictions.label_set
     tuned = thresholds.by_configuration if thresholds else {}
@@ -66,6 +67,8 @@ def write_predictions(
             "decision": _label_column(_decisions(answers, labels, tuned.get(configuration)), labels),
         }
         columns |= {f"{column}_{name}": answers[:, k] for k, name in enumerate(labels.names)}
+        if labels.kind == "distribution":
+            columns |= {f"share_{name}": predictions.targets[:, k] for k, name in enumerate(labels.names)}
         tables.append(pa.table(columns))
     sink = pa.BufferOutputStream()
     pq.write_table(pa.concat_tables(tables), sink)
@@ -97,7 +100,7 @@ def _decisions(answers: Any, labels: LabelSet, thresholds: Any) -> Any:
 def _label_column(rows: Any, labels: LabelSet) -> pa.Array:
     if labels.kind == "continuous":
         return pa.array(rows.astype(float).tolist(), type=pa.list_(pa.float64()))
-    chosen = [[name for name, yes in zip(labels.names, row, strict=True) if yes] for row in rows > 0]
+    chosen = [[name for name, yes in zip(labels.names, row, strict=True) if yes] for row in labels.holds(rows)]
     if labels.kind == "multilabel":
         return pa.array(chosen, type=pa.list_(pa.string()))
     return pa.array([row[0] for row in chosen], type=pa.string())

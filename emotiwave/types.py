@@ -19,8 +19,13 @@ from scipy.special import expit, softmax
 from emotiwave.errors import DatasetError, unknown_name
 from emotiwave.sequences import ComputationalSequence, first_duplicate
 
-LabelKind = Literal["categorical", "multilabel", "continuous"]
+LabelKind = Literal["categorical", "multilabel", "distribution", "continuous"]
 Label = str | tuple[str, ...] | tuple[float, ...]
+
+EXCLUSIVE_KINDS: frozenset[LabelKind] = frozenset({"categorical", "distribution"})
+"""Kinds of labels of which one class holds, so that probabilities sum to 1 and the largest decides."""
+SHARE_TOLERANCE = 1e-6
+"""How far shares of raters may be from summing to 1, once they are float32."""
 
 CONSTANT = "constant"
 """The model name of score rows for the best answer that looks at nothing."""
@@ -41,9 +46,9 @@ class Segment:
 class Utterance:
     """One labelled stretch of speech.
 
-    ``label`` is one class name (categorical), a tuple of class names, perhaps empty (multilabel), or a value per label
-    (continuous). ``ratings`` are the corpus's own continuous ratings by name, whatever the task; MOSI: ``sentiment``
-    from -3 to 3.
+    ``label`` is one class name (categorical), a tuple of class names, perhaps empty (multilabel), a share per class
+    (distribution), or a value per label (continuous). ``ratings`` are the corpus's own continuous ratings by name,
+    whatever the task; MOSI: ``sentiment`` from -3 to 3.
     """
 
     id: str
@@ -70,6 +75,9 @@ class Utterance:
 class LabelSet:
     """What a task asks: which one class holds (categorical), which ones hold (multilabel), or how much (continuous).
 
+    A distribution also asks which one class holds, but knows the share of the raters that chose each: targets are soft,
+    and decisions are scored against the class with the largest share, the first of those that are tied.
+
     ``ranges`` holds the lowest and the highest value of each continuous label, and is None for classes. A range goes
     from zero (how much of something there is) or crosses zero (between two opposites), so that every continuous label
     can also be read as a decision.
@@ -80,7 +88,7 @@ class LabelSet:
     ranges: tuple[tuple[float, float], ...] | None = None
 
     def __post_init__(self) -> None:
-        if len(self.names) < (2 if self.kind == "categorical" else 1):
+        if len(self.names) < (2 if self.is_exclusive else 1):
             raise DatasetError(f"a {self.kind} label set needs more classes than {list(self.names)}")
         if len(set(self.names)) != len(self.names):
             raise DatasetError(f"class names must differ; got {list(self.names)}")
@@ -97,6 +105,11 @@ class LabelSet:
                 )
 
     @property
+    def is_exclusive(self) -> bool:
+        """Whether one class holds, and only one: categorical labels and distributions."""
+        return self.kind in EXCLUSIVE_KINDS
+
+    @property
     def bounds(self) -> NDArray[np.float64]:
         """Lowest and highest values ``(2, n_labels)`` of continuous labels.
 
@@ -108,13 +121,15 @@ class LabelSet:
         return np.array(self.ranges, dtype=np.float64).T
 
     def encode(self, label: Label) -> NDArray[np.float32]:
-        """Turn a label into a target of shape ``(n_classes,)``: one-hot, 0/1 per class, or the values themselves.
+        """Turn a label into a target of shape ``(n_classes,)``: one-hot, 0/1 per class, or shares or values as given.
 
         Raises:
             DatasetError: If the label is outside the set.
         """
         if self.ranges is not None:
             return self._encode_values(label)
+        if self.kind == "distribution":
+            return self._encode_shares(label)
         if (self.kind == "categorical") != isinstance(label, str):
             raise DatasetError(f"label {label!r} does not fit a {self.kind} label set")
         chosen = (label,) if isinstance(label, str) else label
@@ -125,11 +140,41 @@ class LabelSet:
             target[self.names.index(str(name))] = 1.0
         return target
 
-    def _encode_values(self, label: Label) -> NDArray[np.float32]:
+    def holds(self, targets: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Tell which classes hold in targets ``(n, n_classes)``, or which values are above 0.
+
+        Of a distribution that is the class with the largest share; of classes that share it, the first.
+
+        >>> LabelSet("distribution", ("anger", "fear", "neutral")).holds(np.float32([[0.2, 0.4, 0.4]]))
+        array([[False,  True, False]])
+        """
+        if self.kind == "distribution":
+            return np.arange(targets.shape[1]) == targets.argmax(axis=1)[:, None]
+        return targets > 0
+
+    def _check_numbers(self, label: Label) -> None:
         if isinstance(label, str) or any(isinstance(value, str) for value in label):
-            raise DatasetError(f"label {label!r} does not fit a continuous label set")
+            raise DatasetError(f"label {label!r} does not fit a {self.kind} label set")
         if len(label) != len(self.names):
             raise DatasetError(f"label {label!r} has {len(label)} values; expected {len(self.names)}, one per label")
+
+    def _encode_shares(self, label: Label) -> NDArray[np.float32]:
+        self._check_numbers(label)
+        shares = np.array(label, dtype=np.float64)
+        for name, share in zip(self.names, shares, strict=True):
+            if not 0 <= share <= 1 + SHARE_TOLERANCE:  # also true of NaN
+                raise DatasetError(f"the share of {name} is {share:g}; expected 0 to 1")
+        target = shares.astype(np.float32)
+        total = target.sum(dtype=np.float64)
+        if abs(total - 1) > SHARE_TOLERANCE:
+            raise DatasetError(
+                f"the shares of {', '.join(self.names)} sum to {total:.7g}; expected 1, so divide each by their sum "
+                "and keep all digits"
+            )
+        return target
+
+    def _encode_values(self, label: Label) -> NDArray[np.float32]:
+        self._check_numbers(label)
         for name, value, low, high in zip(self.names, label, *self.bounds, strict=True):
             if not np.float32(low) <= np.float32(value) <= np.float32(high):  # as targets are kept; also false of NaN
                 raise DatasetError(f"{name} is {value}; expected a value from {low:g} to {high:g}")
@@ -221,7 +266,7 @@ class Corpus:
 
     @cached_property
     def targets(self) -> NDArray[np.float32]:
-        """Targets ``(utterances, n_classes)``: one-hot, 0/1 per class, or values."""
+        """Targets ``(utterances, n_classes)``: one-hot, 0/1 per class, shares, or values."""
         rows = []
         for utterance in self.utterances:
             try:
@@ -268,8 +313,9 @@ class Score:
 
     ``condition`` is ``configuration`` (one set of available modalities), ``mean``, ``mean_incomplete`` or
     ``retention`` (incomplete mean over complete). ``label`` names a class, or is None for an average over classes.
-    ``value`` lies in 0-1 (retention may exceed 1), but ``pearson`` in -1 to 1 and ``mae``, where lower is better, in
-    units of the label. ``seed`` is None for baselines and for means over seeds, and only those means have an ``sd``.
+    ``value`` lies in 0-1 (retention may exceed 1), but ``pearson`` in -1 to 1; and where lower is better, ``mae`` is in
+    units of the label and ``nll`` in nats. ``seed`` is None for baselines and for means over seeds, and only those
+    means have an ``sd``.
     """
 
     model: str
@@ -305,7 +351,7 @@ class Predictions:
     """Frames per modality that held NaN or infinity, and so were not observed."""
 
     def probabilities(self, configuration: Configuration) -> NDArray[np.float64]:
-        """Class probabilities ``(utterances, n_classes)``: softmax (categorical) or sigmoid per class.
+        """Class probabilities ``(utterances, n_classes)``: softmax (one class holds) or sigmoid per class.
 
         Raises:
             DatasetError: If the labels are continuous.

@@ -14,10 +14,13 @@ SIZES = {"text": 5, "audio": 4, "vision": 3}
 LABEL_SETS = {
     "categorical": LabelSet("categorical", ("anger", "fear", "neutral")),
     "multilabel": LabelSet("multilabel", ("anger", "fear")),
+    "distribution": LabelSet("distribution", ("anger", "fear", "neutral")),
     "continuous": LabelSet("continuous", ("sentiment", "fear"), ((-3.0, 3.0), (0.0, 3.0))),
 }
 VALUES = torch.tensor([[-2.0, 0.0], [0.4, 1.5], [3.0, 0.25]])
 """Truths of continuous labels, in turn."""
+SHARES = torch.tensor([[0.75, 0.25, 0.0], [0.25, 0.5, 0.25], [0.0, 0.0, 1.0]])
+"""Truths of a distribution, in turn."""
 
 
 def small_corpus(**settings: object) -> Corpus:
@@ -55,6 +58,8 @@ def made_batch(n: int = 6, kind: str = "categorical", seed: int = 1, missing: bo
     targets[torch.arange(n), torch.arange(n) % n_classes] = 1.0
     if kind == "continuous":
         targets = VALUES[torch.arange(n) % len(VALUES)]
+    elif kind == "distribution":
+        targets = SHARES[torch.arange(n) % len(SHARES)]
     return Batch(tuple(f"u{i}" for i in range(n)), inputs, mask, targets, dict.fromkeys(SIZES, 0))
 
 

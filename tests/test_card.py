@@ -112,6 +112,10 @@ def test_it_says_what_the_run_was() -> None:
     ("labels", "said"),
     [
         (LabelSet("multilabel", ("joy", "fear")), "probabilities of any of: joy, fear."),
+        (
+            LabelSet("distribution", ("joy", "fear")),
+            "probabilities of exactly one of: joy, fear. They were learned from the shares of raters.",
+        ),
         (LabelSet("continuous", ("sentiment",), ((-3.0, 3.0),)), "values: sentiment (-3 to 3)."),
     ],
 )

@@ -68,7 +68,9 @@ def test_the_notebook_has_every_fault() -> None:
         assert any(words in sentence for sentence in said), words
 
 
-@pytest.mark.parametrize("name", sorted(shipped_recipes().keys() - {"mosei_notebook"}))
+@pytest.mark.parametrize(
+    "name", sorted(name for name in shipped_recipes() if name != "mosei_notebook" and not name.startswith("compare_"))
+)
 def test_of_other_recipes_there_is_nothing_to_say(name: str) -> None:
     recipe = read_recipe(name)
     assert cautions(recipe, corpus_of(recipe)) == []

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from emotiwave import cli
+from emotiwave.cli import screen
 from emotiwave.features.store import write_store
 from emotiwave.run_folder import read_run
 from emotiwave.types import Score
@@ -29,7 +30,7 @@ def sets(*overrides: str) -> list[str]:
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
     """Run the command line in this process: exit code, standard output, standard error."""
-    cli.stdout.width = cli.stderr.width = 200
+    screen.stdout.width = screen.stderr.width = 200
     code = 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["emotiwave", *words])
@@ -129,7 +130,7 @@ def test_cautions_are_printed_once_and_say_which_model_they_are_of(trained: Path
     ],
 )
 def test_printed_tables_are_those_of_the_kind_of_label(metrics, shown, capsys) -> None:
-    cli._print_scores([Score("m", "made", "test", "mean", None, x, None, 0.5, None, None, 8, 0) for x in metrics])
+    screen.print_scores([Score("m", "made", "test", "mean", None, x, None, 0.5, None, None, 8, 0) for x in metrics])
     assert [word for word in capsys.readouterr().out.split() if word in metrics] == shown
 
 

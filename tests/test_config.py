@@ -113,7 +113,8 @@ def test_every_shipped_recipe_is_listed_and_parses():
     recipes = shipped_recipes()
     assert {"mosi", "synthetic"} <= recipes.keys()
     for name, path in recipes.items():
-        assert read_recipe(path) == read_recipe(name)
+        if not name.startswith("compare_"):  # those are read by `read_comparison`
+            assert read_recipe(path) == read_recipe(name)
 
 
 def test_a_shipped_recipe_is_found_beside_a_folder_of_its_name(tmp_path, monkeypatch):

@@ -14,6 +14,9 @@ from emotiwave.types import Corpus
 
 DATA = os.environ.get("EMOTIWAVE_DATA")
 NAMES = ("anger", "disgust", "fear", "happy", "neutral", "sad")
+TASKS = ("intended", "perceived", "distribution")
+TELLING = ["clip", "sentence", "text", "level"]
+"""Columns that tell the class, or nearly."""
 VOTES = [f"{by}_{name}" for by in ("voice", "face", "av") for name in NAMES]
 
 
@@ -43,6 +46,13 @@ def values(corpus: Corpus, modality: str, utterance: str) -> list[float]:
     return corpus.sequences[modality][utterance].values[0].tolist()
 
 
+def assert_same(got: Corpus, expected: Corpus) -> None:
+    assert got.digest == expected.digest
+    assert got.counts == expected.counts
+    for name, sequence in expected.sequences.items():
+        np.testing.assert_array_equal(got.sequences[name].values, sequence.values)
+
+
 def test_votes_become_shares_and_nothing_else_is_a_feature(tmp_path):
     table = made_table()
     table.loc[1, VOTES] = [0, 0, 0, 3, 6, 0, 0, 0, 0, 9, 1, 0, 0, 0, 0, 8, 1, 0]
@@ -56,18 +66,30 @@ def test_votes_become_shares_and_nothing_else_is_a_feature(tmp_path):
     assert corpus.utterances[1].speaker == "1001"
 
 
-def test_sentence_level_text_and_clip_change_nothing(tmp_path):
+@pytest.mark.parametrize("task", TASKS)
+def test_sentence_level_text_and_clip_change_nothing(tmp_path, task):
     """Neither their values nor their presence: the digest is over utterances and features."""
     table = made_table()
-    digest = read(write(tmp_path / "a", table)).digest
+    corpus = read(write(tmp_path / "a", table), task=task)
     random = np.random.default_rng(0)
-    for column in ("clip", "sentence", "text", "level"):
-        shuffled = table.assign(**{column: random.permutation([f"{column}{k}" for k in range(30)])})
-        assert read(write(tmp_path / column, shuffled)).digest == digest
-    assert read(write(tmp_path / "b", table.drop(columns=["clip", "sentence", "text", "level"]))).digest == digest
-    corpus = read(tmp_path / "a")
+    for column in TELLING:
+        given = table[column].to_numpy()
+        for number, values in enumerate((random.permutation(given), random.permutation(30), given[::-1])):
+            changed = read(write(tmp_path / f"{column}{number}", table.assign(**{column: values})), task=task)
+            assert_same(changed, corpus)
+    assert_same(read(write(tmp_path / "none", table.drop(columns=TELLING)), task=task), corpus)
     assert all(u.transcript is None and u.segment is None and u.ratings is None for u in corpus.utterances)
     assert not any(word in u.id for u in corpus.utterances for word in ("IEO", "ANG", "HAP"))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_features_are_votes_alone(tmp_path, task):
+    """Of a clip with the same votes, whatever was meant, by whom, in which fold, and whatever raters of both saw."""
+    table = made_table()
+    table.loc[:, VOTES[:12]] = table.loc[0, VOTES[:12]].to_numpy()
+    corpus = read(write(tmp_path, table), task=task)
+    for sequence in corpus.sequences.values():
+        assert (sequence.values == sequence.values[0]).all()
 
 
 def test_votes_change_the_features(tmp_path):
@@ -106,6 +128,27 @@ def test_perceived_is_what_most_saw_and_ties_are_left_out(tmp_path):
     assert [(u.id, u.label) for u in corpus.utterances] == [("1001-0001", "happiness"), ("1002-0005", "sadness")]
     assert corpus.counts["clips whose most frequent votes are tied, left out"] == 28
     assert corpus.modalities == ("audio", "vision")
+
+
+def test_a_distribution_is_the_shares_of_those_who_saw_and_heard(tmp_path):
+    table = made_table()
+    table.loc[0, VOTES[12:]] = [1, 0, 0, 3, 0, 0]
+    table.loc[1, VOTES[12:]] = [2, 2, 2, 2, 2, 2]
+    table.loc[2, VOTES[12:]] = 0
+    table.loc[3, VOTES[:12]] = 0
+    corpus = read(write(tmp_path, table), task="distribution")
+    assert corpus.task == corpus.label_set.kind == "distribution"
+    assert corpus.label_set.names == ("anger", "disgust", "fear", "happiness", "neutral", "sadness")
+    np.testing.assert_allclose(corpus.targets[0], [0.25, 0, 0, 0.75, 0, 0])
+    np.testing.assert_allclose(corpus.targets[1], np.full(6, 1 / 6), rtol=1e-6)  # a tie is kept
+    assert [u.id for u in corpus.utterances[:3]] == ["1001-0001", "1001-0002", "1002-0005"]
+    votes = table.loc[[*range(2), *range(4, 30)], VOTES[12:]].to_numpy(float)
+    np.testing.assert_allclose(corpus.targets, votes / votes.sum(axis=1, keepdims=True), rtol=1e-6)
+    assert corpus.counts == {
+        "clips": 30,
+        "clips without a vote of who saw and heard them, left out": 1,
+        "clips without any vote, left out": 1,
+    }
 
 
 def test_clips_nobody_voted_on_lack_the_modality(tmp_path):
@@ -189,3 +232,6 @@ def test_votes_as_published():
     right = {m: (names[s.values.argmax(axis=1)] == labels).mean() for m, s in corpus.sequences.items()}
     assert right == {"audio": pytest.approx(0.455, abs=5e-4), "vision": pytest.approx(0.690, abs=5e-4)}
     assert len(read(Path(str(DATA), "cremad_votes"), task="perceived").utterances) == 7442 - 420
+    shares = read(Path(str(DATA), "cremad_votes"), task="distribution")
+    assert len(shares.utterances) == 7442
+    np.testing.assert_allclose(shares.targets.sum(axis=1), 1, atol=1e-6)

@@ -87,6 +87,11 @@ def small_mosei(folder: Path) -> dict:
     return {"root": str(write_tiny_mosei(folder))}
 
 
+def small_made_mosei(folder: Path) -> dict:
+    made = {"n_videos": 16, "segments_per_video": 2, "sizes": {"text": 12, "audio": 9, "vision": 11}}
+    return {"root": str(folder / "made"), "rates": {"audio": 10.0, "vision": 5.0}, "traps": False} | made
+
+
 def small_mosi_csd(folder: Path) -> dict:
     videos = {f"v{k}": [(0, 4, (-1.5,)), (2, 6, (2.0,))] for k in range(4)}
     write_labels(folder / "CMU_MOSI_Opinion_Labels.csd", videos, None)
@@ -236,6 +241,7 @@ SMALL = {
     "goemotions": small_goemotions,
     "iemocap": small_iemocap,
     "image_folder": small_image_folder,
+    "made_mosei": small_made_mosei,
     "manifest": small_manifest,
     "meld": small_meld,
     "mmsa": small_mmsa,
@@ -244,6 +250,7 @@ SMALL = {
     "mosi": small_mosi,
     "mosi_csd": small_mosi_csd,
     "mosi_media": small_mosi_media,
+    "mosi_transcripts": small_mosi,
     "paired": small_paired,
     "ravdess": small_ravdess,
     "synthetic": small_synthetic,

@@ -253,6 +253,9 @@ class TestLabels:
             ({"ranges": {"valence": (-1, 1)}}, "go together"),
             ({"task": "continuous", "ranges": {"text": (0, 1)}}, "cannot be called 'text'"),
             ({"task": "continuous", "ranges": {"valence": (-1, 1)}, "labels": ("a",)}, "leave out labels"),
+            ({"task": "distribution"}, "needs labels"),
+            ({"task": "distribution", "labels": ("joy", "id")}, "cannot be called 'id'"),
+            ({"task": "distribution", "labels": ("a", "b"), "ranges": {"a": (0, 1)}}, "go together"),
             ({"task": "ordinal"}, "task"),
         ],
     )
@@ -660,6 +663,28 @@ class TestWriting:
         again = manifest.load(ManifestSettings.model_validate(keys))
         assert again.utterances == utterances
         assert again.label_set == recordings.label_set
+
+    @pytest.mark.parametrize("form", FORMS)
+    def test_shares_come_back_bit_equal(self, tmp_path, form):
+        votes = np.random.default_rng(0).multinomial(7, (0.5, 0.3, 0.2), size=20)
+        utterances = tuple(
+            Utterance(f"u{k}", "train" if k else "test", tuple((row / 7).tolist()), transcript="t")
+            for k, row in enumerate(votes)
+        )
+        recordings = made(
+            tmp_path,
+            label_set=LabelSet("distribution", ("joy", "fear", "no; neither")),
+            utterances=utterances,
+            sources={utterance.id: Sources(text="t") for utterance in utterances},
+        )
+        keys = write_manifest(recordings, tmp_path / f"m{form}")
+        again = manifest.load(ManifestSettings.model_validate(keys))
+        assert again.utterances == utterances
+        assert again.label_set == recordings.label_set
+        with pytest.raises(DatasetError, match="label 'text' is a column of its own"):
+            write_manifest(
+                replace(recordings, label_set=LabelSet("distribution", ("a", "text", "b"))), tmp_path / "m.csv"
+            )
 
     def test_files_are_named_from_the_folder_of_the_manifest(self, tmp_path):
         recordings = CORPORA["emodb"](tmp_path / "corpus")

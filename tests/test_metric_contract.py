@@ -12,6 +12,7 @@ N, N_CLASSES, N_GROUPS = 60, 4, 7
 LABELS = {
     "categorical": LabelSet("categorical", tuple("abcd")),
     "multilabel": LabelSet("multilabel", tuple("abcd")),
+    "distribution": LabelSet("distribution", tuple("abcd")),
     "continuous": LabelSet("continuous", tuple("abcd"), ((-3.0, 3.0),) * 4),
 }
 
@@ -27,7 +28,13 @@ def listed(registry: Mapping, *, is_per_label: bool) -> list:
 every_metric = pytest.mark.parametrize(
     ("metric", "is_per_label", "kind"), [*listed(AVERAGES, is_per_label=False), *listed(PER_LABEL, is_per_label=True)]
 )
-ERRORS = [metrics[name] for metrics in (AVERAGES["continuous"], PER_LABEL["continuous"]) for name in LOWER_IS_BETTER]
+ERRORS = [
+    metric
+    for metrics in (*AVERAGES.values(), *PER_LABEL.values())
+    for name, metric in metrics.items()
+    if name in LOWER_IS_BETTER
+]
+MOST_NATS = -np.log(np.finfo(float).eps)
 
 
 def answers(kind: str, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -42,6 +49,8 @@ def answers(kind: str, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarra
         return truth, np.clip(truth + rng.normal(0, 1, size=truth.shape), -3, 3), groups
     labels = rng.permutation(np.arange(N) % N_CLASSES)
     decided = np.where(rng.random(N) < 0.6, labels, rng.integers(N_CLASSES, size=N))
+    if kind == "distribution":
+        return 0.6 * np.eye(N_CLASSES, dtype=np.float32)[labels] + 0.1, 0.2 * np.eye(N_CLASSES)[decided] + 0.2, groups
     return np.eye(N_CLASSES, dtype=np.float32)[labels], np.eye(N_CLASSES)[decided], groups
 
 
@@ -57,12 +66,15 @@ def total(targets: np.ndarray, given: np.ndarray, kind: str) -> np.ndarray:
 def test_a_metric_gives_one_number_or_one_per_label(metric: Metric, is_per_label: bool, kind: str):
     values = metric(grouped(kind).sum(axis=0), LABELS[kind])
     assert np.shape(values) == ((N_CLASSES,) if is_per_label else ())
-    assert ((values > 0) & (values < 1)).all()  # answers are neither all right nor all wrong
+    highest = np.log(5) if metric in ERRORS and kind == "distribution" else 1
+    assert ((values > 0) & (values < highest)).all()  # answers are neither all right nor all wrong
 
 
 @every_metric
 def test_the_truth_itself_scores_1_or_has_no_error(metric: Metric, is_per_label: bool, kind: str):
     targets, _, _ = answers(kind)
+    if kind == "distribution":
+        targets = LABELS[kind].holds(targets).astype(np.float32)  # where raters differ, the truth has an error too
     values = metric(total(targets, targets.astype(float), kind), LABELS[kind])
     np.testing.assert_allclose(values, 0 if metric in ERRORS else 1)
 
@@ -78,9 +90,13 @@ def test_all_wrong_scores_0_or_worse(metric: Metric, is_per_label: bool, kind: s
             expected = -np.ones(N_CLASSES)
         np.testing.assert_allclose(values, expected if is_per_label else expected.mean(), rtol=1e-6)
         return
-    wrong = np.roll(targets, 1, axis=1) if kind == "categorical" else 1 - targets
+    if kind == "distribution":
+        targets = LABELS[kind].holds(targets).astype(np.float32)
+    wrong = np.roll(targets, 1, axis=1) if LABELS[kind].is_exclusive else 1 - targets
     values = metric(total(targets, wrong.astype(float), kind), LABELS[kind])
-    if metric is PER_LABEL["categorical"]["weighted_accuracy"] and kind == "categorical":
+    if metric in ERRORS:
+        np.testing.assert_allclose(values, MOST_NATS)
+    elif LABELS[kind].is_exclusive and metric is PER_LABEL[LABELS[kind].kind]["weighted_accuracy"]:
         # a wrong class is still rightly not one of the two others: 15 of 45 negatives are false, recall is 0
         np.testing.assert_allclose(values, (0 + 30 / 45) / 2)
     else:

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from itertools import count, pairwise
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,6 +21,7 @@ from emotiwave.errors import CheckpointError
 from emotiwave.metrics import averages, per_label_metrics
 from emotiwave.report import page as page_module
 from emotiwave.report.page import write_page
+from emotiwave.report.read import read_runs
 from emotiwave.types import (
     BAYES_OPTIMAL,
     CONSTANT,
@@ -34,6 +36,15 @@ from emotiwave.types import (
 NAMES = ("<b>&", "$x_1$", "joy")
 SINGLE_TRUTH: list[Label] = ["<b>&", "<b>&", "<b>&", "$x_1$", "$x_1$", "joy"]
 SINGLE_DECISION: list[Label] = ["<b>&", "<b>&", "joy", "$x_1$", "joy", "joy"]
+SHARES: list[Label] = [
+    (0.75, 0.25, 0.0),
+    (0.5, 0.5, 0.0),  # a tie: the first
+    (0.5, 0.0, 0.5),
+    (0.25, 0.5, 0.25),
+    (0.0, 1.0, 0.0),
+    (0.25, 0.25, 0.5),
+]
+"""Their largest are those of `SINGLE_TRUTH`."""
 MULTI_TRUTH: list[Label] = [("<b>&", "joy"), ("<b>&",), (), ("$x_1$",), ("joy",), ("joy",)]
 MULTI_DECISION: list[Label] = [("<b>&", "joy"), (), ("$x_1$",), ("$x_1$",), ("<b>&", "joy"), ()]
 
@@ -79,7 +90,7 @@ def make_scores(
         metrics: list[tuple[str, str | None]] = [
             (metric, None)
             for metric in averages(labels)
-            if condition != "retention" or metric not in ("mae", "pearson")
+            if condition != "retention" or metric not in ("mae", "nll", "pearson")
         ]
         if available:
             metrics += [(metric, name) for metric in per_label_metrics(labels) for name in NAMES]
@@ -122,9 +133,10 @@ def make_run(
     truth, decision = {
         "categorical": (SINGLE_TRUTH, SINGLE_DECISION),
         "multilabel": (MULTI_TRUTH, MULTI_DECISION),
+        "distribution": (SINGLE_TRUTH, SINGLE_DECISION),
         "continuous": (VALUE_TRUTH, VALUE_DECISION),
     }[kind]
-    write_predictions(folder, configurations, truth, decision)
+    write_predictions(folder, configurations, truth, decision, SHARES if kind == "distribution" else None)
     return folder
 
 
@@ -164,7 +176,11 @@ def read_scores(folder: Path) -> list[Score]:
 
 
 def write_predictions(
-    folder: Path, configurations: Sequence[Configuration], truth: list[Label], decision: list[Label]
+    folder: Path,
+    configurations: Sequence[Configuration],
+    truth: list[Label],
+    decision: list[Label],
+    shares: list[Label] | None = None,
 ) -> None:
     """Right in the complete configuration only: in the others all decisions are the first one."""
     tables = []
@@ -179,6 +195,7 @@ def write_predictions(
                     "configuration": [str(configuration)] * len(truth),
                     "truth": [one if isinstance(one, str) else list(one) for one in truth],
                     "decision": [one if isinstance(one, str) else list(one) for one in decided],
+                    **({f"share_{name}": [row[k] for row in shares] for k, name in enumerate(NAMES)} if shares else {}),
                 }
             )
         )
@@ -261,17 +278,19 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "categorical": make_run(root / "categorical"),
         "multilabel": make_run(root / "multilabel", "multilabel", validated=False),
         "continuous": make_run(root / "continuous", "continuous"),
+        "distribution": make_run(root / "distribution", "distribution"),
         "other seed": make_run(root / "other", seed=1, start=300),
     }
 
 
 @pytest.fixture(scope="module")
 def pages(folders: dict[str, Path]) -> dict[str, Page]:
-    categorical, multilabel, continuous, other = folders.values()
+    categorical, multilabel, continuous, distribution, other = folders.values()
     return {
         "categorical": Page(write_page({categorical: "bottleneck"})),
         "multilabel": Page(write_page({multilabel: "bottleneck"})),
         "continuous": Page(write_page({continuous: "bottleneck"})),
+        "distribution": Page(write_page({distribution: "bottleneck"})),
         "seeds": Page(write_page({categorical: "bottleneck", other: "bottleneck"})),
         "mixed": Page(write_page({categorical: "<i>one</i>", multilabel: "many"})),
     }
@@ -280,6 +299,7 @@ def pages(folders: dict[str, Path]) -> dict[str, Page]:
 AVERAGE_COLUMNS = {
     "categorical": ["Macro-F1", "Accuracy", "UAR", "Weighted F1"],
     "multilabel": ["Macro-F1", "WA", "Weighted F1", "Accuracy"],
+    "distribution": ["Macro-F1", "Accuracy", "UAR", "Weighted F1", "NLL"],
     "continuous": [
         "Macro-F1",
         "MAE",
@@ -293,7 +313,7 @@ AVERAGE_COLUMNS = {
 }
 
 
-@pytest.mark.parametrize("kind", ["categorical", "multilabel", "continuous"])
+@pytest.mark.parametrize("kind", ["categorical", "multilabel", "distribution", "continuous"])
 def test_every_configuration_is_shown_in_every_average(
     kind: str, folders: dict[str, Path], pages: dict[str, Page]
 ) -> None:
@@ -307,17 +327,19 @@ def test_every_configuration_is_shown_in_every_average(
         expected.append([name, *(shown(s) for s in own if s.condition == condition)])
     if kind == "continuous":
         expected[-1][2:2] = ["\N{EN DASH}"] * 2  # of an error and of r nothing is retained
+    if kind == "distribution":
+        expected[-1].append("\N{EN DASH}")
     assert pages[kind].table("bottleneck on made (test, n = 6)") == expected
     assert all(len(row) == 1 + len(AVERAGE_COLUMNS[kind]) for row in expected)
 
 
-@pytest.mark.parametrize("kind", ["categorical", "multilabel"])
+@pytest.mark.parametrize("kind", ["categorical", "multilabel", "distribution"])
 def test_classification_report_is_of_the_complete_configuration(
     kind: str, folders: dict[str, Path], pages: dict[str, Page]
 ) -> None:
     columns = {"Precision": "precision", "Recall": "recall", "F1": "f1"}
     columns |= {"Weighted F1": "weighted_f1", "WA": "weighted_accuracy"} if kind == "multilabel" else {}
-    support = {"categorical": ["3", "2", "1"], "multilabel": ["2", "1", "3"]}[kind]
+    support = {"multilabel": ["2", "1", "3"]}.get(kind, ["3", "2", "1"])
     found = {
         (s.label, s.metric): s
         for s in read_scores(folders[kind])
@@ -387,6 +409,33 @@ def test_confusion_matrix_counts_the_complete_configuration(pages: dict[str, Pag
     assert "<b>&: 2 of 3 right, most often taken for joy (1); $x_1$: 1 of 2 right" in alt
     assert "joy: 1 of 1 right." in alt
     assert words.count("<b>&") == words.count("$x_1$") == 2
+
+
+def test_a_page_of_shares_counts_the_largest_and_explains_nll(folders: dict[str, Path], pages: dict[str, Page]) -> None:
+    page = pages["distribution"]
+    _, words = page.picture("Confusion")
+    assert [word for word in words if word.isdigit()] == ["2", "0", "1", "0", "1", "1", "0", "0", "1"]
+    assert "(3 classes, each with its share of the raters)" in page.html
+    assert "<dt>NLL</dt>" in page.html
+    assert "<dt>NLL</dt>" not in pages["categorical"].html
+    assert facts(page)["Decisions"] == ["the largest probability"]
+    run = read_runs({folders["distribution"]: "one"})[0]
+    np.testing.assert_array_equal(run.targets, np.array(SHARES, np.float32))
+    assert list(run.truth.values()) == SHARES
+
+
+@pytest.mark.parametrize("spoilt", [0.9, None, "half", float("nan")])
+def test_shares_that_are_none_are_refused(spoilt: object, tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", "distribution")
+    table = pq.read_table(folder / "predictions.parquet")
+    column = table.column_names.index("share_joy")
+    changed = table.set_column(column, "share_joy", pa.array([spoilt] * table.num_rows))
+    pq.write_table(changed, folder / "predictions.parquet")
+    with pytest.raises(CheckpointError, match=r"predictions\.parquet cannot be read"):
+        write_page({folder: "one"})
+    pq.write_table(table.remove_column(column), folder / "predictions.parquet")
+    with pytest.raises(CheckpointError, match=r"predictions\.parquet cannot be read"):
+        write_page({folder: "one"})
 
 
 def test_multilabel_page_has_one_confusion_matrix_per_class(pages: dict[str, Page]) -> None:

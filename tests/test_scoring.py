@@ -10,8 +10,8 @@ from sklearn import metrics as sk
 from emotiwave.calibration import Thresholds
 from emotiwave.datasets.synthetic import SyntheticSettings, load
 from emotiwave.evaluation.scoring import (
-    _draw_groups,
     constant_scores,
+    draw_groups,
     optimal_predictions,
     score,
     summarise_seeds,
@@ -177,7 +177,7 @@ def test_intervals_are_those_of_a_brute_force_bootstrap_over_videos(kind):
     decisions = {c: z > 0 if kind == "multilabel" else np.eye(3)[z.argmax(1)] > 0 for c, z in made.logits.items()}
     names = sorted(set(made.groups))
     resamples: dict[tuple, list[float]] = {}
-    for draw in _draw_groups(len(names), settings)[1:]:
+    for draw in draw_groups(len(names), settings)[1:]:
         # utterance rows of every drawn video, as often as it was drawn
         drawn = [name for name, times in zip(names, draw, strict=True) for _ in range(int(times))]
         chosen = np.concatenate([np.flatnonzero(groups == name) for name in drawn])
@@ -215,7 +215,7 @@ def test_intervals_of_continuous_scores_are_those_of_a_brute_force_bootstrap():
     for c, logits in made.logits.items():
         predicted = np.clip(logits[:, 0].astype(float), -3, 3)
         resamples = []
-        for draw in _draw_groups(len(names), settings):
+        for draw in draw_groups(len(names), settings):
             drawn = [name for name, times in zip(names, draw, strict=True) for _ in range(int(times))]
             chosen = np.concatenate([np.flatnonzero(groups == name) for name in drawn])
             resamples.append(by_formula(truth[chosen], predicted[chosen]))
@@ -254,7 +254,7 @@ def test_tuned_thresholds_decide_in_their_configuration_only():
 
 @pytest.mark.parametrize("n_groups", [2, 5, 31])
 def test_a_draw_takes_as_many_groups_as_there_are_with_replacement(n_groups):
-    draws = _draw_groups(n_groups, EvaluationSettings(bootstrap=2000))
+    draws = draw_groups(n_groups, EvaluationSettings(bootstrap=2000))
     assert draws.shape == (2001, n_groups)
     assert (draws[0] == 1).all(), "the first is the data itself"
     assert (draws.sum(axis=1) == n_groups).all()
@@ -266,7 +266,7 @@ def test_a_draw_takes_as_many_groups_as_there_are_with_replacement(n_groups):
 
 def test_every_model_meets_the_same_resamples_and_another_seed_gives_others():
     def draw(seed: int) -> list[list[float]]:
-        return _draw_groups(6, EvaluationSettings(bootstrap=20, seed=seed)).tolist()
+        return draw_groups(6, EvaluationSettings(bootstrap=20, seed=seed)).tolist()
 
     assert draw(0) == draw(0) != draw(1)
 

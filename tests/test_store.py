@@ -16,6 +16,7 @@ from emotiwave.types import Corpus, LabelSet, Segment, Utterance
 LABEL_SETS = {
     "categorical": LabelSet("categorical", ("anger", "fear")),
     "multilabel": LabelSet("multilabel", ("anger", "fear")),
+    "distribution": LabelSet("distribution", ("anger", "fear")),
     "continuous": LabelSet("continuous", ("anger", "fear"), ((-3.0, 3.0), (0.0, 1.0))),
 }
 KINDS = tuple(LABEL_SETS)
@@ -32,6 +33,7 @@ def made_corpus(kind: Any = "categorical", **changes) -> Corpus:
     labels = {
         "categorical": ("anger", "fear", "anger"),
         "multilabel": (("anger", "fear"), (), ("fear",)),
+        "distribution": ((2 / 3, 1 / 3), (0.0, 1.0), (0.1, 0.9)),
         "continuous": ((-1.5, 1 / 3), (0.0, 0.0), (3.0, 1.0)),
     }[kind]
     spoken = (

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from emotiwave.api.comparing import compare
     from emotiwave.api.data import export_mmsa, prepare, write_manifest
     from emotiwave.api.demonstration import demo
     from emotiwave.api.extraction import extract
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Run",
+    "compare",
     "demo",
     "evaluate",
     "export_mmsa",
@@ -28,6 +30,7 @@ __all__ = [
     "write_report",
 ]
 _MODULES = {
+    "comparing": ("compare",),
     "data": ("export_mmsa", "prepare", "write_manifest"),
     "demonstration": ("demo",),
     "extraction": ("extract",),

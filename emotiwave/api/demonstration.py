@@ -9,8 +9,8 @@ from rich.console import Console
 from emotiwave.api.inspection import inspect
 from emotiwave.api.runs import evaluate, train, write_report
 from emotiwave.config import read_recipe
-from emotiwave.datasets.csd.corpus import TRUTH_FILE
-from emotiwave.datasets.made_mosei import MadeMoseiSettings, write_made_mosei
+from emotiwave.datasets.made_mosei import MadeMoseiSettings
+from emotiwave.datasets.made_mosei.keeping import keep_made_mosei
 from emotiwave.errors import ConfigError
 from emotiwave.run_folder import holds_run
 from emotiwave.settings import PathLike
@@ -33,9 +33,9 @@ def demo(out: PathLike = "emotiwave-demo", *, console: Console | None = None) ->
     if folder.exists() and not (folder / DEMO_FILES).exists() and any(f.name[0] != "." for f in folder.iterdir()):
         raise ConfigError(f"{folder} is not empty and holds no demo; choose another folder with --out")
     files = folder / DEMO_FILES
-    if not (files / TRUTH_FILE).exists():  # it is written last
+    if not files.exists():
         console.print(f"writing made .csd files with every known trap into {files}", highlight=False)
-        write_made_mosei(files, MadeMoseiSettings(**DEMO_MADE))
+    keep_made_mosei(files, MadeMoseiSettings(**DEMO_MADE))
     page = folder / "inspection.html"
     found = inspect(files, html=page, console=console)
     console.print(f"the doctor has {len(found.findings)} findings: {page}", highlight=False, soft_wrap=True)

@@ -10,6 +10,7 @@ from emotiwave.features.extractors import EXTRACTORS
 from emotiwave.metrics import described_metrics
 from emotiwave.models import MODELS
 from emotiwave.models.encoders import ENCODERS
+from emotiwave.references import REFERENCES
 
 
 def list_names(kind: str) -> dict[str, str]:
@@ -23,6 +24,7 @@ def list_names(kind: str) -> dict[str, str]:
         "datasets": {name: _first_line(import_module(dataset.load.__module__)) for name, dataset in DATASETS.items()},
         "extractors": {name: _first_line(import_module(of.settings.__module__)) for name, of in EXTRACTORS.items()},
         "encoders": {name: _first_line(of.build) for name, of in ENCODERS.items()},
+        "references": {name: of.about for name, of in REFERENCES.items()},
         "metrics": described_metrics(),
         "recipes": {name: _first_comment(path) for name, path in shipped_recipes().items()},
     }

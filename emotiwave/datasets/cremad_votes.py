@@ -22,7 +22,7 @@ from emotiwave.errors import DatasetError, unknown_name
 from emotiwave.recordings import Count
 from emotiwave.sequences import ComputationalSequence
 from emotiwave.settings import AbsolutePath, Settings
-from emotiwave.types import Corpus, LabelSet, Utterance
+from emotiwave.types import Corpus, Label, LabelSet, Utterance
 
 LICENCE = "ODbL 1.0 (database), DbCL 1.0 (contents)"
 FILE = "votes_wide.csv"
@@ -49,8 +49,9 @@ class CremadVotesSettings(Settings):
 
     root: AbsolutePath | None = Field(default_factory=lambda: data_folder("cremad_votes"))
     """The folder of votes_wide.csv; by default in the folder that EMOTIWAVE_DATA names."""
-    task: Literal["intended", "perceived"] = "intended"
-    """The emotion that the actor was to show, or the one that most raters of voice and face together saw."""
+    task: Literal["intended", "perceived", "distribution"] = "intended"
+    """The emotion that the actor was to show, the one that most raters of voice and face together saw, or the shares of
+    these raters."""
     fold: int = Field(default=0, ge=0, lt=N_FOLDS)
     """The fold of actors that is ``test``, 0 to 4."""
     validation_fold: int | None = Field(default=None, ge=0, lt=N_FOLDS)
@@ -73,16 +74,18 @@ def load(settings: CremadVotesSettings) -> Corpus:
     table = _read_table(root / FILE)
     counts: dict[str, Count] = {"clips": len(table)}
     shares = {name: _shares(table, by) for name, by in SEEN_BY.items()}
-    labels = _labels(table, settings.task, counts)
-    kept = _rows_with_votes([row for row, label in enumerate(labels) if label is not None], shares, counts)
-    utterances = _utterances(table, kept, labels, settings)
+    labels = _labels(table, shares["both"], settings.task, counts)
+    kept = _rows_with_votes(list(labels), shares, counts)
+    utterances = _utterances(table, {row: labels[row] for row in kept}, settings)
     ids = [utterance.id for utterance in utterances]
     check_leakage(utterances, corpus="cremad_votes")
     return Corpus(
         name="cremad_votes",
         task=settings.task,
         licence=LICENCE,
-        label_set=LabelSet("categorical", tuple(CLASSES.values())),
+        label_set=LabelSet(
+            "distribution" if settings.task == "distribution" else "categorical", tuple(CLASSES.values())
+        ),
         utterances=utterances,
         sequences={modality: _one_frame_each(ids, shares[modality][kept]) for modality in MODALITIES},
         counts=counts,
@@ -138,23 +141,38 @@ def _rows_with_votes(
     return kept
 
 
-def _labels(table: pd.DataFrame, task: str, counts: dict[str, Count]) -> list[str | None]:
-    """The label of each clip; None where raters are divided, which is counted."""
-    if task == "intended":
-        for row, name in enumerate(table["intended"], start=1):
-            if name not in CLASSES:
-                raise DatasetError(f"cremad_votes: {FILE}: row {row}: {unknown_name('class', name, CLASSES)}")
-        return [CLASSES[name] for name in table["intended"]]
+def _labels(table: pd.DataFrame, shares: NDArray[np.float64], task: str, counts: dict[str, Count]) -> dict[int, Label]:
+    """The label of each row that has one: clips are left out, and counted, where raters of both are divided or none."""
+    match task:
+        case "intended":
+            return _intended(table)
+        case "perceived":
+            return _perceived(table, counts)
+        case _:
+            voted = np.flatnonzero(~np.isnan(shares[:, 0])).tolist()
+            if len(voted) < len(shares):
+                counts["clips without a vote of who saw and heard them, left out"] = len(shares) - len(voted)
+            return {row: tuple(shares[row].tolist()) for row in voted}
+
+
+def _intended(table: pd.DataFrame) -> dict[int, Label]:
+    for row, name in enumerate(table["intended"], start=1):
+        if name not in CLASSES:
+            raise DatasetError(f"cremad_votes: {FILE}: row {row}: {unknown_name('class', name, CLASSES)}")
+    return {row: CLASSES[name] for row, name in enumerate(table["intended"])}
+
+
+def _perceived(table: pd.DataFrame, counts: dict[str, Count]) -> dict[int, Label]:
     votes = table[[f"{SEEN_BY['both']}_{name}" for name in CLASSES]].to_numpy()
     most = votes.max(axis=1, keepdims=True)
     is_clear = ((votes == most).sum(axis=1) == 1).tolist()
     counts["clips whose most frequent votes are tied, left out"] = is_clear.count(False)
     names = list(CLASSES.values())
-    return [names[k] if clear else None for k, clear in zip(votes.argmax(axis=1), is_clear, strict=True)]
+    return {row: names[votes[row].argmax()] for row, clear in enumerate(is_clear) if clear}
 
 
 def _utterances(
-    table: pd.DataFrame, kept: Sequence[int], labels: Sequence[str | None], settings: CremadVotesSettings
+    table: pd.DataFrame, labels: Mapping[int, Label], settings: CremadVotesSettings
 ) -> tuple[Utterance, ...]:
     validation = (settings.fold + 1) % N_FOLDS if settings.validation_fold is None else settings.validation_fold
     splits: Mapping[int, str] = {settings.fold: "test", validation: "validation"}
@@ -163,11 +181,11 @@ def _utterances(
         Utterance(
             id=f"{actors[row]}-{row + 1:04d}",
             split=splits.get(folds[row], "train"),
-            label=str(labels[row]),
+            label=label,
             speaker=actors[row],
             language="en",
         )
-        for row in kept
+        for row, label in labels.items()
     )
 
 

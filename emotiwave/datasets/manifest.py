@@ -75,12 +75,17 @@ def write_manifest(
         The keys of ``[dataset]`` to read it by.
 
     Raises:
-        DatasetError: If a manifest cannot hold it: a class with ``;`` in its name, say, or a speaker with a space at
-            an end.
+        DatasetError: If a manifest cannot hold it: modalities that come as features, a class with ``;`` in its name,
+            say, or a speaker with a space at an end.
         OSError: If it cannot be written.
     """
     path = Path(path).absolute()
     root = path.parent if relative_to is None else Path(relative_to).absolute()
+    if recordings.given:
+        raise DatasetError(
+            f"{recordings.name}: gives {', '.join(recordings.given)} as features, and a manifest names media files "
+            "only; use the corpus as it is"
+        )
     _check_names(recordings.label_set)
     rows = [
         _source_cells(recordings.sources[utterance.id], root) | _label_cells(utterance, recordings.label_set)
@@ -124,10 +129,11 @@ def _source_cells(sources: Sources, root: Path) -> dict[str, Value]:
 
 
 def _check_names(label_set: LabelSet) -> None:
+    have_columns = label_set.kind in ("continuous", "distribution")
     for name in label_set.names:
-        if label_set.kind == "continuous" and name in (*SOURCE_COLUMNS, *UTTERANCE_COLUMNS):
+        if have_columns and name in (*SOURCE_COLUMNS, *UTTERANCE_COLUMNS):
             raise DatasetError(f"label {name!r} is a column of its own meaning in a manifest; rename it")
-        if label_set.kind != "continuous" and (";" in name or name != name.strip()):
+        if not have_columns and (";" in name or name != name.strip()):
             raise DatasetError(f"class {name!r}: a manifest needs names without ';' and spaces at the ends; rename it")
 
 
@@ -148,7 +154,7 @@ def _written(path: Path, root: Path) -> str:
 
 def _label_cells(utterance: Utterance, label_set: LabelSet) -> dict[str, Value]:
     match label_set.kind:
-        case "continuous":
+        case "continuous" | "distribution":
             return {name: float(value) for name, value in zip(label_set.names, utterance.label, strict=True)}
         case "multilabel":
             return {"labels": tuple(str(name) for name in utterance.label) or None}

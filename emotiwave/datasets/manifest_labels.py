@@ -31,10 +31,10 @@ class ManifestLabelSettings(Settings):
     """The manifest: ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet``."""
     root: AbsolutePath | None = None
     """The folder that paths in it start from; by default the one it lies in."""
-    task: Literal["categorical", "multilabel", "continuous"] = "categorical"
-    """One class per row, any number of classes, or values."""
+    task: Literal["categorical", "multilabel", "distribution", "continuous"] = "categorical"
+    """One class per row, any number of classes, the share of the raters that chose each class, or values."""
     labels: tuple[str, ...] | None = None
-    """The classes in their order; by default those of the train rows, sorted."""
+    """The classes in their order, by default those of the train rows, sorted; of shares, also the columns of these."""
     ranges: dict[str, tuple[float, float]] | None = None
     """Of continuous labels: column -> lowest and highest value."""
     extra_columns: tuple[str, ...] = ()
@@ -56,9 +56,11 @@ class ManifestLabelSettings(Settings):
             raise ValueError('task = "continuous" and ranges = {column = [lowest, highest]} go together')
         if self.task == "continuous" and self.labels is not None:
             raise ValueError("continuous labels are named by ranges; leave out labels")
-        for name in self.ranges or ():
+        if self.task == "distribution" and self.labels is None:
+            raise ValueError('task = "distribution" needs labels = [...], the columns with the share of each class')
+        for name in self.value_columns:
             if name in (*SOURCE_COLUMNS, *UTTERANCE_COLUMNS) or name.startswith(RATING):
-                raise ValueError(f"a continuous label cannot be called {name!r}, which is a column of its own meaning")
+                raise ValueError(f"a {self.task} label cannot be called {name!r}, which is a column of its own meaning")
         return self
 
     @property
@@ -68,8 +70,8 @@ class ManifestLabelSettings(Settings):
 
     @property
     def value_columns(self) -> tuple[str, ...]:
-        """The columns of continuous labels."""
-        return tuple(self.ranges or ())
+        """The columns of continuous labels, or of shares."""
+        return (self.labels or ()) if self.task == "distribution" else tuple(self.ranges or ())
 
 
 def to_utterances(
@@ -163,7 +165,7 @@ def _label(row: ManifestRow, label_set: LabelSet) -> Label:
     names = row.label or ()
     if label_set.kind == "multilabel":
         label = names
-    elif label_set.kind == "continuous":
+    elif label_set.kind in ("continuous", "distribution"):
         if row.values is None:
             raise row.source.error(f"lacks a value; expected one in each of {', '.join(label_set.names)}")
         label = row.values

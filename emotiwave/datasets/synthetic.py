@@ -14,8 +14,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from scipy.special import expit, logsumexp, softmax
+from scipy.special import expit, softmax
 
+from emotiwave.datasets.span_evidence import span_evidence
 from emotiwave.datasets.splits import check_leakage
 from emotiwave.sequences import ComputationalSequence, FeatureSequence
 from emotiwave.settings import Settings
@@ -169,25 +170,6 @@ def log_likelihood_ratios(
         frames = (sequence[utterance_id].values - planted.offset) / planted.scale
         ratios[row, columns] = span_evidence(frames @ planted.directions.T, noise=planted.made.noise, n_span=n_span)
     return ratios
-
-
-def span_evidence(
-    along: NDArray[np.float64], *, noise: float, n_span: int, observed: NDArray[np.bool_] | None = None
-) -> NDArray[np.float64]:
-    """How much likelier frames are with a pattern somewhere among them than without: ``(patterns,)``, natural log.
-
-    Args:
-        along: The frames along the unit direction of each pattern ``(frames, patterns)``: noise, plus 1 where it is.
-        noise: Standard deviation of the noise.
-        n_span: Frames that a pattern lasts; it starts anywhere with equal chance.
-        observed: Which frames were seen ``(frames,)``, all by default; the others say nothing.
-    """
-    gain = (along - 0.5) / noise**2  # log N(x; d) - log N(x; 0), per frame
-    if observed is not None:
-        gain = np.where(observed[:, None], gain, 0.0)
-    total = np.vstack([np.zeros(gain.shape[1]), np.cumsum(gain, axis=0)])
-    per_start = total[n_span:] - total[:-n_span]
-    return logsumexp(per_start, axis=0) - np.log(len(per_start))
 
 
 def _span_frames(made: SyntheticModality) -> int:

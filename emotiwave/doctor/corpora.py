@@ -176,7 +176,7 @@ def _leakage(corpus: Corpus, name: str) -> Finding | None:
 
 
 def _class_shares(corpus: Corpus) -> dict[str, float]:
-    held = corpus.targets > 0
+    held = corpus.targets > 0 if corpus.label_set.kind == "continuous" else corpus.targets
     return dict(zip(corpus.label_set.names, held.mean(axis=0).tolist(), strict=True))
 
 

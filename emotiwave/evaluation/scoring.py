@@ -38,7 +38,7 @@ def score(
     """Score every configuration, their mean, the mean of the incomplete ones, and retention.
 
     Retention is the mean of the incomplete over the score of the complete configuration, 0 where that is not above 0.
-    Where lower is better (``mae``) such a ratio would praise what is lost, so there is no such row.
+    Where lower is better (``mae``, ``nll``) such a ratio would praise what is lost, so there is no such row.
     """
     labels, groups = predictions.label_set, _number(predictions.groups)
     tuned = thresholds.by_configuration if thresholds else {}
@@ -53,9 +53,9 @@ def score(
 def constant_scores(predictions: Predictions, settings: EvaluationSettings, *, dataset: str) -> list[Score]:
     """Score the best answer that looks at nothing, chosen per metric on the scored data: the bar to clear.
 
-    Categorical: always the same class. Multilabel: all classes, none, or those that hold more often than not.
-    Continuous: the mean, the median, zero, either end, or the end on the side where most of a label's values are.
-    The best ``mae`` is the lowest.
+    Categorical: always the same class. Distribution: that, or the mean shares, which have the least ``nll``.
+    Multilabel: all classes, none, or those that hold more often than not. Continuous: the mean, the median, zero,
+    either end, or the end on the side where most of a label's values are. The best ``mae`` and ``nll`` are the lowest.
     """
     labels = predictions.label_set
     groups = _number(predictions.groups)
@@ -76,8 +76,9 @@ def constant_scores(predictions: Predictions, settings: EvaluationSettings, *, d
 def _constant_answers(targets: Array, labels: LabelSet) -> Array:
     """Answers to try ``(n_answers, n_classes)``."""
     n_classes = len(labels.names)
-    if labels.kind == "categorical":
-        return np.eye(n_classes)
+    if labels.is_exclusive:
+        shares = [targets.mean(axis=0)] if labels.kind == "distribution" else []
+        return np.stack([*np.eye(n_classes), *shares])
     if labels.kind == "multilabel":
         return np.stack([np.ones(n_classes), np.zeros(n_classes), targets.mean(axis=0) > 0.5]).astype(np.float64)
     low, high = labels.bounds
@@ -102,7 +103,7 @@ def optimal_predictions(corpus: Corpus, predictions: Predictions) -> Predictions
             logits[configuration] = posterior.astype(np.float32)
             continue
         p = np.clip(posterior, 1e-12, 1 - 1e-12)
-        odds = np.log(p) if corpus.label_set.kind == "categorical" else np.log(p) - np.log1p(-p)
+        odds = np.log(p) if corpus.label_set.is_exclusive else np.log(p) - np.log1p(-p)
         logits[configuration] = odds.astype(np.float32)
     return replace(predictions, logits=logits)
 
@@ -125,7 +126,7 @@ def _rows(
     statistics_of: Mapping[Configuration, Array], labels: LabelSet, settings: EvaluationSettings, subject: _Subject
 ) -> list[Score]:
     n_groups = len(next(iter(statistics_of.values())))
-    draws = _draw_groups(n_groups, settings)
+    draws = draw_groups(n_groups, settings)
     rows: list[Score] = []
     by_metric: dict[str, dict[Configuration, Array]] = {metric: {} for metric in averages(labels)}
     for configuration, per_group in statistics_of.items():
@@ -196,7 +197,7 @@ def _number(groups: tuple[str, ...]) -> NDArray[np.int64]:
     return np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
 
-def _draw_groups(n_groups: int, settings: EvaluationSettings) -> Array:
+def draw_groups(n_groups: int, settings: EvaluationSettings) -> Array:
     """How often each group counts: once in row 0, then as drawn with replacement; ``(1 + bootstrap, n_groups)``.
 
     One group alone has nothing to resample, so it gets no interval.

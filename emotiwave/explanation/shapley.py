@@ -11,7 +11,7 @@ from math import factorial
 import numpy as np
 from numpy.typing import NDArray
 
-from emotiwave.types import LabelKind
+from emotiwave.types import EXCLUSIVE_KINDS, LabelKind
 
 Array = NDArray[np.float64]
 
@@ -49,10 +49,10 @@ def shapley_values(scores: Mapping[frozenset[str], Array], modalities: Iterable[
 def attributable_scores(logits: Array, kind: LabelKind) -> Array:
     """Turn logits ``(..., n_classes)`` into what may be attributed.
 
-    Categorical: class log-odds, for softmax logits carry a free constant that may differ between subsets. Multilabel:
-    the logits. Continuous: the values, not clipped to their range, so that they add up.
+    Where one class holds: class log-odds, for softmax logits carry a free constant that may differ between subsets.
+    Multilabel: the logits. Continuous: the values, not clipped to their range, so that they add up.
     """
-    if kind != "categorical":
+    if kind not in EXCLUSIVE_KINDS:
         return np.asarray(logits, dtype=np.float64)
     logits = np.asarray(logits, dtype=np.float64)
     n_classes = logits.shape[-1]

@@ -91,8 +91,8 @@ class YunetDetector(FaceDetector):
     """Pixels, a multiple of 32 as the network wants; the face takes 1 / `AROUND` of it."""
     AROUND = 1.2
     LEAST = 64
-    """Pixels; smaller pictures get black at the right and below. Of one whose side OpenCV 4 rounds up to 32, the network
-    reads memory that nobody wrote, and finds faces of any size."""
+    """Pixels; smaller pictures get black at the right and below. Where a side is rounded up to 32, the network reads
+    memory that nobody wrote (seen with OpenCV 4.14), and finds faces of any size."""
     CLOSE_UPS = 3
     """At most so many per picture, so that a crowd takes no longer."""
 

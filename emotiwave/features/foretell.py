@@ -10,6 +10,7 @@ from emotiwave.errors import MediaError
 from emotiwave.features.extraction.reader import open_media
 from emotiwave.features.extraction.settings import MediaFeatureSettings
 from emotiwave.features.extraction.sound import BLOCK_SECONDS
+from emotiwave.features.given import stored_frames
 from emotiwave.features.prepare import AnyRecordings
 from emotiwave.features.settings import FeatureSettings
 from emotiwave.media.containers import describe_media
@@ -52,7 +53,9 @@ def foretell(recordings: AnyRecordings, settings: FeatureSettings, folder: Path)
         return None
     n_utterances, seconds = len(recordings.utterances), _seconds(recordings)
     n_photos = sum(of.image is not None for of in recordings.sources.values())
-    store = cache = 0
+    given = recordings.given.items()
+    store = sum(stored_frames(of, name, settings) * (4 * of.size + INTERVAL_BYTES) for name, of in given)
+    cache = 0
     with open_media(recordings, settings)() as reader:
         for name, extractor in reader.extractors.items():
             frame_bytes = 4 * extractor.size + INTERVAL_BYTES

@@ -144,6 +144,10 @@ def _rating(corpus: Corpus, utterance: Utterance) -> float | None:
 
 
 def _check_rated(corpus: Corpus) -> None:
+    if corpus.label_set.kind == "distribution":
+        raise DatasetError(
+            f"{corpus.name}: the labels are shares of raters, and MMSA files hold one value each; choose another task"
+        )
     if all(_rating(corpus, utterance) is None for utterance in corpus.utterances):
         task = f"{corpus.label_set.kind} {', '.join(corpus.label_set.names)}"
         raise DatasetError(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from emotiwave.features.extractors import EXTRACTORS
-from emotiwave.pretrained.files import CARD, EncoderFiles
+from emotiwave.pretrained.files import CARD, EncoderFiles, packaged_folder
 
 KEYS_OF_FILES = ("model", "ids")
 """Where the identity of an extractor says which network or tokenizer it has; one with a single file says it itself."""
@@ -52,9 +52,9 @@ def _of_files(name: str, files: Mapping[str, Any], place: str | None) -> dict[st
         return {"name": hub, "revision": commit, "licence": _cached_licence(hub, commit)}
     if "sha256" not in files:
         return None
-    folder = Path(place) if place else None
+    folder = (packaged_folder(place) or Path(place)) if place else None
     return {
-        "name": folder.name if folder else name,
+        "name": Path(place).name if place else name,
         "revision": f"sha256 {str(files['sha256'])[:12]}",
         "licence": EncoderFiles(folder.name, folder, None).licence if folder and folder.is_dir() else None,
     }

@@ -17,6 +17,7 @@ from emotiwave.datasets.paired import LABEL_PAIRED
 from emotiwave.errors import FeatureError
 from emotiwave.features.extraction.reader import media_works, open_media
 from emotiwave.features.extraction.settings import MediaFeatureSettings
+from emotiwave.features.given import add_given, check_given
 from emotiwave.features.partial import JOURNAL, JournalLine, PartialStore
 from emotiwave.features.prepared import PreparedRecording, Reader
 from emotiwave.features.ray_engine import read_by_ray
@@ -86,16 +87,18 @@ def prepare(
     inputs = fingerprint(recordings.inputs)  # before anything is read: what changes meanwhile makes the store outdated
     partial_folder = folder.with_name(f".{folder.name}.partial")
     with open_reader() as reader:
-        check_place(folder, reader.sizes)
-        settings.check_modalities(reader.sizes)
+        check_given(recordings.given, reader.sizes, settings, corpus=recordings.name)
+        sizes = {**reader.sizes, **{modality: of.size for modality, of in recordings.given.items()}}
+        check_place(folder, sizes)
+        settings.check_modalities(sizes)
         try:
             key = _key(recordings, settings, inputs, reader.metadata)
-            with PartialStore(partial_folder, reader.sizes, key) as growing:
+            with PartialStore(partial_folder, sizes, key) as growing:
                 n_resumed = len(growing.lines)
                 done = growing.recordings
                 todo = [work for work in works if work.recording not in done]
                 for features in _read(reader, open_reader, todo, processes, engine):
-                    growing.append(features)
+                    growing.append(add_given(features, recordings.given, settings))
                     if progress:
                         progress(len(growing.lines), len(works))
                 growing.finish()
@@ -228,13 +231,14 @@ def _finish(
     """Describe what was appended, and put the store in its place."""
     utterances = _kept_utterances(recordings, growing.lines)
     counts = _count(recordings, growing.lines, utterances) | dict(reader.notes)
+    metadata = {**reader.metadata, **{modality: of.metadata for modality, of in recordings.given.items()}}
     corpus = Corpus(
         name=recordings.name,
         task=recordings.task,
         licence=recordings.licence,
         label_set=recordings.label_set,
         utterances=utterances,
-        sequences={name: _map_sequence(growing, name, reader.metadata.get(name, {})) for name in growing.sizes},
+        sequences={name: _map_sequence(growing, name, metadata.get(name, {})) for name in growing.sizes},
         posteriors=_kept_posteriors(recordings, utterances),
         counts=counts,
     )
@@ -257,12 +261,16 @@ def _kept_utterances(recordings: AnyRecordings, lines: Sequence[JournalLine]) ->
         for name, text, keep in zip(line.ids, line.transcripts, line.kept, strict=True)
         if keep
     }
-    kept = tuple(replace(u, transcript=transcripts[u.id]) for u in recordings.utterances if u.id in transcripts)
+    kept = tuple(_with_transcript(u, transcripts[u.id]) for u in recordings.utterances if u.id in transcripts)
     if not kept:
         errors = [error["error"] for line in lines for error in line.errors]
         why = f"the first error of {len(errors)}: {errors[0]}" if errors else _why_nothing(lines)
         raise FeatureError(f"{recordings.name}: no utterance has features; {why}")
     return kept
+
+
+def _with_transcript(utterance: Utterance, found: str | None) -> Utterance:
+    return utterance if found is None else replace(utterance, transcript=found)
 
 
 def _why_nothing(lines: Sequence[JournalLine]) -> str:

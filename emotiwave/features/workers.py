@@ -1,14 +1,9 @@
 """Reading recordings in several processes, in their order; one that kills its process costs itself and no other."""
 
-import os
-import signal
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import active_children, get_context, parent_process
-from threading import Thread
 from typing import Any
 
 import cv2
@@ -16,6 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from emotiwave.features.prepared import PreparedModality, PreparedRecording, Reader
+from emotiwave.worker_pool import interrupts_held, worker_pool
 
 IN_FLIGHT = 4
 """Recordings per process that are worked on or wait to be written: what bounds memory."""
@@ -59,7 +55,7 @@ def read_in_processes(
     """
     left, n_read, n_dead = deque(todo), 0, 0
     while left:
-        with _workers(open_reader, min(processes, len(left))) as pool:
+        with worker_pool(min(processes, len(left)), _begin_worker, open_reader) as pool:
             for done in _in_order(pool, left, IN_FLIGHT * processes):
                 n_read += 1
                 yield done
@@ -100,7 +96,7 @@ def _in_order(pool: ProcessPoolExecutor, left: deque[Work], n_in_flight: int) ->
     try:
         while left:
             while len(waiting) < min(n_in_flight, len(left)):
-                with _interrupts_held():  # this may start a process
+                with interrupts_held():  # this may start a process
                     work = left[len(waiting)]
                     waiting.append(pool.submit(_read_in_worker, work.recording, work.wanted))
             done = waiting.popleft().result()
@@ -112,45 +108,13 @@ def _in_order(pool: ProcessPoolExecutor, left: deque[Work], n_in_flight: int) ->
 
 def _read_alone(open_reader: OpenReader, work: Work) -> Any | None:
     """Read one recording in a process of its own; None if the process dies."""
-    with _workers(open_reader, 1) as pool:
-        with _interrupts_held():
+    with worker_pool(1, _begin_worker, open_reader) as pool:
+        with interrupts_held():
             future = pool.submit(_read_in_worker, work.recording, work.wanted)
         try:
             return future.result()
         except BrokenExecutor:
             return None
-
-
-@contextmanager
-def _workers(open_reader: OpenReader, processes: int) -> Iterator[ProcessPoolExecutor]:
-    pool = ProcessPoolExecutor(
-        processes,
-        mp_context=get_context("spawn"),  # a fork would copy locks that other threads hold
-        initializer=_begin_worker,
-        initargs=(open_reader,),
-    )
-    before = set(active_children())
-    try:
-        yield pool
-    except BaseException:  # Ctrl-C: what a file's decoder is at may take minutes
-        for process in set(active_children()) - before:
-            process.terminate()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Let processes begin deaf to Ctrl-C, which reaches the whole group: their first imports take long."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _reader: Reader | None = None
@@ -159,20 +123,8 @@ _reader: Reader | None = None
 
 def _begin_worker(open_reader: OpenReader) -> None:
     global _reader
-    Thread(target=_die_with_parent, daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the first process decides
-    os.environ["OMP_NUM_THREADS"] = "1"  # the processes share the cores already; torch, if it comes, looks here
-    threadpool_limits(1)
     cv2.setNumThreads(1)
     _reader = open_reader()
-
-
-def _die_with_parent() -> None:
-    """A worker that waits for work would outlive a first process that was killed."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _read_in_worker(recording: str, wanted: Sequence[Any]) -> Any:

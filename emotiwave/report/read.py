@@ -153,8 +153,8 @@ class EvaluatedRun:
     """One run folder: what was trained, how it went, and what it scored.
 
     ``targets`` and ``decisions (utterances, n_classes)`` are of the complete configuration, as `LabelSet.encode` makes
-    them; ``truth`` is what was scored against, by utterance id. ``tuned`` holds the thresholds of that configuration
-    by class, where they were tuned.
+    them, but decisions on a distribution are one-hot; ``truth`` is what was scored against, by utterance id. ``tuned``
+    holds the thresholds of that configuration by class, where they were tuned.
     """
 
     folder: Path
@@ -178,7 +178,7 @@ class EvaluatedRun:
     def counts(self) -> Counts:
         """Truth against decision, as `emotiwave.metrics.counts.count` counts classes."""
         one_group = np.zeros(len(self.targets), dtype=np.int64)
-        return count(self.targets > 0, self.decisions > 0, one_group, self.labels)[0]
+        return count(self.labels.holds(self.targets), self.decisions > 0, one_group, self.labels)[0]
 
     @property
     def best_epoch(self) -> int | None:
@@ -308,13 +308,16 @@ def _parse_decisions(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], dict[str, Label]]:
     """Targets and decisions in the complete configuration, and the truth by utterance."""
     expected, complete = scores.headline, [("configuration", "==", str(scores.complete))]
-    rows = pq.read_table(path, columns=["id", "split", "truth", "decision"], filters=complete).to_pylist()
+    shares = [f"share_{name}" for name in labels.names] if labels.kind == "distribution" else []
+    columns = ["id", "split", "truth", "decision", *shares]
+    rows = pq.read_table(path, columns=columns, filters=complete).to_pylist()
     if len(rows) != expected.n or {row["split"] for row in rows} != {expected.split}:
         raise ValueError(f"it does not hold the {expected.n} {expected.split} utterances of scores.jsonl")
-    targets, decisions = (
-        np.stack([labels.encode(_label(row[column])) for row in rows]) for column in ("truth", "decision")
-    )
-    return targets, decisions, {row["id"]: _label(row["truth"]) for row in rows}
+    truths = [tuple(row[name] for name in shares) if shares else _label(row["truth"]) for row in rows]
+    targets = np.stack([labels.encode(truth) for truth in truths])
+    decided = LabelSet("categorical", labels.names) if shares else labels
+    decisions = np.stack([decided.encode(_label(row["decision"])) for row in rows])
+    return targets, decisions, {row["id"]: truth for row, truth in zip(rows, truths, strict=True)}
 
 
 def _parse_thresholds(path: Path, scores: Scores) -> Tuned:

@@ -25,6 +25,7 @@ METRIC_NAMES = {
     "weighted_f1_2": "Weighted F1 of two",
     "weighted_f1_2_signed": "Weighted F1 of two, zeros left out",
     "accuracy_7": "Acc-7",
+    "nll": "NLL",
 }
 BASELINE_NAMES = {BAYES_OPTIMAL: "Bayes-optimal", CONSTANT: "constant"}
 BASELINE_WORDS = {BAYES_OPTIMAL: "the Bayes-optimal decision", CONSTANT: "the best constant answer"}
@@ -104,7 +105,7 @@ def configuration_table(run: EvaluatedRun) -> Table:
 def class_table(run: EvaluatedRun) -> Table:
     """Show every class, or continuous label, in the complete configuration."""
     complete, kind = run.scores.complete, run.labels.kind
-    hidden = ("weighted_accuracy",) if kind == "categorical" else ()
+    hidden = ("weighted_accuracy",) if run.labels.is_exclusive else ()
     metrics = [metric for metric in per_label_metrics(run.labels) if metric not in hidden]
     if kind == "continuous":
         support = (run.targets > 0).sum(axis=0)
@@ -184,7 +185,7 @@ def label_names(labels: LabelSet) -> str:
 
 def decision_rule(run: EvaluatedRun) -> str:
     """Say what turned the answers of a run into decisions."""
-    if run.labels.kind == "categorical":
+    if run.labels.is_exclusive:
         return "the largest probability"
     if run.tuned:
         return f"thresholds tuned on {run.tuned.split}, to the highest F1 per class and configuration"

@@ -109,15 +109,16 @@ class TrainingModule(LightningModule):
 def task_loss(logits: Tensor, targets: Tensor, label_set: LabelSet, class_weights: Tensor) -> Tensor:
     """The loss of each kind of label.
 
-    Categorical: cross-entropy weighted by class. Multilabel: binary cross-entropy with the weight on presence.
-    Continuous: smooth L1 (Huber, 1964; Girshick, 2015) of values in half ranges, so that every label counts alike;
-    there are no classes to weigh.
+    Categorical: cross-entropy weighted by class. Distribution: the same of every rater's vote, an utterance counting as
+    one vote in all; class weights other than one then draw the answer away from the raters' shares. Multilabel: binary
+    cross-entropy with the weight on presence. Continuous: smooth L1 (Huber, 1964; Girshick, 2015) of values in half
+    ranges, so that every label counts alike; there are no classes to weigh.
     """
     if label_set.kind == "continuous":
         low, high = torch.from_numpy(label_set.bounds).to(logits)
         return F.smooth_l1_loss(logits * 2 / (high - low), targets * 2 / (high - low))
     if label_set.kind == "multilabel":
         return F.binary_cross_entropy_with_logits(logits, targets, pos_weight=class_weights)
-    weights = targets @ class_weights
-    per_utterance = -(targets * F.log_softmax(logits, dim=1)).sum(dim=1)
-    return (weights * per_utterance).sum() / weights.sum()
+    votes = targets * class_weights
+    per_utterance = -(votes * F.log_softmax(logits, dim=1)).sum(dim=1)
+    return per_utterance.sum() / votes.sum()

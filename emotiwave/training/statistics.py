@@ -42,7 +42,8 @@ def _is_observed(sequence: ComputationalSequence, ids: list[str]) -> bool:
 def fit_statistics(model: FusionModel, corpus: Corpus, indices: NDArray[np.int64]) -> None:
     """Let the model's encoders take what they need of its training utterances, and set its prior.
 
-    The prior is the share of each class, as log-odds (multilabel) or log, or the mean of each continuous label.
+    The prior is the share of each class, as log-odds (multilabel) or log (one class holds), or the mean of each
+    continuous label.
 
     Raises:
         DatasetError: If a class never occurs, or (multilabel) always does, or a continuous label never varies.
@@ -73,11 +74,11 @@ def prior_logits(corpus: Corpus, indices: NDArray[np.int64]) -> NDArray[np.float
                 )
         return targets.mean(axis=0)
     share = class_shares(corpus, indices)
-    return np.log(share) if corpus.label_set.kind == "categorical" else np.log(share / (1 - share))
+    return np.log(share) if corpus.label_set.is_exclusive else np.log(share / (1 - share))
 
 
 def class_shares(corpus: Corpus, indices: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Share of the utterances in which each class holds ``(n_classes,)``, all above 0."""
+    """Share of the utterances in which each class holds, or its mean share of raters ``(n_classes,)``; all above 0."""
     counts = corpus.targets[indices].sum(axis=0)
     for name, count in zip(corpus.label_set.names, counts, strict=True):
         always = corpus.label_set.kind == "multilabel" and count == len(indices)
@@ -99,7 +100,7 @@ def class_weights(corpus: Corpus, indices: NDArray[np.int64], *, balanced: bool)
 def balanced_weights(shares: NDArray[np.float64], label_set: LabelSet) -> Tensor:
     """Weights that make classes count alike.
 
-    Categorical: 1 / (n_classes x share), as scikit-learn's ``balanced``. Multilabel: absences per presence.
+    One class holds: 1 / (n_classes x share), as scikit-learn's ``balanced``. Multilabel: absences per presence.
     """
-    weights = 1 / (len(shares) * shares) if label_set.kind == "categorical" else (1 - shares) / shares
+    weights = 1 / (len(shares) * shares) if label_set.is_exclusive else (1 - shares) / shares
     return torch.from_numpy(weights.astype(np.float32))

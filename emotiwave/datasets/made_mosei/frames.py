@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from emotiwave.datasets.made_mosei.frame_traps import StreamTraps, draw_bursts, inside, spoil_times
 from emotiwave.datasets.made_mosei.settings import N_CONSTANT, PREVALENCE, RESERVED, TRACKING, MadeModality
 from emotiwave.datasets.made_mosei.videos import MadeVideo, exclusive_parts
-from emotiwave.datasets.synthetic import span_evidence
+from emotiwave.datasets.span_evidence import span_evidence
 
 EMOTIONS = tuple(PREVALENCE)
 OWN_NOISE = 0.1

@@ -25,6 +25,8 @@ N_CONSTANT = 3
 LEAST_VIDEOS_FOR_TRAPS = 16
 """Each of the traps that hide a video, or a part of it, gets one of its own."""
 TYPICAL_SECONDS = 5.0
+SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
+"""Which share of the videos is in each fold."""
 Spoilt = Literal["label_columns", "label_order", "label_width", "unreadable"]
 
 
@@ -97,7 +99,9 @@ class MadeMoseiSettings(Settings):
     """Real segment times: a CSV with the columns video_id, segment, start, end. They replace
     ``segments_per_video``, ``shortest`` and ``longest``."""
     folds: AbsolutePath | None = None
-    """The folds that go with ``segments``."""
+    """The folds that go with ``segments``; they replace ``shares``."""
+    shares: dict[str, float] = SHARES
+    """Which share of the videos goes to ``train``, ``validation`` and ``test``; together 1."""
     prevalence: dict[str, float] = PREVALENCE
     facet: bool = False
     """Whether FACET is written too: a second look at the face, with patterns of its own."""
@@ -127,6 +131,12 @@ class MadeMoseiSettings(Settings):
             chosen[name] = modality.model_copy(update={"size": size, "rate": rate, "factors": factors})
         return chosen
 
+    @property
+    def videos_by_fold(self) -> dict[str, int]:
+        """How many videos are in each fold, where they are not real; at least one in all but ``train``."""
+        counts = {name: max(1, round(share * self.n_videos)) for name, share in self.shares.items()}
+        return counts | {"train": self.n_videos - counts["validation"] - counts["test"]}
+
     @model_validator(mode="after")
     def _is_possible(self) -> "MadeMoseiSettings":
         if self.longest < self.shortest:
@@ -135,6 +145,10 @@ class MadeMoseiSettings(Settings):
             raise ValueError("segments and folds go together: give both or neither")
         if set(self.prevalence) != set(PREVALENCE) or not all(0 < p < 1 for p in self.prevalence.values()):
             raise ValueError(f"prevalence needs a number between 0 and 1 for each of {', '.join(PREVALENCE)}")
+        if set(self.shares) != set(SHARES) or not all(share > 0 for share in self.shares.values()):
+            raise ValueError(f"shares needs a number above 0 for each of {', '.join(SHARES)}")
+        if not math.isclose(sum(self.shares.values()), 1.0, abs_tol=1e-6):
+            raise ValueError(f"shares must add up to 1; got {sum(self.shares.values()):g}")
         if set(self.modalities) != set(MODALITIES):
             raise ValueError(f"modalities must be {', '.join(MODALITIES)}; got {', '.join(self.modalities)}")
         strangers = (set(self.sizes) | set(self.rates)) - set(MODALITIES)
@@ -144,6 +158,8 @@ class MadeMoseiSettings(Settings):
             raise ValueError(f"all traps need at least {LEAST_VIDEOS_FOR_TRAPS} videos; got n_videos = {self.n_videos}")
         if self.n_videos < 3:
             raise ValueError(f"three folds need at least 3 videos; got n_videos = {self.n_videos}")
+        if self.videos_by_fold["train"] < 1:
+            raise ValueError(f"shares leaves none of {self.n_videos} videos to train; got {self.shares}")
         for name, made in self.made.items():
             _check_modality(name, made)
         return self

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotiwave.datasets.csd.folds import read_folds
-from emotiwave.datasets.made_mosei.settings import PREVALENCE, MadeMoseiSettings
+from emotiwave.datasets.made_mosei.settings import PREVALENCE, SHARES, MadeMoseiSettings
 from emotiwave.errors import DatasetError
 
-SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 FOLD_NAMES = {"train": "train", "validation": "valid", "test": "test"}
 """Our splits -> what the published file calls them."""
 INTENSITIES = np.arange(1, 10) / 3
@@ -100,9 +99,7 @@ def exclusive_parts(segments: NDArray[np.float64]) -> NDArray[np.float64]:
 def _invented(settings: MadeMoseiSettings, rng: np.random.Generator) -> list[MadeVideo]:
     """Segments in order of time with gaps between them or, as a trap, mostly overlapping."""
     n = settings.n_videos
-    counts = {name: max(1, round(share * n)) for name, share in SHARES.items()}
-    counts["train"] = n - counts["validation"] - counts["test"]
-    folds = rng.permutation([name for name, count in counts.items() for _ in range(count)])
+    folds = rng.permutation([name for name in SHARES for _ in range(settings.videos_by_fold[name])])
     videos = []
     for index, (video_id, fold) in enumerate(zip(made_ids(n, rng, traps=settings.traps), folds, strict=True)):
         lengths = rng.uniform(settings.shortest, settings.longest, settings.segments_per_video)

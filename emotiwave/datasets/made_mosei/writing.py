@@ -1,5 +1,6 @@
 """Writing made CMU-MOSEI files, video by video, with the posterior that Bayes' rule gives for every configuration."""
 
+import hashlib
 import json
 import os
 from collections import Counter
@@ -36,6 +37,9 @@ LABEL_NAMES = ("sentiment", "happy", "sad", "anger", "surprise", "disgust", "fea
 MODALITIES = ("text", "audio", "vision")
 """Those whose posterior is told; FACET is a second look at the face."""
 PLANTED_FILE = "made_truth.json"
+"""Written last: the settings, what was planted, and how many bytes each file has."""
+VERSION = 1
+"""Of what is made: raised when the same settings give other files."""
 Entry = tuple[str, NDArray[Any], NDArray[Any]]
 
 
@@ -99,6 +103,23 @@ def write_made_mosei(folder: Path, settings: MadeMoseiSettings) -> MadeMosei:
         raise DatasetError(f"{folder}: made files cannot be written there ({error})") from None
 
 
+def describe(settings: MadeMoseiSettings) -> dict[str, Any]:
+    """Say all that made files depend on, as JSON values: real segment times and folds by their content.
+
+    Raises:
+        DatasetError: If real segment times or folds cannot be read.
+    """
+    described = settings.model_dump(mode="json", include=set(MadeMoseiSettings.model_fields)) | {"version": VERSION}
+    for name, path in (("segments", settings.segments), ("folds", settings.folds)):
+        if path is not None:
+            try:
+                with path.open("rb") as file:
+                    described[name] = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                raise DatasetError(f"{path}: cannot be read ({error})") from None
+    return described
+
+
 def _plan(settings: MadeMoseiSettings) -> _Plan:
     rng = np.random.default_rng([settings.seed, 0])
     labelled = make_videos(settings, rng)
@@ -158,6 +179,8 @@ def _write_truth(made: MadeMosei, settings: MadeMoseiSettings) -> None:
     arrays: dict[str, Any] = {"ids": np.array(made.ids), **made.posteriors}
     np.savez_compressed(made.folder / TRUTH_FILE, **arrays)
     told = {
+        "made_with": describe(settings),
+        "bytes": {path.name: path.stat().st_size for path in (*made.files.values(), made.folder / TRUTH_FILE)},
         "planted": made.planted,
         "planted_by_file": made.planted_by_file,
         "prevalence": settings.prevalence,

@@ -262,7 +262,7 @@ def _naming(origin: Origin) -> Iterator[None]:
 def _source(encoder: Encoder) -> dict[str, str]:
     """Say where a checkpoint comes from; of a folder its name alone, for paths are nobody's business."""
     files = encoder.files
-    name = files.name if files.commit else files.folder.name
+    name = files.name if files.commit else Path(files.name).name
     facts = {"name": name, "revision": files.commit, "licence": files.licence}
     return {key: value for key, value in facts.items() if value}
 

@@ -1,0 +1,96 @@
+"""What the commands print: consoles, tables of scores, the next command."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from emotiwave.errors import printable
+
+if TYPE_CHECKING:
+    from emotiwave.evaluation.comparison import CorpusComparison
+    from emotiwave.types import Score
+
+INTERRUPTED = 130
+SHOWN = {
+    "mae": ("macro_f1", "mae", "pearson"),
+    "nll": ("macro_f1", "nll", "accuracy"),
+    "uar": ("macro_f1", "accuracy"),
+    "macro_f1": ("macro_f1", "weighted_accuracy", "weighted_f1"),
+}
+"""The metrics of a printed table, by one that tells continuous, categorical and multilabel scores apart."""
+WIDE = None if sys.stdout.isatty() else 200
+"""Columns of what is printed into a file or a pipe, where nothing needs to fit a screen."""
+stdout, stderr = Console(markup=False, width=WIDE), Console(stderr=True, markup=False)
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key: --set training.seed=3.")
+]
+
+
+def suggest(command: str, *folders: Path) -> None:
+    """Say what command comes next."""
+    words = shlex.join(["emotiwave", command, *map(str, folders)])
+    stdout.print(f"next: {words}", highlight=False, markup=False, soft_wrap=True)
+
+
+def print_scores(scores: "list[Score]") -> None:
+    """One table per metric: configurations down, models across."""
+    models = list(dict.fromkeys(row.model for row in scores))
+    with_interval = len({row.model for row in scores if row.seed is not None}) == 1
+    summarised = {row.model for row in scores if row.sd is not None}
+    scored = {row.metric for row in scores}
+    for metric in next(shown for known, shown in SHOWN.items() if known in scored):
+        table = Table(
+            title=f"{metric} on {scores[0].dataset} {scores[0].split}, n = {scores[0].n}", title_justify="left"
+        )
+        table.add_column("available", no_wrap=True)
+        for model in models:
+            table.add_column(model, justify="right")
+        cells: dict[str, dict[str, str]] = {}
+        for row in scores:
+            if row.metric != metric or row.label is not None or (row.model in summarised and row.sd is None):
+                continue
+            place = "+".join(row.available) if row.available else row.condition.replace("_", " ")
+            cells.setdefault(place, {})[row.model] = _cell(row, with_interval=with_interval)
+        for place, by_model in cells.items():
+            table.add_row(place, *(by_model.get(model, "") for model in models))
+        stdout.print(table)
+
+
+def print_comparison(comparison: "CorpusComparison") -> None:
+    """One row per method: the mean over configurations, the difference to the anchor, and whether it is a tie."""
+    of_mean = {row.method: row for row in comparison.differences if row.place == "mean"}
+    scores = {row.method: row for row in comparison.scores if row.place == "mean"}
+    table = Table(
+        title=f"{comparison.name}: mean {comparison.metric} of all configurations, n = {comparison.n}, "
+        f"{comparison.n_groups} groups",
+        title_justify="left",
+    )
+    for column in ("method", "mean", f"less {printable(comparison.anchor)}", "adjusted p", "verdict"):
+        table.add_column(column, justify="left" if column in ("method", "verdict") else "right")
+    known = [method for method in comparison.methods if method.failure is None]
+    for method in sorted(known, key=lambda method: -scores[method.name].value):
+        score, difference = scores[method.name], of_mean.get(method.name)
+        spread = "" if score.sd is None else f" ± {score.sd:.3f}"
+        cells = [f"{score.value:.3f}{spread}", "", "", "the anchor" if method.name == comparison.anchor else ""]
+        if difference is not None:
+            ends = "" if difference.ci_low is None else f" [{difference.ci_low:+.3f}, {difference.ci_high:+.3f}]"
+            p = "" if difference.p_adjusted is None else f"{difference.p_adjusted:.3f}"
+            cells[1:] = [f"{difference.value:+.3f}{ends}", p, difference.verdict]
+        table.add_row(printable(method.name), *cells)
+    for method in comparison.methods:
+        if method.failure is not None:
+            table.add_row(printable(method.name), "failed", "", "", printable(method.failure))
+    stdout.print(table)
+
+
+def _cell(row: "Score", *, with_interval: bool) -> str:
+    if row.sd is not None:
+        return f"{row.value:.3f} ± {row.sd:.3f}"
+    if with_interval and row.ci_low is not None and row.ci_high is not None:
+        return f"{row.value:.3f} [{row.ci_low:.3f}, {row.ci_high:.3f}]"
+    return f"{row.value:.3f}"
