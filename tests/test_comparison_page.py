@@ -1,15 +1,18 @@
 """The page and the Markdown of a comparison say who is ahead of whom, all of it and safely."""
 
 import base64
+import json
 import re
 import unicodedata
 import xml.etree.ElementTree as ET
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
+from pydantic import TypeAdapter
 
 from emotiwave.evaluation.comparison import MEAN, RETENTION, CorpusComparison, Difference, Method, MethodScore
 from emotiwave.report.comparison_page import draw_comparison
@@ -306,3 +309,10 @@ def test_what_is_missing_is_a_dash_and_not_a_number():
     assert rows["mult"][0] == DASH
     assert rows["mult"][-1].endswith(DASH)
     assert "best constant answer" not in rows
+
+
+def test_the_table_in_results_is_what_the_numbers_beside_it_say():
+    folder = Path(__file__).parent.parent / "results"
+    numbers = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))["comparisons"]
+    comparisons = TypeAdapter(list[CorpusComparison]).validate_python(numbers)
+    assert (folder / "comparison.md").read_text(encoding="utf-8") == write_markdown(comparisons)

@@ -22,6 +22,8 @@ MARKS = {"higher": "▲", "lower": "▼", "tie": ""}
 MINUS = "\N{MINUS SIGN}"
 MOST_NAMES = 5
 """Methods that a sentence names before it counts the others."""
+FEW_GROUPS = 20
+"""Below so many a bootstrap over groups is too sure (Cameron, Gelbach & Miller, Rev. Econ. Stat. 2008)."""
 SHOWN_OF_HASH = 16
 
 
@@ -188,6 +190,8 @@ def limits(comparison: CorpusComparison) -> list[str]:
     spread = f"; ± shows how far {repeats} differ" if repeats else ""
     said = {
         uncertain: interval is not None,
+        f"{comparison.n_groups} groups are few: resampling them gives intervals that are too narrow and p-values too "
+        "small.": interval is not None and comparison.n_groups < FEW_GROUPS,
         "A tie is not equality: these utterances do not tell the two apart, and the interval of the difference says "
         "how large it may still be.": was_tested(comparison),
         f"Only {anchor} was compared with the others. Two of the others are not compared with each other, whatever "
