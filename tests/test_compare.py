@@ -12,6 +12,7 @@ import pytest
 
 from emotiwave import api
 from emotiwave.api import cells, comparing
+from emotiwave.comparison.recipe import read_comparison
 from emotiwave.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from emotiwave.evaluation.scoring import score
 from emotiwave.references import REFERENCES
@@ -131,6 +132,18 @@ def test_what_is_written_names_no_folder(grid):
     assert numbers["comparisons"][0]["n"] == 24
 
 
+def test_folders_of_the_recipe_are_not_written(tmp_path, in_process):
+    stored = tmp_path / "private"
+    overrides = ["comparison.models=[]", "comparison.references=[]", "comparison.anchor=m", "comparison.seeds=[0]"]
+    overrides += ['comparison.methods.m={set=["model.name=late"]}', f"dataset.root={stored}"]
+    text = SMALL.replace('"synthetic"\nn_train = 48\nn_validation = 16\nn_test = 24', '"made_mosei"')
+    comparison = read_comparison(write(tmp_path, f'{text}\n[features]\nstore = "{stored}"\nframes = 5\n'), overrides)
+    described = comparing._described(comparison)
+    assert str(stored) not in json.dumps(described)
+    assert described["dataset"] == {"name": "made_mosei"}
+    assert described["features"] == {"frames": 5}
+
+
 def test_what_is_done_is_not_done_again_and_gives_the_same(grid, monkeypatch):
     folder, done = grid
     before = done.numbers.read_bytes()
@@ -166,6 +179,83 @@ def test_a_changed_recipe_does_not_go_on_in_the_same_folder(grid):
     folder, _ = grid
     with pytest.raises(ConfigError, match="made by another recipe"):
         api.compare(folder / "compare_small.toml", out=folder / "out", overrides=["training.epochs=3"])
+
+
+def test_data_that_changed_between_runs_is_refused_before_and_after_training(grid, tmp_path, in_process):
+    folder, _ = grid
+    shutil.copytree(folder / "out", tmp_path / "out")
+    (cell,) = (tmp_path / "out" / "small").glob("late-*/seed1")
+    environment = json.loads((cell / "environment.json").read_text())
+    environment["corpus"]["digest"] = "0" * 64
+    (cell / "environment.json").write_text(json.dumps(environment))
+    with pytest.raises(DatasetError, match=r"seed1: is of other data .*than other runs"):
+        api.compare(folder / "compare_small.toml", out=tmp_path / "out")
+    (other,) = (tmp_path / "out" / "small").glob("low-rank-*/seed1")
+    (other / "cell.json").unlink()
+    with pytest.raises(DatasetError, match=r"seed1: is of other data .content hash 000000000000. than there is now"):
+        api.compare(folder / "compare_small.toml", out=tmp_path / "out")
+    assert not (other / "cell.json").exists()
+
+
+def test_versions_that_differ_are_told(grid, tmp_path):
+    folder, _ = grid
+    shutil.copytree(folder / "out", tmp_path / "out")
+    (cell,) = (tmp_path / "out" / "small").glob("late-*/seed1")
+    environment = json.loads((cell / "environment.json").read_text())
+    environment["packages"]["emotiwave"] = "0.0.1"
+    (cell / "environment.json").write_text(json.dumps(environment))
+    (found,) = api.compare(folder / "compare_small.toml", out=tmp_path / "out").comparisons
+    assert found.notes[0] == "made for a test"
+    assert found.notes[1].startswith("Not all was made by the same versions: emotiwave 0.0.1 and ")
+
+
+def test_two_comparisons_at_once_do_not_share_a_folder(tmp_path, in_process):
+    with comparing._held(tmp_path / "out"), pytest.raises(ConfigError, match="another comparison runs in this folder"):
+        api.compare(
+            write(tmp_path),
+            out=tmp_path / "out",
+            overrides=["comparison.models=[]", "comparison.anchor=logistic_regression"],
+        )
+
+
+def test_an_error_that_was_mended_is_tried_again_and_divergence_is_not(tmp_path, in_process, monkeypatch):
+    fast = '[comparison.methods."fast"]\nset = ["model.name=low_rank", "training.learning_rate=1e30"]\n[dataset]'
+    recipe = write(tmp_path, SMALL.replace("[dataset]", fast))
+    overrides = ['comparison.models=["late"]', "comparison.references=[]", "comparison.seeds=[0]"]
+    evaluate, trained = cells.evaluate, []
+    train = cells.train
+
+    def fail(given):
+        raise DatasetError("the disk is not there")
+
+    monkeypatch.setattr(cells, "train", lambda *given, **more: trained.append(more["out"]) or train(*given, **more))
+    monkeypatch.setattr(cells, "evaluate", fail)
+    with pytest.raises(ConfigError, match="every method failed; the first: seed 0: the disk is not there"):
+        api.compare(recipe, out=tmp_path / "out", overrides=overrides)
+    assert len(trained) == 2
+    monkeypatch.setattr(cells, "evaluate", evaluate)
+    (found,) = api.compare(recipe, out=tmp_path / "out", overrides=overrides).comparisons
+    assert {row.method for row in found.scores} == {"late"}
+    assert [method.failure is None for method in found.methods] == [True, False]
+    assert len(trained) == 3
+
+
+def test_a_candidate_that_diverges_loses(tmp_path, in_process):
+    rates = 'candidates = [["training.learning_rate=1e30"], ["training.learning_rate=1e-2"]]\n[dataset]'
+    overrides = ['comparison.models=["late"]', "comparison.references=[]", "comparison.seeds=[0]"]
+    recipe = write(tmp_path, SMALL.replace("[dataset]", rates))
+    (found,) = api.compare(recipe, out=tmp_path / "out", overrides=overrides).comparisons
+    assert (found.methods[0].failure, found.methods[0].chosen) == (None, "training.learning_rate=1e-2")
+
+
+def test_a_half_trained_cell_of_another_recipe_is_refused_before_anything_is_trained(grid, tmp_path, in_process):
+    folder, _ = grid
+    shutil.copytree(folder / "out", tmp_path / "out")
+    for path in (tmp_path / "out").rglob("cell.json"):
+        path.unlink()
+    with pytest.raises(ConfigError, match=r"seed0 was made by another recipe of this name"):
+        api.compare(folder / "compare_small.toml", out=tmp_path / "out", overrides=["training.epochs=3"])
+    assert not list((tmp_path / "out").rglob("cell.json"))
 
 
 def test_a_model_that_diverges_is_a_row_that_says_so(tmp_path, in_process):
@@ -225,9 +315,28 @@ def test_thresholds_of_references_are_tuned_on_validation(tmp_path, in_process):
     assert told.tolist() == alone["decision"].map(lambda names: "anger" in names).tolist()
 
 
+def test_what_a_run_warned_of_is_a_note(tmp_path, in_process):
+    slow = (
+        '[comparison.methods."in a hurry"]\nreference = "logistic_regression"\nsettings = { max_iter = 1 }\n[dataset]'
+    )
+    overrides = ["comparison.models=[]", "comparison.anchor=logistic_regression"]
+    recipe = write(tmp_path, SMALL.replace("[dataset]", slow))
+    (comparison,) = api.compare(recipe, out=tmp_path / "out", overrides=overrides).comparisons
+    assert comparison.notes[0] == "made for a test"
+    assert all(note.startswith("in a hurry: ") and "did not settle" in note for note in comparison.notes[1:])
+    assert len(comparison.notes) > 1
+
+
 def test_data_that_is_not_there_is_an_error_before_any_run(tmp_path, in_process):
     with pytest.raises(DatasetError, match="split 'dev' is empty"):
         api.compare(write(tmp_path), out=tmp_path / "out", overrides=["evaluation.split=dev"])
+    with pytest.raises(
+        ConfigError, match=r"categorical labels have no 'weighted_accuracy'; set comparison.metric to .*uar"
+    ):
+        api.compare(write(tmp_path), out=tmp_path / "out", overrides=["comparison.metric=weighted_accuracy"])
+    unchosen = ["training.selection_split=dev", "training.patience=0", "comparison.candidates=[[], []]"]
+    with pytest.raises(DatasetError, match="no split 'dev' on which candidates"):
+        api.compare(write(tmp_path), out=tmp_path / "out", overrides=unchosen)
     assert not (tmp_path / "out").exists()
 
 
@@ -257,7 +366,7 @@ def test_a_process_that_dies_is_an_error_that_says_how_to_go_on(tmp_path, monkey
         yield Dead()
 
     monkeypatch.setattr(comparing, "worker_pool", pool)
-    with pytest.raises(TrainingError, match=r"late: a process died.*--processes 1"):
+    with pytest.raises(TrainingError, match=r"a process died.* 4 of 4 methods are not done.*--processes 1"):
         api.compare(write(tmp_path), out=tmp_path / "out")
 
 
@@ -313,15 +422,39 @@ def test_words_that_make_no_comparison(runs, tmp_path):
         ([], [], "nothing to compare"),
         ([runs[0][0], recipe], [], "compare runs with runs"),
         (runs[0][:1], ["training.seed=1"], "--set is for recipes"),
+        ([runs[0][0], tmp_path / "typo"], [], "typo is none; compare runs with runs"),
         ([recipe, write(tmp_path, name="small.toml")], [], "both called 'small'"),
+        (recipe, "training.seed=1", "overrides must be a list"),
     ):
         with pytest.raises(ConfigError, match=message):
             api.compare(sources, out=tmp_path / "out", overrides=overrides)
     with pytest.raises(CheckpointError, match="no run here"):
         api.compare([tmp_path], out=tmp_path / "out")
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="is no folder"):
-        api.compare(recipe, out=tmp_path / "file")
+    for sources in (recipe, runs[0]):
+        with pytest.raises(ConfigError, match="is no folder"):
+            api.compare(sources, out=tmp_path / "file")
+    with pytest.raises(ConfigError, match="processes must be 1 or more; got -1"):
+        api.compare(recipe, out=tmp_path / "out", processes=-1)
+
+
+def test_overrides_that_can_be_read_once_reach_every_recipe(tmp_path, in_process):
+    recipes = [write(tmp_path), write(tmp_path, name="compare_other.toml")]
+    overrides = iter(["comparison.models=[]", "comparison.anchor=logistic_regression", "comparison.resamples=10"])
+    found = api.compare(recipes, out=tmp_path / "out", overrides=overrides).comparisons
+    assert [(one.name, one.resamples) for one in found] == [("small", 10), ("other", 10)]
+
+
+def test_thresholds_of_some_runs_only_are_told(runs, tmp_path):
+    one, other = (next(folder for folder in runs[0] if folder.parent.name.startswith(n)) for n in ("late", "low-rank"))
+    shutil.copytree(other, tmp_path / "other")
+    path = tmp_path / "other" / "thresholds.json"
+    path.write_text(json.dumps({"thresholds": {"text": {}}}))
+    (found,) = api.compare([one, tmp_path / "other"], out=tmp_path / "out").comparisons
+    assert "Thresholds were tuned on validation in 1 runs only, of low_rank" in found.notes[0]
+    path.write_text("{")
+    with pytest.raises(CheckpointError, match=r"thresholds\.json: cannot be read"):
+        api.compare([one, tmp_path / "other"], out=tmp_path / "out")
 
 
 def test_scores_of_references_are_those_of_their_own_predictions(grid):

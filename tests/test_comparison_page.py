@@ -1,6 +1,7 @@
 """The page and the Markdown of a comparison say who is ahead of whom, all of it and safely."""
 
 import base64
+import io
 import json
 import re
 import unicodedata
@@ -13,8 +14,12 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 from pydantic import TypeAdapter
+from rich.console import Console
 
-from emotiwave.evaluation.comparison import MEAN, RETENTION, CorpusComparison, Difference, Method, MethodScore
+from emotiwave.cli import screen
+from emotiwave.evaluation.comparison import MEAN, RETENTION, CorpusComparison, Cost, Difference, Method, MethodScore
+from emotiwave.report.comparison_figures import cost_scatter
+from emotiwave.report.comparison_layout import cost_table
 from emotiwave.report.comparison_page import draw_comparison
 from emotiwave.report.comparison_table import escape, write_markdown
 from emotiwave.report.comparison_words import limits, ranked, say_change, say_value, summary
@@ -98,8 +103,8 @@ def test_the_sentence_names_whom_the_best_is_ahead_of_and_counts_ties():
 def test_the_sentence_says_so_where_the_anchor_is_not_the_best():
     compared = verdicts(anchor=0.6, b=(0.7, "higher"), c=(0.61, "tie"), d=(0.5, "lower"), e=(0.59, "tie"))
     assert summary(compared) == (
-        "Made, Macro-F1, mean of all 7: b 70.0 is the best, not a tie with a 60.0 (+10.0). a, the anchor, is behind 1 "
-        "of 4 (by 10.0 points: b) and is ahead of 1 of 4 (by 10.0 points: d); with the other 2 it is a tie."
+        "Made, Macro-F1, mean of all 7: b 70.0 is the best, ahead of a 60.0 (+10.0 points). a, the anchor, is behind "
+        "1 of 4 (by 10.0 points: b) and is ahead of 1 of 4 (by 10.0 points: d); with the other 2 it is a tie."
     )
 
 
@@ -108,9 +113,7 @@ def test_of_an_error_the_lowest_is_ahead():
     assert [method.name for method in ranked(compared)] == ["a", "c", "b"]
     assert "a 0.700 is ahead of 1 of 2 (by 0.210: b); with c it is a tie." in summary(compared)
     compared = verdicts(anchor=0.7, metric="mae", b=(0.6, "lower"))
-    assert f"b 0.600 is the best, not a tie with a 0.700 ({MINUS}0.100). a, the anchor, is behind 1 of 1" in summary(
-        compared
-    )
+    assert f"b 0.600 is the best, ahead of a 0.700 ({MINUS}0.100). a, the anchor, is behind 1 of 1" in summary(compared)
 
 
 def test_all_ties_failures_and_what_was_not_tested_are_said():
@@ -121,6 +124,17 @@ def test_all_ties_failures_and_what_was_not_tested_are_said():
     assert summary(SETS["one method"]).endswith("there is no other method to compare it with.")
     assert "whether that is more than chance was not tested" in summary(SETS["not tested"])
     assert "14 failed" in summary(SETS["full"])
+
+
+def test_the_bound_is_looked_up_and_so_stands_in_no_plot_of_costs():
+    whole = make_comparison()
+    bound = replace(whole.methods[-1], cost=Cost(0, None, 6.3e-5, 600.0, "not trained"))
+    compared = replace(whole, methods=(*whole.methods[:-1], bound))
+    picture = cost_scatter(compared)
+    assert picture is not None
+    assert "Bayes-optimal" not in picture.alt
+    seconds = cost_table(compared).rows[-1].cells[2].text
+    assert seconds == f"<{SPACE}0.001"
 
 
 def test_the_bound_wins_over_nobody():
@@ -316,3 +330,18 @@ def test_the_table_in_results_is_what_the_numbers_beside_it_say():
     numbers = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))["comparisons"]
     comparisons = TypeAdapter(list[CorpusComparison]).validate_python(numbers)
     assert (folder / "comparison.md").read_text(encoding="utf-8") == write_markdown(comparisons)
+
+
+def test_the_printed_table_ends_with_the_bound_and_rounds_no_p_to_zero(monkeypatch):
+    printed = io.StringIO()
+    monkeypatch.setattr(screen, "stdout", Console(file=printed, width=200))
+    whole = make_comparison()
+    differences = [replace(found, p_adjusted=2e-4) for found in whole.differences if found.method != "bayes_optimal"]
+    screen.print_comparison(replace(whole, differences=tuple(differences)))
+    rows = [line for line in printed.getvalue().splitlines() if line.startswith("│")]
+    assert "bayes_optimal" in rows[-1]
+    assert "a bound" in rows[-1]
+    assert "the anchor" in next(row for row in rows if whole.anchor in row)
+    of_others = [row for row in rows if "[" in row]
+    assert of_others
+    assert all("│    < 0.001 │" in row for row in of_others)

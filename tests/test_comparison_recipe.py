@@ -76,6 +76,8 @@ def test_candidates_are_tried_with_the_first_seed_of_every_fold(tmp_path):
         ("comparison.anchor=mult", "anchor: unknown method 'mult'"),
         ('comparison.methods.x={reference = "bayes_optimal"}', "goes by that name"),
         ("comparison.anchor=bayes_optimal", "is a bound and no method"),
+        ('comparison.methods.bayes_optimal={set = ["model.name=late"]}', "nothing else does; got a model by the name"),
+        ('comparison.methods.bayes_optimal={reference = "logistic_regression"}', "got logistic_regression by the name"),
         ("comparison.metric=f1", "unknown metric 'f1'"),
         ("comparison.metric=mae", "unknown metric 'mae'"),
         ("comparison.seeds=[0, 0]", "names one twice"),
@@ -104,6 +106,13 @@ def test_nothing_to_compare(tmp_path):
         read_comparison("mosi")
     with pytest.raises(ConfigError, match="names no method"):
         read_comparison(write(tmp_path, '[comparison]\nanchor = "a"\n[dataset]\nname = "cremad_votes"\n'))
+    for name in ("compare_.toml", "compare_...toml"):
+        with pytest.raises(ConfigError, match="called what follows 'compare_'"):
+            read_comparison(write(tmp_path, name=name))
+    with pytest.raises(ConfigError, match="names a method ' '; give it a name to show"):
+        read_comparison(write(tmp_path, RECIPE.replace("late, wide", " ")))
+    with pytest.raises(ConfigError, match="root"):
+        read_comparison(write(tmp_path), ["dataset.root=2020-01-01", "dataset.rot=1"])
     with pytest.raises(ConfigError, match="no such recipe file"):
         read_comparison(tmp_path / "nowhere.toml")
 

@@ -11,7 +11,7 @@ from emotiwave.errors import TrainingError
 from emotiwave.references import logistic_regression
 from emotiwave.references.context_lstm import ContextLstmSettings, fit
 from emotiwave.references.context_network import find_dialogues, in_batches, states_in_context
-from emotiwave.types import Configuration
+from emotiwave.types import Configuration, Segment
 from tests.made_references import KINDS, corpus_of, table_corpus, with_frames
 
 TEXT = Configuration(("text",))
@@ -94,6 +94,21 @@ def test_dialogues_keep_their_order_though_they_interleave():
     assert [list(found) for found in find_dialogues(corpus, "test")] == [[0], [1, 3], [2], [4], [5]]
 
 
+def test_the_utterances_of_a_dialogue_come_by_time_where_it_is_known():
+    corpus = table_corpus({"text": np.ones((6, 1))}, ["x", "y"] * 3, ["test"] * 6, ["a", "b", "a", "b", "a", "b"])
+
+    def found(segments):
+        timed = tuple(replace(u, segment=s) for u, s in zip(corpus.utterances, segments, strict=True))
+        return [list(rows) for rows in find_dialogues(replace(corpus, utterances=timed), "test")]
+
+    # the rows of a label file are in no order of time
+    segments = [Segment(file, start, start + 1) for file, start in zip("ababab", (7, 1, 3, 2, 5, 3), strict=True)]
+    assert found(segments) == [[2, 4, 0], [1, 3, 5]]
+    # of clips in files of their own the times say nothing, and of some only, too little
+    assert found([Segment(f"{i}.wav", s.start, s.end) for i, s in enumerate(segments)]) == [[0, 2, 4], [1, 3, 5]]
+    assert found([None, *segments[1:]]) == [[0, 2, 4], [1, 3, 5]]
+
+
 def test_batches_are_whole_dialogues():
     dialogues = [np.arange(n) for n in (3, 2, 5, 1, 1)]
     assert [[len(rows) for rows in batch] for batch in in_batches(dialogues, 4)] == [[3, 2], [5], [1, 1]]
@@ -128,6 +143,31 @@ def test_modality_dropout_is_for_the_one_model():
 
     assert (logits(models="one", modality_dropout=0.0) != logits(models="one", modality_dropout=0.5)).any()
     np.testing.assert_array_equal(logits(modality_dropout=0.0), logits(modality_dropout=0.5))
+
+
+def test_modality_dropout_leaves_an_utterance_what_it_has_alone():
+    rng = np.random.default_rng(0)
+    has_text = rng.random((40, 1)) < 0.5
+    features = {"text": np.where(has_text, rng.normal(size=(40, 2)), np.nan)}
+    features["audio"] = np.where(has_text, np.nan, rng.normal(size=(40, 2)))
+    corpus = table_corpus(features, ["x", "y"] * 20, ["train"] * 40, [f"d{i // 5}" for i in range(40)])
+
+    def logits(modality_dropout):
+        settings = ContextLstmSettings(**QUICK, models="one", dropout=0.0, modality_dropout=modality_dropout)
+        return fit(corpus, settings, 0).predict(corpus, "train").logits[TEXT]
+
+    np.testing.assert_array_equal(logits(0.0), logits(0.9))
+
+
+def test_weights_of_classes_lift_the_rare_one():
+    features = {"text": np.random.default_rng(0).normal(size=(60, 2))}
+    corpus = table_corpus(features, (["rare"] + ["usual"] * 9) * 6, ["train"] * 60, [f"d{i // 6}" for i in range(60)])
+
+    def rare(balanced):
+        settings = ContextLstmSettings(hidden=4, epochs=8, learning_rate=1e-2, class_weights=balanced)
+        return fit(corpus, settings, 0).predict(corpus, "train").probabilities(TEXT)[:, 0].mean()
+
+    assert rare(True) > rare(False) + 0.1
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -144,9 +144,11 @@ def test_a_distribution_is_the_shares_of_those_who_saw_and_heard(tmp_path):
     assert [u.id for u in corpus.utterances[:3]] == ["1001-0001", "1001-0002", "1002-0005"]
     votes = table.loc[[*range(2), *range(4, 30)], VOTES[12:]].to_numpy(float)
     np.testing.assert_allclose(corpus.targets, votes / votes.sum(axis=1, keepdims=True), rtol=1e-6)
+    tied = (votes == votes.max(axis=1, keepdims=True)).sum(axis=1) > 1
     assert corpus.counts == {
         "clips": 30,
         "clips without a vote of who saw and heard them, left out": 1,
+        "clips whose largest shares are tied, scored as the first of these classes": int(tied.sum()),
         "clips without any vote, left out": 1,
     }
 

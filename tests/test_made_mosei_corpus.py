@@ -224,6 +224,60 @@ def test_nonsense_about_bytes_is_no_traceback(made: Path, n_bytes: str) -> None:
         load(settings(made))
 
 
+@pytest.mark.parametrize("name", ["/etc/passwd", "../other", "a\x1b[2J", "a" * 5000, "a\0b", "\ud800"])
+def test_a_description_names_no_files_but_those_that_are_made(made: Path, name: str) -> None:
+    path = made / "made_truth.json"
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps(told | {"bytes": told["bytes"] | {name: 1}}))
+    with pytest.raises(DatasetError, match=r"made_truth\.json: names the file .*name another folder") as caught:
+        load(settings(made))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300 + len(str(made))
+    path.write_text(json.dumps(told | {"bytes": {}}))
+    with pytest.raises(DatasetError, match=r"does not name made_truth\.npz"):
+        load(settings(made))
+
+
+@pytest.mark.parametrize("changed", [{"k\x1b[2J" * 500: 1}, {f"k{i}": "x" * 1000 for i in range(1000)}])
+def test_what_a_hostile_description_says_stays_short_and_printable(made: Path, changed: dict[str, Any]) -> None:
+    path = made / "made_truth.json"
+    told = json.loads(path.read_text())
+    path.write_text(json.dumps(told | {"made_with": told["made_with"] | changed}))
+    with pytest.raises(DatasetError, match="instead of nothing") as caught:
+        load(settings(made))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 800 + len(str(made))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda array: np.full_like(array, np.nan), "values outside 0 to 1"),
+        (lambda array: array + 7, "values outside 0 to 1"),
+        (lambda array: array[:, :3], r"expected \(28, 6\) probabilities"),
+        (lambda array: array[:, 0], r"expected \(28, 6\) probabilities"),
+        (lambda array: array.astype("U4"), r"expected \(28, 6\) probabilities"),
+    ],
+)
+def test_a_truth_that_holds_no_probabilities_is_refused(made: Path, spoil, message: str) -> None:
+    load(settings(made))
+    with np.load(made / "made_truth.npz") as truth:
+        arrays = {name: array if name == "ids" else spoil(array) for name, array in truth.items()}
+    write_truth(made, arrays)
+    with pytest.raises(DatasetError, match=message):
+        load(settings(made))
+    write_truth(made, arrays | {"ids": np.array(3)})
+    with pytest.raises(DatasetError, match="is not of these files"):
+        load(settings(made))
+
+
+def write_truth(made: Path, arrays: dict[str, NDArray[Any]]) -> None:
+    np.savez(made / "made_truth.npz", **arrays)  # pyright: ignore[reportArgumentType]
+    told = json.loads((made / "made_truth.json").read_text())
+    told["bytes"]["made_truth.npz"] = (made / "made_truth.npz").stat().st_size
+    (made / "made_truth.json").write_text(json.dumps(told))
+
+
 @pytest.mark.parametrize("name", sorted(FILES - {"made_truth.json"}))
 def test_a_file_that_was_cut_off_or_is_gone_is_named(made: Path, name: str) -> None:
     path = made / name

@@ -101,6 +101,24 @@ def test_errors_name_the_corpus_and_the_file(root):
         read(root)
 
 
+@pytest.mark.parametrize("value", [99.0, float("inf")])
+def test_a_rating_outside_the_scale_is_told_before_anything_is_encoded(root, value):
+    table = pd.read_csv(root / "utterances.csv", keep_default_na=False)
+    table.loc[3, "sentiment"] = value
+    table.to_csv(root / "utterances.csv", index=False)
+    with pytest.raises(DatasetError, match=r"utterances\.csv: vb_3: sentiment is .*; expected a value from -3 to 3"):
+        read(root, task="sentiment")
+    assert len(read(root, task="polarity").utterances) == 8
+
+
+@pytest.mark.parametrize("dtype", ["U3", "complex64", "datetime64[s]"])
+def test_an_array_of_no_numbers_is_refused(root, dtype):
+    arrays = {"audio": np.zeros((len(TEXTS), 3)).astype(dtype), "video": np.zeros((len(TEXTS), 2))}
+    np.savez(root / "features.npz", **arrays)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(DatasetError, match=r"features\.npz: array 'audio' holds .*; expected numbers"):
+        read(root)
+
+
 def test_a_store_is_outdated_when_the_given_features_change(root, tmp_path):
     prepare(read(root), MediaFeatureSettings(cache=False), tmp_path / "store", tables={})
     assert is_up_to_date(tmp_path / "store", {})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from emotiwave.errors import DatasetError
+from emotiwave.errors import ConfigError, DatasetError
 from emotiwave.evaluation.paired import Answered, best_constant, compare_methods, holm
 from emotiwave.evaluation.scoring import draw_groups
 from emotiwave.evaluation.settings import EvaluationSettings
@@ -116,6 +116,19 @@ def test_folds_are_scored_together():
     decision = np.concatenate([f.answers["text"].argmax(1) for f in folds])
     assert row.value == pytest.approx(f1_score(truth, decision, average="macro"))
     assert row.sd == pytest.approx(np.std([macro_f1(f, "text", slice(None)) for f in folds], ddof=1))
+
+
+def test_where_some_have_seeds_the_spread_over_folds_is_not_mistaken_for_one_over_seeds():
+    seeded = [answered(1.0, seed=s, fold=f, first=60 * f) for s in (0, 1) for f in (0, 1)]
+    fixed = [answered(1.0, seed=None, fold=f, first=60 * f) for f in (0, 1)]
+    found = compare_methods({"a": seeded, "b": fixed}, anchor="a", metric="macro_f1", settings=SETTINGS)
+    assert {row.sd for row in found.scores if row.method == "b"} == {None}
+    assert None not in {row.sd for row in found.scores if row.method == "a"}
+
+
+def test_a_metric_that_the_labels_do_not_have_is_refused():
+    with pytest.raises(ConfigError, match=r"made: categorical labels have no 'pearson'.*macro_f1, accuracy"):
+        compare_methods({"a": [answered(1.0)]}, anchor="a", metric="pearson", settings=SETTINGS)
 
 
 def test_holm_by_hand():

@@ -70,6 +70,17 @@ def test_an_utterance_that_lacks_everything_gets_the_prior(name, settings, kind)
         assert len(configuration.modalities) > 1 or 0 < lacks.sum() < len(lacks)
 
 
+@pytest.mark.parametrize(("name", "settings"), [way for way in WAYS if way[0] in LEARNED])
+def test_what_a_configuration_lacks_changes_no_answer(name, settings):
+    corpus = corpus_of("categorical")
+    method = fitted(name, corpus, **settings)
+    before = method.predict(corpus, "test")
+    after = method.predict(with_frames(corpus, "audio", lambda _, values: values - 3), "test")
+    for configuration, logits in before.logits.items():
+        same = (logits == after.logits[configuration]).all()
+        assert same != ("audio" in configuration), configuration
+
+
 @pytest.mark.parametrize(("name", "settings"), WAYS)
 def test_labels_that_are_scored_are_not_looked_at(name, settings):
     corpus = corpus_of("categorical")

@@ -5,6 +5,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from emotiwave.calibration import fit_thresholds
 from emotiwave.comparison.cell import Cell, CellResult, cells_of, read_cell, write_cell
 from emotiwave.comparison.recipe import Comparison, Method
 from emotiwave.config import Recipe
-from emotiwave.errors import DataWarning, EmotiwaveError
+from emotiwave.errors import DataWarning, EmotiwaveError, TrainingError
 from emotiwave.references import REFERENCES
 from emotiwave.run_folder import begin_results, holds_run, read_environment
 from emotiwave.run_results import write_predictions, write_thresholds
@@ -32,19 +33,25 @@ def use_one_thread() -> None:
 
 def run_method(comparison: Comparison, method: Method, root: Path) -> None:
     """Run the cells of a method that are not done yet, one after the other; each leaves ``cell.json``."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)  # the first process has said what is to be said of the data
-        for cell in cells_of(comparison, root)[method.name]:
-            if read_cell(cell) is None:
-                write_cell(cell, _run(cell))
+    for cell in cells_of(comparison, root)[method.name]:
+        if read_cell(cell) is None:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", DataWarning)
+                result = _run(cell)
+            told = [str(warning.message) for warning in caught if issubclass(warning.category, DataWarning)]
+            write_cell(cell, replace(result, warnings=tuple(dict.fromkeys(_without_folder(cell, of) for of in told))))
 
 
 def _run(cell: Cell) -> CellResult:
     try:
         return _run_model(cell) if cell.method.reference is None else _run_reference(cell)
     except EmotiwaveError as error:  # such as a loss that diverged: a row of the table says so
-        why = str(error).replace(f"{cell.folder}: ", "").replace(f"{cell.root}/", "")
-        return CellResult(key=cell.key, failure=f"{_say_repeat(cell)}: {why}")
+        failure = f"{_say_repeat(cell)}: {_without_folder(cell, str(error))}"
+        return CellResult(key=cell.key, failure=failure, final=isinstance(error, TrainingError))
+
+
+def _without_folder(cell: Cell, told: str) -> str:
+    return told.replace(f"{cell.folder}: ", "").replace(f"{cell.root}/", "")
 
 
 def _run_model(cell: Cell) -> CellResult:
@@ -77,10 +84,13 @@ def _choose(cell: Cell) -> Sequence[str]:
         if before is None or before.failure is not None:
             raise EmotiwaveError(f"the candidates of seed {first} failed, so nothing was chosen")
         return before.chosen
-    scores = []
+    scores: list[float] = []
     for number, candidate in enumerate(candidates):
         recipe = cell.comparison.recipe(cell.method, cell.fold, cell.seed, candidate)
-        score, _ = _train(recipe, cell.candidate_folder(number))
+        try:
+            score, _ = _train(recipe, cell.candidate_folder(number))
+        except TrainingError:  # it diverged, so it loses; if all do, the training of the first says so
+            score = None
         scores.append(-1.0 if score is None else score)
     return candidates[int(np.argmax(scores))]
 

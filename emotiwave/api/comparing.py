@@ -3,8 +3,9 @@
 import json
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future, wait
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,17 +16,24 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from emotiwave.api.data import prepare
 from emotiwave.api.progress import show_preparation
-from emotiwave.comparison.cell import CELL, Cell, cells_of, described_methods, read_cell
+from emotiwave.comparison.cell import CELL, Cell, cells_of, check_begun, described_methods, read_cell
 from emotiwave.comparison.collect import collect_grid, collect_runs
 from emotiwave.comparison.recipe import Comparison, read_comparison
-from emotiwave.errors import ConfigError, TrainingError, printable
+from emotiwave.comparison.same_data import check_same_data, described_data
+from emotiwave.errors import ConfigError, DatasetError, TrainingError, printable
 from emotiwave.evaluation.comparison import CorpusComparison
+from emotiwave.evaluation.paired import check_metric
 from emotiwave.files import replace_file
 from emotiwave.report.comparison_page import draw_comparison
 from emotiwave.report.comparison_table import write_markdown
 from emotiwave.run_folder import PACKAGES
-from emotiwave.settings import PathLike
+from emotiwave.settings import PathLike, Settings
 from emotiwave.worker_pool import interrupts_held, worker_pool
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 OUT = "emotiwave-comparison"
 POLL = 0.5
@@ -67,13 +75,22 @@ def compare(
     given = [os.fspath(source) for source in ([sources] if isinstance(sources, str | os.PathLike) else sources)]
     if not given:
         raise ConfigError("nothing to compare was named; give recipes of comparisons, or run folders")
+    if isinstance(overrides, str):
+        raise ConfigError(f"overrides must be a list of TABLE.KEY=VALUE strings; got {overrides!r}")
+    if processes is not None and processes < 1:
+        raise ConfigError(f"processes must be 1 or more; got {processes}")
+    overrides = list(overrides)
     root, console = Path(out), console or Console(stderr=True)
+    if root.exists() and not root.is_dir():
+        raise ConfigError(f"{root} is no folder; choose another one by --out")
     runs = [Path(source) for source in given if Path(source).is_dir()]
     if runs and len(runs) < len(given):
         recipe = next(source for source in given if not Path(source).is_dir())
-        raise ConfigError(f"{runs[0]} is a folder and {recipe} a recipe; compare runs with runs, or recipes")
+        raise ConfigError(
+            f"{runs[0]} is a folder, and {recipe} is none; compare runs with runs, or recipes with recipes"
+        )
     if runs:
-        if list(overrides):
+        if overrides:
             raise ConfigError("runs are compared as they are; --set is for recipes of comparisons")
         return _write([collect_runs(runs)], [], root)
     comparisons = [read_comparison(source, overrides) for source in given]
@@ -91,16 +108,16 @@ def _check_names(comparisons: Sequence[Comparison]) -> None:
 
 
 def _run_grid(comparisons: Sequence[Comparison], root: Path, processes: int, console: Console) -> None:
-    """Run the cells that are not done, the methods of all corpora in several processes."""
-    if root.exists() and not root.is_dir():
-        raise ConfigError(f"{root} is no folder; choose another one by --out")
+    """Run the cells that are not done, and those whose error may be mended, the methods of all corpora at once."""
     cells = [cell for comparison in comparisons for of in cells_of(comparison, root).values() for cell in of]
-    todo = [cell for cell in cells if read_cell(cell) is None]
+    todo = [cell for cell in cells if (result := read_cell(cell)) is None or not result.final]
     if not todo:
         return
+    for cell in todo:
+        check_begun(cell)
     for comparison in comparisons:
         if any(cell.comparison is comparison for cell in todo):
-            _prepare_data(comparison, console)
+            check_same_data(comparison, root, _prepare_data(comparison, console))
     tasks = list({(cell.comparison.name, cell.method.name): cell for cell in todo}.values())
     progress = Progress(
         TextColumn("comparison"),
@@ -111,13 +128,42 @@ def _run_grid(comparisons: Sequence[Comparison], root: Path, processes: int, con
         console=console,
         disable=not console.is_terminal,
     )
-    with progress:
+    with _held(root), progress:
+        for cell in todo:
+            if (result := read_cell(cell)) is not None and not result.final:
+                (cell.folder / CELL).unlink()
         bar = progress.add_task("", total=len(cells), completed=len(cells) - len(todo))
         _run_tasks(tasks, min(processes, len(tasks)), cells, lambda n: progress.update(bar, completed=n), console)
 
 
-def _prepare_data(comparison: Comparison, console: Console) -> None:
-    """Prepare and read the corpus of every fold once, before the runs meet it all at the same time."""
+@contextmanager
+def _held(root: Path) -> Iterator[None]:
+    """Keep other comparisons out of a folder until the runs are done, or this process dies."""
+    root.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        yield
+        return
+    folder = os.open(root, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                f"{root}: another comparison runs in this folder; wait until it is done, or choose another one by --out"
+            ) from None
+        yield
+    finally:
+        os.close(folder)
+
+
+def _prepare_data(comparison: Comparison, console: Console) -> dict[str, str]:
+    """Prepare and read the corpus of every fold once, before the runs meet it all at the same time.
+
+    What could only fail after all runs is refused now. Returns content hashes, as `check_same_data` takes them.
+    """
+    from emotiwave.training.statistics import without_unlearnable  # torch takes seconds
+
+    digests = {}
     for fold in comparison.folds:
         recipe = comparison.recipe(comparison.methods[0], fold, comparison.settings.seeds[0])
         if recipe.features is not None:
@@ -127,6 +173,14 @@ def _prepare_data(comparison: Comparison, console: Console) -> None:
         corpus = recipe.load_corpus()
         corpus.indices("train")
         corpus.indices(recipe.evaluation.split)
+        check_metric(comparison.settings.metric, corpus.label_set, corpus.name)
+        if comparison.settings.candidates and not corpus.has_split(recipe.training.selection_split):
+            raise DatasetError(
+                f"{corpus.name}: has no split {recipe.training.selection_split!r} on which candidates could be chosen; "
+                "take comparison.candidates out, or give it one"
+            )
+        digests[described_data(recipe)] = without_unlearnable(corpus).digest
+    return digests
 
 
 def _run_tasks(tasks: Sequence[Cell], processes: int, cells: Sequence[Cell], show: Any, console: Console) -> None:
@@ -149,12 +203,12 @@ def _run_tasks(tasks: Sequence[Cell], processes: int, cells: Sequence[Cell], sho
                     told = f"{n_tasks - len(waiting)}/{n_tasks} {task.comparison.name}: {task.method.name}"
                     console.print(f"{told}, after {time.monotonic() - start:.0f} s", highlight=False, markup=False)
             show(sum((cell.folder / CELL).exists() for cell in cells))
-    for task, error in failed:
-        name = f"{task.comparison.name}: {printable(task.method.name)}"
-        if isinstance(error, BrokenExecutor):
+    for task, error in sorted(failed, key=lambda one: isinstance(one[1], BrokenExecutor)):
+        if isinstance(error, BrokenExecutor):  # all that were not done have it: a pool does not say whose process died
             raise TrainingError(
-                f"{name}: a process died, perhaps for want of memory; the same command goes on, with --processes 1 in "
-                "less memory"
+                f"a process died, perhaps for want of memory, and {len(failed)} of {n_tasks} methods are not done, "
+                f"{task.comparison.name}: {printable(task.method.name)} among them; the same command goes on, with "
+                "--processes 1 in less memory"
             ) from None
         raise error
 
@@ -178,10 +232,16 @@ def _described(comparison: Comparison) -> dict[str, Any]:
     recipe = comparison.recipe(comparison.methods[0], comparison.folds[0], comparison.settings.seeds[0])
     tables = recipe.tables()
     return {
-        "comparison": comparison.settings.model_dump(mode="json"),
+        "comparison": comparison.settings.model_dump(mode="json", exclude={"methods"}),
         "methods": described_methods(comparison),
         "training": tables["training"],
         "evaluation": tables["evaluation"],
-        "dataset": {key: value for key, value in comparison.tables["dataset"].items() if key not in ("root", "store")},
-        "features": comparison.tables.get("features", {}),
+        "dataset": _without_paths(comparison.tables["dataset"], recipe.dataset),
+        "features": _without_paths(comparison.tables.get("features", {}), recipe.features),
     }
+
+
+def _without_paths(table: Mapping[str, Any], settings: Settings | None) -> dict[str, Any]:
+    """Take out the keys that say where files lie."""
+    paths = {key for key, value in settings or () if isinstance(value, Path)}
+    return {key: value for key, value in table.items() if key not in paths}

@@ -62,30 +62,44 @@ def print_scores(scores: "list[Score]") -> None:
 
 
 def print_comparison(comparison: "CorpusComparison") -> None:
-    """One row per method: the mean over configurations, the difference to the anchor, and whether it is a tie."""
+    """One row per method: the mean over configurations, the difference to the anchor, and whether it is a tie.
+
+    A bound is no method, and comes after those that are.
+    """
+    from emotiwave.types import BAYES_OPTIMAL  # NumPy, which `emotiwave --help` can do without
+
     of_mean = {row.method: row for row in comparison.differences if row.place == "mean"}
     scores = {row.method: row for row in comparison.scores if row.place == "mean"}
     table = Table(
-        title=f"{comparison.name}: mean {comparison.metric} of all configurations, n = {comparison.n}, "
+        title=f"{printable(comparison.name)}: mean {comparison.metric} of all configurations, n = {comparison.n}, "
         f"{comparison.n_groups} groups",
         title_justify="left",
     )
     for column in ("method", "mean", f"less {printable(comparison.anchor)}", "adjusted p", "verdict"):
         table.add_column(column, justify="left" if column in ("method", "verdict") else "right")
     known = [method for method in comparison.methods if method.failure is None]
-    for method in sorted(known, key=lambda method: -scores[method.name].value):
+    for method in sorted(known, key=lambda method: (method.name == BAYES_OPTIMAL, -scores[method.name].value)):
         score, difference = scores[method.name], of_mean.get(method.name)
         spread = "" if score.sd is None else f" ± {score.sd:.3f}"
-        cells = [f"{score.value:.3f}{spread}", "", "", "the anchor" if method.name == comparison.anchor else ""]
+        cells = [
+            f"{score.value:.3f}{spread}",
+            "",
+            "",
+            {comparison.anchor: "the anchor", BAYES_OPTIMAL: "a bound"}.get(method.name, ""),
+        ]
         if difference is not None:
             ends = "" if difference.ci_low is None else f" [{difference.ci_low:+.3f}, {difference.ci_high:+.3f}]"
-            p = "" if difference.p_adjusted is None else f"{difference.p_adjusted:.3f}"
+            p = "" if difference.p_adjusted is None else _say_p(difference.p_adjusted)
             cells[1:] = [f"{difference.value:+.3f}{ends}", p, difference.verdict]
         table.add_row(printable(method.name), *cells)
     for method in comparison.methods:
         if method.failure is not None:
             table.add_row(printable(method.name), "failed", "", "", printable(method.failure))
     stdout.print(table)
+
+
+def _say_p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _cell(row: "Score", *, with_interval: bool) -> str:

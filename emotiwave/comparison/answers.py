@@ -45,10 +45,9 @@ def read_answers(folder: Path, *, seed: int | None, fold: int | None = None, pla
         first = next(iter(tables.values()))
         answers = {name: _answers(table, first, labels) for name, table in tables.items()}
         targets = _targets(first, labels)
-        thresholds = _read_thresholds(folder / THRESHOLDS, labels)
-    except CheckpointError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, StopIteration, DatasetError) as error:
+        path = folder / THRESHOLDS
+        thresholds = _read_thresholds(path, labels)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration, DatasetError) as error:
         raise CheckpointError(f"{path}: cannot be read ({type(error).__name__}: {error}); {again}") from None
     return Answered(
         place=place or str(folder),

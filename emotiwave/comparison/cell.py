@@ -3,15 +3,17 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from emotiwave.comparison.recipe import Comparison, Method
+from emotiwave.config import Recipe
 from emotiwave.errors import CheckpointError, ConfigError
 from emotiwave.files import replace_file
+from emotiwave.run_folder import holds_run, read_run
 
 CELL = "cell.json"
 
@@ -33,6 +35,10 @@ class CellResult:
     threads: int | None = None
     chosen: tuple[str, ...] = ()
     """Overrides that validation chose, where there was a choice."""
+    warnings: tuple[str, ...] = ()
+    """What was found in the data and dealt with, or did not settle."""
+    final: bool = True
+    """Whether trying again would end the same way: answers, or a loss that diverged; no error that can be mended."""
 
 
 _RESULT = TypeAdapter(CellResult)
@@ -110,22 +116,40 @@ def read_cell(cell: Cell) -> CellResult | None:
             f"{path}: cannot be read ({why}); remove {cell.folder} and run the same command"
         ) from None
     if result.key != cell.key:
-        raise ConfigError(
-            f"{cell.folder} was made by another recipe of this name; choose another folder by --out, or remove "
-            f"{cell.root / cell.comparison.name}"
-        )
+        raise _of_another_recipe(cell, cell.folder)
     return result
+
+
+def check_begun(cell: Cell) -> None:
+    """Refuse to go on with a training that another recipe began in the folder of a cell.
+
+    Raises:
+        ConfigError: If one did.
+    """
+    tried = cell.comparison.settings.candidates
+    possible = [cell.comparison.recipe(cell.method, cell.fold, cell.seed, candidate) for candidate in tried or ((),)]
+    begun = {cell.folder: possible} | {cell.candidate_folder(n): [possible[n]] for n in range(len(tried))}
+    for folder, recipes in begun.items():
+        if holds_run(folder) and _trained(read_run(folder)) not in [_trained(recipe) for recipe in recipes]:
+            raise _of_another_recipe(cell, folder)
+
+
+def _trained(recipe: Recipe) -> list[dict[str, Any]]:
+    tables = recipe.tables()
+    return [tables[name] for name in ("dataset", "model", "training")]
+
+
+def _of_another_recipe(cell: Cell, folder: Path) -> ConfigError:
+    return ConfigError(
+        f"{folder} was made by another recipe of this name; choose another folder by --out, or remove "
+        f"{cell.root / cell.comparison.name}"
+    )
 
 
 def write_cell(cell: Cell, result: CellResult) -> None:
     """Note that a cell is done."""
     cell.folder.mkdir(parents=True, exist_ok=True)
     replace_file(cell.folder / CELL, json.dumps(asdict(result), indent=1).encode() + b"\n")
-
-
-def with_peak(result: CellResult, peak_mb: float | None) -> CellResult:
-    """Add the peak memory of the process."""
-    return replace(result, peak_mb=peak_mb)
 
 
 def described_methods(comparison: Comparison) -> dict[str, Mapping[str, Any]]:

@@ -11,6 +11,7 @@ import pandas as pd
 from emotiwave.comparison.answers import read_answers
 from emotiwave.comparison.cell import Cell, CellResult, cells_of, read_cell
 from emotiwave.comparison.recipe import Comparison
+from emotiwave.comparison.same_data import check_same_data, say_versions
 from emotiwave.config import Recipe
 from emotiwave.errors import CheckpointError, ConfigError
 from emotiwave.evaluation.comparison import CorpusComparison, Cost, Method
@@ -29,21 +30,26 @@ def collect_grid(comparison: Comparison, root: Path) -> CorpusComparison:
     Raises:
         CheckpointError: If a cell is not done, or damaged.
         ConfigError: If every method failed.
-        DatasetError: If cells are not of the same utterances.
+        DatasetError: If cells are not of the same data.
     """
+    check_same_data(comparison, root, {})
     settings = comparison.settings
     answered: dict[str, list[Answered]] = {}
     rows: list[Method] = []
-    for name, cells in cells_of(comparison, root).items():
+    warned: dict[str, list[str]] = {}
+    grid = cells_of(comparison, root)
+    for name, cells in grid.items():
         results = [_done(cell) for cell in cells]
         failures = [result.failure for result in results if result.failure is not None]
         rows.append(_row(cells, results, failures))
+        for warning in dict.fromkeys(warning for result in results for warning in result.warnings):
+            warned.setdefault(warning, []).append(name)
         if not failures:
             answered[name] = [_read(cell) for cell in cells]
     if not answered:
         raise ConfigError(f"{comparison.name}: every method failed; the first: {rows[0].failure}")
     recipe = comparison.recipe(comparison.methods[0], comparison.folds[0], settings.seeds[0])
-    folders = [cell.folder for cell in cells_of(comparison, root)[next(iter(answered))]]
+    folders = [cell.folder for cell in grid[next(iter(answered))]]
     return _compare(
         comparison.name,
         answered,
@@ -53,7 +59,11 @@ def collect_grid(comparison: Comparison, root: Path) -> CorpusComparison:
         anchor=settings.anchor,
         metric=settings.metric,
         procedure=settings.procedure,
-        notes=settings.notes,
+        notes=[
+            *settings.notes,
+            *(f"{'all methods' if len(of) == len(grid) else ', '.join(of)}: {told}" for told, of in warned.items()),
+            *say_versions([cell.folder for name in answered for cell in grid[name]]),
+        ],
         seeds=settings.seeds,
         folds=settings.folds,
         digests=[data_digest(folder) for folder in folders],
@@ -91,6 +101,8 @@ def collect_runs(folders: Sequence[Path]) -> CorpusComparison:
     rows = [Method(label, _cost_of_runs(of_label, recipes)) for label, of_label in by_label.items()]
     digests = list(dict.fromkeys(data_digest(folder) for folder in folders))
     notes = ["The runs were trained on different data; only the test utterances are the same."] if digests[1:] else []
+    notes += _say_thresholds(answered)
+    notes += say_versions(list(folders))
     return _compare(
         " and ".join(dict.fromkeys(one.corpus for several in answered.values() for one in several)),
         answered,
@@ -105,6 +117,16 @@ def collect_runs(folders: Sequence[Path]) -> CorpusComparison:
         folds=(),
         digests=digests,
     )
+
+
+def _say_thresholds(answered: Mapping[str, Sequence[Answered]]) -> list[str]:
+    """Say which methods had thresholds tuned, where others had not."""
+    tuned = [one.place for several in answered.values() for one in several if one.thresholds]
+    if len(tuned) in (0, sum(map(len, answered.values()))):
+        return []
+    labels = [label for label, several in answered.items() if any(one.thresholds for one in several)]
+    of = "; ".join(labels)
+    return [f"Thresholds were tuned on validation in {len(tuned)} runs only, of {of}; the others decide by fixed ones."]
 
 
 def _compare(

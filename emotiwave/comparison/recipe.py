@@ -1,7 +1,7 @@
 """Recipes of comparisons: a recipe like any other, and a table ``[comparison]`` that says what is compared on it."""
 
+import copy
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -122,7 +122,7 @@ class Comparison:
         Raises:
             ConfigError: If it is none; the method is named.
         """
-        tables = json.loads(json.dumps(self.tables))
+        tables: dict[str, Any] = copy.deepcopy(dict(self.tables))
         overrides = [*method.overrides, *candidate, f"training.seed={seed}"]
         overrides += [f"dataset.fold={fold}"] if fold is not None else []
         for override in overrides:
@@ -157,7 +157,10 @@ def read_comparison(source: str | Path, overrides: Iterable[str] = ()) -> Compar
             "recipe such as compare_mosi"
         )
     settings = parse_table(ComparisonSettings, tables.pop("comparison"), f"{path}: [comparison]")
-    comparison = Comparison(path.stem.removeprefix(NAME_PREFIX), str(path), settings, tables, _methods(settings, path))
+    name = path.stem.removeprefix(NAME_PREFIX)
+    if not name.strip(". "):
+        raise ConfigError(f"{path}: a comparison is called what follows {NAME_PREFIX!r}, which is {name!r}; rename it")
+    comparison = Comparison(name, str(path), settings, tables, _methods(settings, path))
     for method in comparison.methods:
         for fold in comparison.folds:
             for candidate in settings.candidates or ((),):
@@ -181,10 +184,18 @@ def _methods(settings: ComparisonSettings, path: Path) -> tuple[Method, ...]:
             methods.append(Method(name, table.set))
         else:
             methods.append(_reference(name, table.reference, table.settings, path))
+    for method in methods:
+        if (method.name == BAYES_OPTIMAL) != (method.reference == BAYES_OPTIMAL):
+            raise ConfigError(
+                f"{path}: [comparison] the bound {BAYES_OPTIMAL} goes by that name, and nothing else does; got "
+                f"{method.reference or 'a model'} by the name {printable(method.name)!r}"
+            )
     names = [method.name for method in methods]
     if not names:
         raise ConfigError(f"{path}: [comparison] names no method; set comparison.models, or comparison.references")
     for name in names:
+        if not printable(name).strip():
+            raise ConfigError(f"{path}: [comparison.methods] names a method {name!r}; give it a name to show")
         if names.count(name) > 1:
             raise ConfigError(f"{path}: [comparison] names the method {printable(name)!r} twice")
     if settings.anchor == BAYES_OPTIMAL:
@@ -197,8 +208,6 @@ def _methods(settings: ComparisonSettings, path: Path) -> tuple[Method, ...]:
 def _reference(name: str, reference: str, settings: Mapping[str, Any], path: Path) -> Method:
     if reference not in REFERENCES:
         raise ConfigError(f"{path}: [comparison] {unknown_name('reference method', reference, REFERENCES)}")
-    if reference == BAYES_OPTIMAL and name != BAYES_OPTIMAL:
-        raise ConfigError(f"{path}: [comparison] the bound {BAYES_OPTIMAL} goes by that name; got {printable(name)!r}")
     where = f"{path}: [comparison.methods.{printable(name)}.settings]"
     checked = parse_table(REFERENCES[reference].settings, settings, where)
     return Method(name, reference=reference, settings=checked.model_dump(mode="json"))

@@ -76,6 +76,9 @@ def load(settings: CremadVotesSettings) -> Corpus:
     shares = {name: _shares(table, by) for name, by in SEEN_BY.items()}
     labels = _labels(table, shares["both"], settings.task, counts)
     kept = _rows_with_votes(list(labels), shares, counts)
+    if settings.task == "distribution":
+        tied = _are_tied(shares["both"][kept])
+        counts["clips whose largest shares are tied, scored as the first of these classes"] = int(tied.sum())
     utterances = _utterances(table, {row: labels[row] for row in kept}, settings)
     ids = [utterance.id for utterance in utterances]
     check_leakage(utterances, corpus="cremad_votes")
@@ -164,11 +167,15 @@ def _intended(table: pd.DataFrame) -> dict[int, Label]:
 
 def _perceived(table: pd.DataFrame, counts: dict[str, Count]) -> dict[int, Label]:
     votes = table[[f"{SEEN_BY['both']}_{name}" for name in CLASSES]].to_numpy()
-    most = votes.max(axis=1, keepdims=True)
-    is_clear = ((votes == most).sum(axis=1) == 1).tolist()
+    is_clear = (~_are_tied(votes)).tolist()
     counts["clips whose most frequent votes are tied, left out"] = is_clear.count(False)
     names = list(CLASSES.values())
     return {row: names[votes[row].argmax()] for row, clear in enumerate(is_clear) if clear}
+
+
+def _are_tied(votes: NDArray[np.number]) -> NDArray[np.bool_]:
+    """Whether several classes have the most votes ``(clips,)``."""
+    return (votes == votes.max(axis=1, keepdims=True)).sum(axis=1) > 1
 
 
 def _utterances(

@@ -124,6 +124,8 @@ def _read_arrays(path: Path, modalities: Collection[str], *, n_rows: int) -> Map
                 f"{path}: array {name!r} has shape {archive[name].shape}; expected ({n_rows}, features), "
                 f"one row per row of {TABLE}"
             )
+        if archive[name].dtype.kind not in "fiu":
+            raise DatasetError(f"{path}: array {name!r} holds {archive[name].dtype}; expected numbers")
     return {modality: archive[name].astype(np.float32) for modality, name in names.items()}
 
 
@@ -131,10 +133,15 @@ def _utterance(row: Mapping[Any, Any], task: str, path: Path) -> Utterance:
     if row["polarity"] not in POLARITIES:
         raise DatasetError(f"{path}: {row['utt_id']}: polarity {row['polarity']!r}; expected 0 or 1")
     sentiment = float(row["sentiment"])
+    label = POLARITIES[row["polarity"]] if task == "polarity" else (sentiment,)
+    try:
+        LABEL_SETS[task].encode(label)  # now, and not after transcripts were encoded
+    except DatasetError as error:
+        raise DatasetError(f"{path}: {row['utt_id']}: {error}") from None
     return Utterance(
         id=row["utt_id"],
         split=row["split"],
-        label=POLARITIES[row["polarity"]] if task == "polarity" else (sentiment,),
+        label=label,
         dialogue=row["video_id"],
         language="en",
         transcript=row["text"],

@@ -13,8 +13,8 @@ class MethodScore:
     """What a method reaches in one place of the table: a configuration such as ``text+audio``, or a summary.
 
     ``value`` is the mean over seeds, each over all test utterances; where the test set is divided into folds, those of
-    all folds together. ``sd`` is the standard deviation (n - 1) over seeds, or over folds where there is one seed, and
-    None of a single one. The interval resamples groups.
+    all folds together. ``sd`` is the standard deviation (n - 1) over seeds, or over folds where no method has several
+    seeds, and None of a single one. The interval resamples groups.
     """
 
     method: str
@@ -50,7 +50,8 @@ class Cost:
     """What a method takes: numbers learned; milliseconds of a training step; most resident memory of its process.
 
     ``n_parameters`` counts the numbers of all its models, where it has one per configuration. ``step_ms`` is the median
-    epoch over its steps, None of what is not trained by steps. ``seconds`` is the time for one seed or fold in all.
+    epoch, with the scoring of its validation, over its steps; None of what is not trained by steps. ``seconds`` is the
+    training of one seed or fold, without the candidates that were tried and without the answers on test.
     """
 
     n_parameters: int | None

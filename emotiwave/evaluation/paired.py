@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from emotiwave.errors import DatasetError
+from emotiwave.errors import ConfigError, DatasetError
 from emotiwave.evaluation.comparison import MEAN, MEAN_INCOMPLETE, RETENTION, Difference, MethodScore
 from emotiwave.evaluation.scoring import constant_scores, draw_groups
 from emotiwave.evaluation.settings import EvaluationSettings
-from emotiwave.metrics import WITHOUT_RETENTION, averages, statistics
+from emotiwave.metrics import LOWER_IS_BETTER, WITHOUT_RETENTION, averages, statistics
 from emotiwave.types import Configuration, LabelSet, Predictions
 
 Array = NDArray[np.float64]
@@ -71,14 +71,20 @@ def compare_methods(
 
     Raises:
         DatasetError: If utterances, labels, folds or configurations differ between methods; the difference is listed.
+        ConfigError: If the labels have no such metric.
     """
     first = next(iter(methods.values()))
     check_same_utterances(methods)
+    check_metric(metric, first[0].label_set, first[0].corpus)
     places = _places(first[0], metric)
     groups = sorted({group for answered in first for group in answered.groups})
     draws = draw_groups(len(groups), settings)
     number = {group: index for index, group in enumerate(groups)}
-    found = {name: _values(answered, places, metric, number, draws) for name, answered in methods.items()}
+    over_folds = len({answered.seed for several in methods.values() for answered in several} - {None}) < 2
+    found = {
+        name: _values(answered, places, metric, number, draws, over_folds=over_folds)
+        for name, answered in methods.items()
+    }
     scores = tuple(
         _score(name, place, values[place], spread[place], settings)
         for name, (values, spread) in found.items()
@@ -93,6 +99,19 @@ def compare_methods(
     of_folds = {answered.fold: answered for answered in first}
     n = sum(len(answered.ids) for answered in of_folds.values())
     return Compared(n, len(groups), places, scores, tuple(_corrected(differences, settings)))
+
+
+def check_metric(metric: str, labels: LabelSet, corpus: str) -> None:
+    """Refuse a metric that labels do not have.
+
+    Raises:
+        ConfigError: Those that they have are named.
+    """
+    known = [name for name in averages(labels) if name not in LOWER_IS_BETTER]
+    if metric not in known:
+        raise ConfigError(
+            f"{corpus}: {labels.kind} labels have no {metric!r}; set comparison.metric to one of {', '.join(known)}"
+        )
 
 
 def check_same_utterances(methods: Mapping[str, Sequence[Answered]]) -> None:
@@ -160,7 +179,13 @@ def _places(answered: Answered, metric: str) -> tuple[str, ...]:
 
 
 def _values(
-    several: Sequence[Answered], places: Sequence[str], metric: str, number: Mapping[str, int], draws: Array
+    several: Sequence[Answered],
+    places: Sequence[str],
+    metric: str,
+    number: Mapping[str, int],
+    draws: Array,
+    *,
+    over_folds: bool,
 ) -> tuple[dict[str, Array], dict[str, float | None]]:
     """Mean over seeds of each place on the data and its resamples ``(1 + resamples,)``, and the standard deviations."""
     by_seed: dict[int | None, list[Answered]] = {}
@@ -168,7 +193,7 @@ def _values(
         by_seed.setdefault(answered.seed, []).append(answered)
     per_seed = [_values_of(folds, metric, number, draws) for folds in by_seed.values()]
     repeats = per_seed
-    if len(per_seed) == 1:  # then folds show how much one training differs from another
+    if over_folds:  # of one seed; then folds show how much one training differs from another
         repeats = [_values_of([answered], metric, number, draws[:1]) for answered in several]
     mean = {place: np.mean([values[place] for values in per_seed], axis=0) for place in places}
     spread = {

@@ -38,7 +38,8 @@ AVERAGES: dict[LabelKind, dict[str, Metric]] = {
     },
 }
 """One number for all labels."""
-AVERAGES["distribution"] = distributions.of_counts(AVERAGES["categorical"]) | {"nll": distributions.nll}
+_OF_LARGEST_SHARE = distributions.of_counts(AVERAGES["categorical"])
+AVERAGES["distribution"] = {HEADLINE: _OF_LARGEST_SHARE[HEADLINE], "nll": distributions.nll} | _OF_LARGEST_SHARE
 
 PER_LABEL: dict[LabelKind, dict[str, Metric]] = {
     "categorical": {

@@ -1,6 +1,7 @@
 """What Bayes' rule answers, on made corpora that know their truth: nothing can do better on average."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
@@ -32,9 +33,7 @@ class BayesOptimal:
         _check_knows(corpus)
         unanswered = np.zeros((len(corpus.indices(split)), len(corpus.label_set.names)), dtype=np.float32)
         asked = as_predictions(corpus, split, dict.fromkeys(all_configurations(corpus.modalities), unanswered), {})
-        answered = optimal_predictions(corpus, asked)
-        assert answered is not None  # a corpus with posteriors
-        return answered
+        return cast("Predictions", optimal_predictions(corpus, asked))  # None only without posteriors
 
 
 def fit(corpus: Corpus, settings: BayesOptimalSettings, seed: int) -> BayesOptimal:

@@ -73,11 +73,14 @@ def forest(comparison: CorpusComparison) -> Picture | None:
 
 
 def cost_scatter(comparison: CorpusComparison) -> Picture | None:
-    """Draw the mean against what is known of the cost of most methods; None of fewer than two."""
-    points = _points(comparison)
+    """Draw the mean against what is known of the cost of most methods; None of fewer than two.
+
+    A bound, which is looked up, has a cost that says nothing and would stretch the axis.
+    """
+    points = [point for point in _points(comparison) if point.kind != "bound"]
     seconds = {p.number: p.method.cost.seconds for p in points if p.method.cost}
     parameters = {p.number: p.method.cost.n_parameters for p in points if p.method.cost}
-    # a logarithm has no place for nothing, such as the bound that learns no number
+    # a logarithm has no place for nothing
     known = [{n: cost for n, cost in costs.items() if cost and cost > 0} for costs in (seconds, parameters)]
     costs, name = max(zip(known, ("seconds per run", "parameters"), strict=True), key=lambda pair: len(pair[0]))
     points = [point for point in points if point.number in costs]

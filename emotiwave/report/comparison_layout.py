@@ -29,6 +29,8 @@ COST_COLUMNS = ("Parameters", "ms per step", "Seconds per run", "Peak memory, MB
 CHOSEN, VERDICT = "Chosen on validation", "Verdict"
 WORD_COLUMNS = ("Mode", CHOSEN, VERDICT)
 """Columns that read from the left; the others are numbers."""
+LEAST_AMOUNT = 0.001
+"""Smaller costs are not told apart."""
 
 
 def score_table(comparison: CorpusComparison) -> Table:
@@ -75,7 +77,9 @@ def place_difference_table(comparison: CorpusComparison) -> Table:
         if any(found):
             cells = tuple(_difference_cell(comparison, difference) for difference in found)
             rows.append(Row(method_name(method.name), cells, summary=method.name == BAYES_OPTIMAL))
-    caption = f"Each place, less that of {method_name(comparison.anchor)}{_unit_of_change(comparison)}"
+    caption = (
+        f"Each configuration and summary, less that of {method_name(comparison.anchor)}{_unit_of_change(comparison)}"
+    )
     return Table(caption, "Method", tuple(place_title(comparison, place) for place in places), tuple(rows))
 
 
@@ -139,4 +143,8 @@ def _say_verdict(found: Difference) -> str:
 def _say_amount(number: float | None) -> str:
     if number is None or not math.isfinite(number):
         return DASH
-    return f"{number:,}" if isinstance(number, int) else f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+    if isinstance(number, int):
+        return f"{number:,}"
+    if 0 < number < LEAST_AMOUNT:
+        return f"<{SPACE}{LEAST_AMOUNT:g}"
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"

@@ -25,6 +25,10 @@ MOST_NAMES = 5
 FEW_GROUPS = 20
 """Below so many a bootstrap over groups is too sure (Cameron, Gelbach & Miller, Rev. Econ. Stat. 2008)."""
 SHOWN_OF_HASH = 16
+COST = (
+    "the training of one seed or fold, with the scoring of validation in it, without candidates that were only tried; "
+    "a step is the median epoch over its steps; memory is the most that the process of a run held, libraries included"
+)
 
 
 def ranked(comparison: CorpusComparison) -> list[Method]:
@@ -174,6 +178,7 @@ def facts(comparison: CorpusComparison) -> dict[str, str]:
         "Content hash of the data": ", ".join(digest[:SHOWN_OF_HASH] for digest in dict.fromkeys(comparison.digests)),
         "How settings were fixed": comparison.procedure,
         "Intervals and p-values": _say_test(comparison),
+        "Cost": COST,
         "Best constant answer": f"{constant}, the same in every configuration; chosen on the scored data, so it is a "
         "bar and not a method",
     }
@@ -227,8 +232,9 @@ def _say_against_anchor(comparison: CorpusComparison, name: str) -> str:
     found = find_difference(comparison, name, MEAN)
     if found is None:
         return ""
-    verdict = "a tie with" if found.verdict == "tie" else "not a tie with"
-    return f", {verdict} {_reached(comparison, comparison.anchor)} ({say_change(comparison, found.value)})"
+    verdict = "a tie with" if found.verdict == "tie" else "ahead of"
+    unit = " points" if in_percent(comparison) else ""
+    return f", {verdict} {_reached(comparison, comparison.anchor)} ({say_change(comparison, found.value)}{unit})"
 
 
 def _say_verdicts(comparison: CorpusComparison, contenders: Sequence[Method], *, leads: bool) -> str:

@@ -45,6 +45,16 @@ def _read_truth(path: Path, recordings: Recordings) -> Mapping[str, NDArray[np.f
         row = {str(name): index for index, name in enumerate(truth.pop("ids"))}
         rows = [row[utterance.id] for utterance in recordings.utterances]
         given = {frozenset(name.split("+")): array[rows] for name, array in truth.items()}
-        return {str(known): given[frozenset(known.modalities)] for known in all_configurations(recordings.files)}
-    except (FeatureError, KeyError, IndexError) as error:
+        posteriors = {str(known): given[frozenset(known.modalities)] for known in all_configurations(recordings.files)}
+        for name, array in posteriors.items():
+            _check_probabilities(name, array, (len(rows), len(recordings.label_set.names)))
+    except (FeatureError, KeyError, IndexError, TypeError, ValueError) as error:
         raise DatasetError(f"{path}: is not of these files ({error}); make them again or delete it") from None
+    return posteriors
+
+
+def _check_probabilities(name: str, array: NDArray[np.float64], shape: tuple[int, int]) -> None:
+    if array.shape != shape or array.dtype.kind != "f":
+        raise ValueError(f"{name} has shape {array.shape} {array.dtype}; expected {shape} probabilities")
+    if not ((array >= 0) & (array <= 1)).all():  # also false of NaN
+        raise ValueError(f"{name} has values outside 0 to 1; expected probabilities")

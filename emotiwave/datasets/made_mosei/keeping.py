@@ -7,12 +7,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from emotiwave.datasets.made_mosei.settings import MadeMoseiSettings
+from emotiwave.datasets.csd.corpus import FOLDS_FILE, TRUTH_FILE
+from emotiwave.datasets.made_mosei.settings import FILES, MadeMoseiSettings
 from emotiwave.datasets.made_mosei.writing import PLANTED_FILE, describe, write_made_mosei
 from emotiwave.errors import DatasetError
 
 MAX_TOLD_BYTES = 2**28
 """Of made_truth.json; files with as many segments as CMU-MOSEI need a fiftieth."""
+MADE_FILES = frozenset({FOLDS_FILE, TRUTH_FILE, *(file for file, _ in FILES.values())})
+"""All names that made_truth.json may give: it comes from a folder that anyone may have filled."""
+SHOWN_DIFFERENCES = 5
 
 
 def keep_made_mosei(folder: Path, settings: MadeMoseiSettings) -> Path:
@@ -69,14 +73,28 @@ def _check(folder: Path, wished: dict[str, Any]) -> None:
     found = told["made_with"]
     if found != wished:
         keys = sorted(key for key in wished.keys() | found.keys() if wished.get(key) != found.get(key))
-        differences = ", ".join(f"{key} = {_said(found, key)} instead of {_said(wished, key)}" for key in keys)
+        said = [f"{_name(key)} = {_said(found, key)} instead of {_said(wished, key)}" for key in keys]
+        more = f" and {len(said) - SHOWN_DIFFERENCES} more" if len(said) > SHOWN_DIFFERENCES else ""
+        differences = ", ".join(said[:SHOWN_DIFFERENCES]) + more
         raise DatasetError(f"{folder}: holds files that were made with {differences}; name another folder as root")
+    strangers = sorted(told["bytes"].keys() - MADE_FILES)
+    if strangers or TRUTH_FILE not in told["bytes"]:
+        got = f"names the file {reprlib.repr(strangers[0])}" if strangers else f"does not name {TRUTH_FILE}"
+        raise DatasetError(f"{folder / PLANTED_FILE}: {got}, and so was not written here; name another folder as root")
     for name, n_bytes in told["bytes"].items():
         path = folder / name
         n_found = path.stat().st_size if path.is_file() else None
         if n_found != n_bytes:
-            got = "is not there" if n_found is None else f"has {n_found} bytes and was written with {n_bytes!r}"
+            got = (
+                "is not there"
+                if n_found is None
+                else f"has {n_found} bytes and was written with {reprlib.repr(n_bytes)}"
+            )
             raise DatasetError(f"{path}: {got}; delete the folder {folder}, and its files are made again")
+
+
+def _name(key: str) -> str:
+    return key if key in MadeMoseiSettings.model_fields else reprlib.repr(key)
 
 
 def _said(described: dict[str, Any], key: str) -> str:
