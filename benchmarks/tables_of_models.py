@@ -2,31 +2,13 @@
 
 from typing import Any
 
-CONFIGURATIONS = (
-    ("text",),
-    ("vision",),
-    ("audio",),
-    ("text", "vision"),
-    ("text", "audio"),
-    ("audio", "vision"),
-    ("text", "audio", "vision"),
-)
-
 
 def fusion_rows(found: dict[str, Any]) -> str:
-    """A row per model, best mean first: macro-F1 in the configurations and their mean, and what the model costs."""
-    scores: dict[str, dict[Any, float]] = {}
-    for row in found["scores"]:
-        if row["metric"] == "macro_f1":
-            place = frozenset(row["available"]) if row["available"] else row["condition"]
-            scores.setdefault(row["model"], {})[place] = row["value"]
-    lines = []
-    for model, cost in sorted(found["costs"].items(), key=lambda item: -scores[item[0]]["mean"]):
-        cells = [f"{100 * scores[model][frozenset(c)]:.1f}" for c in CONFIGURATIONS]
-        cells += [f"{100 * scores[model]['mean']:.1f}", f"{found['parameters'][model] / 1e3:,.0f} k"]
-        cells += [f"{cost['parameters'] / 1e3:,.0f} k", f"{cost['step_ms']:.0f}"]
-        lines.append(f"| `{model}` | {' | '.join(cells)} | {cost['peak_mb']:.0f} |")
-    return "\n".join(lines)
+    """A row per model, the quickest first: parameters, milliseconds and megabytes."""
+    return "\n".join(
+        f"| `{model}` | {cost['parameters'] / 1e3:,.0f} k | {cost['step_ms']:.0f} | {cost['peak_mb']:.0f} |"
+        for model, cost in sorted(found["costs"].items(), key=lambda item: item[1]["step_ms"])
+    )
 
 
 def end_to_end_rows(found: dict[str, Any]) -> str:

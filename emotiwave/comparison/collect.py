@@ -234,8 +234,8 @@ def _mode(recipe: Recipe) -> str:
     elif training.modality_dropout:
         fused = f"one configuration per {training.modality_dropout_per}, modality dropout {training.modality_dropout:g}"
     else:
-        fused = "what is there"
-    return f"{fused}; {training.batch_size} utterances a step, {recipe.model.size}"
+        fused = "each utterance with all it has, no modality dropout"
+    return f"{fused}; {training.batch_size} utterances a step, model size {recipe.model.size}"
 
 
 def _median(values: Iterable[float | None]) -> float | None:
