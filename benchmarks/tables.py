@@ -10,7 +10,7 @@ from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from tables_of_models import end_to_end_rows, fusion_rows, image_text_cut, image_text_rows
+from tables_of_models import comparison_table, end_to_end_rows, fusion_rows, image_text_cut, image_text_rows
 
 CONFIGURATIONS = (
     ("text",),
@@ -46,7 +46,7 @@ MEDIA_GOAL = 0.10
 """Real-time factor of extraction."""
 PREPARE_GOAL = 0.7
 """Of the speed of plain h5py."""
-BEGIN, END = "<!-- results: mosi -->", "<!-- end of results -->"
+BEGIN, END = "<!-- results: {} -->", "<!-- end of {} -->"
 
 
 def mosi_table(result: dict[str, Any], metric: str) -> str:
@@ -245,11 +245,18 @@ def settings_table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def with_table(readme: str, table: str) -> str:
-    """Put a table between the README's marks."""
-    before, _, rest = readme.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+def with_tables(readme: str, folder: Path) -> str:
+    """Put the tables of the results between the README's marks."""
+    tables = {
+        "mosi": mosi_table(json.loads((folder / "mosi.json").read_text()), "macro_f1"),
+        "comparison": comparison_table(json.loads((folder / "comparison.json").read_text())),
+    }
+    for name, table in tables.items():
+        begin, end = BEGIN.format(name), END.format(name)
+        before, _, rest = readme.partition(begin)
+        _, _, after = rest.partition(end)
+        readme = f"{before}{begin}\n{table}\n{end}{after}"
+    return readme
 
 
 def draw_mosi(result: dict[str, Any], path: Path) -> None:
@@ -292,7 +299,7 @@ def main() -> None:
     mosi = json.loads((folder / "mosi.json").read_text())
     draw_mosi(mosi, folder / "mosi.svg")
     readme = ROOT / "README.md"
-    readme.write_text(with_table(readme.read_text(), mosi_table(mosi, "macro_f1")))
+    readme.write_text(with_tables(readme.read_text(), folder))
 
 
 if __name__ == "__main__":

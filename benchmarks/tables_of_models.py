@@ -47,3 +47,26 @@ def image_text_cut(found: dict[str, Any]) -> str:
     if not found["overrides"]:
         return "the recipe as it is"
     return "with " + " ".join(f"`--set {override}`" for override in found["overrides"])
+
+
+def comparison_table(found: dict[str, Any]) -> str:
+    """A row per method, the best average first: its mean over configurations on every corpus, marked where no tie."""
+    corpora = [comparison["name"] for comparison in found["comparisons"]]
+    cells: dict[str, dict[str, str]] = {}
+    values: dict[str, dict[str, float]] = {}
+    for comparison in found["comparisons"]:
+        verdicts = {row["method"]: row["verdict"] for row in comparison["differences"] if row["place"] == "mean"}
+        for row in comparison["scores"]:
+            if row["place"] == "mean":
+                mark = {"higher": "▲ ", "lower": "▼ "}.get(verdicts.get(row["method"], ""), "")
+                cells.setdefault(row["method"], {})[comparison["name"]] = f"{mark}{100 * row['value']:.1f}"
+                values.setdefault(row["method"], {})[comparison["name"]] = row["value"]
+    everywhere = [name for name, of in values.items() if len(of) == len(corpora)]
+    others = [name for name in values if name not in everywhere]
+    averages = {name: 100 * sum(values[name].values()) / len(corpora) for name in everywhere}
+    lines = [f"| method | {' | '.join(f'`{name}`' for name in corpora)} | average |", "|---" * (len(corpora) + 2) + "|"]
+    for name in sorted(everywhere, key=lambda name: -averages[name]) + others:
+        average = f"{averages[name]:.1f}" if name in averages else ""
+        lines.append(f"| {name} | {' | '.join(cells[name].get(corpus, '') for corpus in corpora)} | {average} |")
+    anchors = " and ".join(dict.fromkeys(comparison["anchor"] for comparison in found["comparisons"]))
+    return "\n".join(lines) + f"\n\n▲ higher, ▼ lower than `{anchors}` after Holm's correction; all else ties with it."
