@@ -69,4 +69,8 @@ def comparison_table(found: dict[str, Any]) -> str:
         average = f"{averages[name]:.1f}" if name in averages else ""
         lines.append(f"| {name} | {' | '.join(cells[name].get(corpus, '') for corpus in corpora)} | {average} |")
     anchors = " and ".join(dict.fromkeys(comparison["anchor"] for comparison in found["comparisons"]))
-    return "\n".join(lines) + f"\n\n▲ higher, ▼ lower than `{anchors}` after Holm's correction; all else ties with it."
+    return (
+        "\n".join(lines)
+        + f"\n\n▲ higher, ▼ lower than `{anchors}` after Holm's correction; all else ties with it, but for \
+`bayes_optimal`, a bound that is compared with nothing."
+    )
