@@ -1,9 +1,10 @@
 """A model over a split, in every configuration: encode once, fuse many. The same utterances in each."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from emotiwave.batch import collate
 from emotiwave.errors import CheckpointError, DatasetError
@@ -74,6 +75,17 @@ def predict(
         for name, count in batch.n_non_finite.items():
             n_non_finite[name] += count
     model.train(was_training)
+    return as_predictions(corpus, split, logits, n_non_finite)
+
+
+def as_predictions(
+    corpus: Corpus,
+    split: str,
+    logits: Mapping[Configuration, NDArray[np.float32]],
+    n_non_finite: Mapping[str, int],
+) -> Predictions:
+    """Put logits ``(utterances, n_classes)`` beside the utterances of a split that they are for."""
+    indices = corpus.indices(split)
     return Predictions(
         ids=tuple(corpus.utterances[i].id for i in indices),
         groups=tuple(corpus.utterances[i].group for i in indices),

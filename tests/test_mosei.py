@@ -213,10 +213,10 @@ def test_files_have_their_official_names_and_can_be_others(root):
 
 @pytest.fixture
 def truth(root: Path) -> dict[str, np.ndarray]:
-    """Of every segment, in the opposite order; the one of row k in configuration c is c + k / 100."""
+    """Of every segment, in the opposite order; the one of row k in configuration c is (10 c + k) / 100."""
     ids = [*USABLE, "nofold[0]"][::-1]
     names = [str(configuration) for configuration in all_configurations(("text", "audio", "vision"))]
-    arrays = {name: np.array([[c + k / 100] * 6 for k in range(8)])[::-1] for c, name in enumerate(names)}
+    arrays = {name: np.array([[(10 * c + k) / 100] * 6 for k in range(8)])[::-1] for c, name in enumerate(names)}
     np.savez(root / TRUTH_FILE, ids=np.array(ids), **arrays)  # pyright: ignore[reportArgumentType]
     return arrays
 
@@ -229,7 +229,7 @@ def test_the_truth_is_that_of_each_utterance(root, truth):
     answers = first_column(read(root))
     assert set(answers) == set(truth)
     assert answers["text"] == [0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06]
-    assert answers["text+audio+vision"] == [6 + k / 100 for k in range(7)]
+    assert answers["text+audio+vision"] == [(60 + k) / 100 for k in range(7)]
     assert first_column(read(root, require="all"))["text"] == [0.0, 0.01, 0.02, 0.03, 0.05]
 
 
@@ -237,7 +237,7 @@ def test_the_truth_is_of_the_modalities_that_are_used_whatever_their_order(root,
     used = {"vision": "CMU_MOSEI_VisualOpenFace2.csd", "text": "CMU_MOSEI_TimestampedWordVectors.csd"}
     answers = first_column(read(root, modalities=used))
     assert set(answers) == {"vision", "text", "vision+text"}
-    assert answers["vision+text"][1] == list(truth).index("text+vision") + 0.01
+    assert answers["vision+text"][1] == (10 * list(truth).index("text+vision") + 1) / 100
 
 
 def test_there_is_no_truth_of_other_tasks_levels_or_files(root, truth):

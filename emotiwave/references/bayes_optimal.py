@@ -7,7 +7,8 @@ import numpy as np
 
 from emotiwave.errors import ConfigError
 from emotiwave.evaluation.scoring import optimal_predictions
-from emotiwave.references.reference import Reference, as_predictions
+from emotiwave.inference import as_predictions
+from emotiwave.references.reference import Reference
 from emotiwave.settings import Settings
 from emotiwave.types import BAYES_OPTIMAL, Corpus, Predictions, all_configurations
 

@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from emotiwave.errors import TrainingError
+from emotiwave.inference import as_predictions
 from emotiwave.models.layers import CLIP
 from emotiwave.references.context_network import (
     ContextNetwork,
@@ -20,7 +21,7 @@ from emotiwave.references.context_network import (
     gather_dialogues,
     in_batches,
 )
-from emotiwave.references.reference import Reference, as_predictions
+from emotiwave.references.reference import Reference
 from emotiwave.references.utterance_vectors import UtteranceReader, UtteranceVectors, fit_reader
 from emotiwave.settings import Settings
 from emotiwave.training.module import task_loss

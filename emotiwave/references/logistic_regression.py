@@ -13,7 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from emotiwave.errors import DataWarning
-from emotiwave.references.reference import Reference, as_predictions
+from emotiwave.inference import as_predictions
+from emotiwave.references.reference import Reference
 from emotiwave.references.utterance_vectors import UtteranceReader, UtteranceVectors, fit_reader
 from emotiwave.settings import Settings
 from emotiwave.training.statistics import class_weights

@@ -1,14 +1,11 @@
 """What every method to compare with is: fitted on the training utterances, then asked in every configuration."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from emotiwave.settings import Settings
-from emotiwave.types import Configuration, Corpus, Predictions
+from emotiwave.types import Corpus, Predictions
 
 
 class FittedReference(Protocol):
@@ -46,22 +43,3 @@ class Reference:
     """One line: how it is trained, and what it is told."""
     seeded: bool
     """Whether the seed changes anything."""
-
-
-def as_predictions(
-    corpus: Corpus,
-    split: str,
-    logits: Mapping[Configuration, NDArray[np.float32]],
-    n_non_finite: Mapping[str, int],
-) -> Predictions:
-    """Put logits ``(utterances, n_classes)`` beside the utterances of a split that they are for."""
-    indices = corpus.indices(split)
-    return Predictions(
-        ids=tuple(corpus.utterances[i].id for i in indices),
-        groups=tuple(corpus.utterances[i].group for i in indices),
-        split=split,
-        label_set=corpus.label_set,
-        targets=corpus.targets[indices],
-        logits=logits,
-        n_non_finite=n_non_finite,
-    )

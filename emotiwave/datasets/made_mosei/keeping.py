@@ -94,7 +94,7 @@ def _check(folder: Path, wished: dict[str, Any]) -> None:
 
 
 def _name(key: str) -> str:
-    return key if key in MadeMoseiSettings.model_fields else reprlib.repr(key)
+    return key if key == "version" or key in MadeMoseiSettings.model_fields else reprlib.repr(key)
 
 
 def _said(described: dict[str, Any], key: str) -> str:
