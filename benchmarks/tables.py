@@ -10,7 +10,14 @@ from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from tables_of_models import comparison_table, end_to_end_rows, fusion_rows, image_text_cut, image_text_rows
+from tables_of_models import (
+    comparison_table,
+    end_to_end_rows,
+    fusion_rows,
+    image_text_cut,
+    image_text_rows,
+    robustness_table,
+)
 
 CONFIGURATIONS = (
     ("text",),
@@ -24,6 +31,8 @@ CONFIGURATIONS = (
 ROOT = Path(__file__).parents[1]
 HEADS = ("T", "V", "A", "T+V", "T+A", "V+A", "T+V+A", "mean")
 ROWS = ("bottleneck", "late", "lstm_concat")
+DEFAULT_ROWS = ("evidence, context", "evidence")
+"""The default model, of benchmarks/robustness.py; with context it sees the neighbours in a video."""
 PARTS = (
     "mosi",
     "store_read",
@@ -49,9 +58,14 @@ PREPARE_GOAL = 0.7
 BEGIN, END = "<!-- results: {} -->", "<!-- end of {} -->"
 
 
-def mosi_table(result: dict[str, Any], metric: str) -> str:
+def mosi_table(result: dict[str, Any], robust: dict[str, Any], metric: str) -> str:
     """One row per model and baseline, in per cent; mean ± sd over seeds where there are seeds."""
     lines = ["| " + " | ".join([metric.replace("_", " "), *HEADS]) + " |", "|---" * (len(HEADS) + 1) + "|"]
+    for model in DEFAULT_ROWS:
+        by_place = {frozenset(place.split("+")): row for place, row in robust[model][metric].items()}
+        cells = [by_place[frozenset(place)] for place in (*CONFIGURATIONS, ("mean",))]
+        written = [f"{row['value']:.1f} ± {row['sd']:.1f}" for row in cells]
+        lines.append("| " + " | ".join([f"`{model}`", *written]) + " |")
     for model in (*ROWS, "logistic_regression", "constant"):
         rows = [r for r in result["scores"] if r["model"] == model and r["metric"] == metric]
         if any(row["sd"] is not None for row in rows):
@@ -62,6 +76,11 @@ def mosi_table(result: dict[str, Any], metric: str) -> str:
     if metric == "accuracy":
         lines.append("| " + " | ".join(["bc-LSTM, seven models [1]", *(f"{value:.1f}" for value in BC_LSTM)]) + " |")
     return "\n".join(lines)
+
+
+def robust_scores(folder: Path) -> dict[str, Any]:
+    """What the methods of the ablation on MOSI reach."""
+    return json.loads((folder / "robustness.json").read_text())["scores"]["ablation_mosi"]
 
 
 def _ordered(configuration: tuple[str, ...], by_place: dict[Any, Any]) -> tuple[str, ...]:
@@ -101,13 +120,14 @@ def results_page(folder: Path) -> str:
     mosi, store, step, settings, prepare, media, faces, fusions, end_to_end, image_text = (
         json.loads((folder / f"{name}.json").read_text()) for name in PARTS
     )
+    robust = robust_scores(folder)
     split = mosi["corpus"]["splits"]
     slowest = max(value for name, value in mosi["seconds"].items() if name.startswith("bottleneck"))
     template = (folder / "template.md").read_text()
     chosen = {key: mosi["recipe"]["training"][key] for key in settings[0] if key in mosi["recipe"]["training"]}
     return template.format(
-        macro_f1=mosi_table(mosi, "macro_f1"),
-        accuracy=mosi_table(mosi, "accuracy"),
+        macro_f1=mosi_table(mosi, robust, "macro_f1"),
+        accuracy=mosi_table(mosi, robust, "accuracy"),
         per_seed=per_seed(mosi, "bottleneck"),
         n_train=split["train"]["utterances"],
         v_train=split["train"]["groups"],
@@ -248,7 +268,8 @@ def settings_table(rows: list[dict[str, Any]]) -> str:
 def with_tables(readme: str, folder: Path) -> str:
     """Put the tables of the results between the README's marks."""
     tables = {
-        "mosi": mosi_table(json.loads((folder / "mosi.json").read_text()), "macro_f1"),
+        "mosi": mosi_table(json.loads((folder / "mosi.json").read_text()), robust_scores(folder), "macro_f1"),
+        "robustness": robustness_table(json.loads((folder / "robustness.json").read_text())),
         "comparison": comparison_table(json.loads((folder / "comparison.json").read_text())),
     }
     for name, table in tables.items():

@@ -49,6 +49,22 @@ def image_text_cut(found: dict[str, Any]) -> str:
     return "with " + " ".join(f"`--set {override}`" for override in found["overrides"])
 
 
+def robustness_table(found: dict[str, Any]) -> str:
+    """A row per data set: the mean over configurations of the default model and of others, and paired differences."""
+    shown = ("evidence, context", "evidence", "bottleneck", "logistic_regression")
+    lines = [f"| mean macro-F1 | {' | '.join(f'`{name}`' for name in shown)} |", "|---" * (len(shown) + 1) + "|"]
+    for corpus, methods in found["scores"].items():
+        cells = []
+        for name in shown:
+            score = methods.get(name, {}).get("macro_f1", {}).get("mean")
+            apart = found["parts"][corpus].get(name)
+            cells.append("" if score is None else f"{score['value']:.1f}")
+            if apart is not None:
+                cells[-1] += f" ({apart['value']:+.1f} [{apart['ci_low']:+.1f}, {apart['ci_high']:+.1f}])"
+        lines.append(f"| `{corpus.removeprefix('ablation_')}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def comparison_table(found: dict[str, Any]) -> str:
     """A row per method, the best average first: its mean over configurations on every corpus, marked where no tie."""
     corpora = [comparison["name"] for comparison in found["comparisons"]]

@@ -1,5 +1,7 @@
 """What is questionable about an experiment, for the page of its run: settings that are there for comparison only."""
 
+from collections import Counter
+
 from emotiwave.config import Recipe
 from emotiwave.datasets.csd.corpus import CsdSettings
 from emotiwave.datasets.mosei import MOSEI
@@ -18,7 +20,19 @@ def cautions(recipe: Recipe, corpus: Corpus) -> list[str]:
     found += _about_cuts(corpus)
     if recipe.features is not None:
         found += _about_features(recipe.features)
-    return found + _about_training(recipe.training, recipe.model.name)
+    return found + _about_context(recipe, corpus) + _about_training(recipe.training, recipe.model.name)
+
+
+def _about_context(recipe: Recipe, corpus: Corpus) -> list[str]:
+    """Say what is seen of the scored data beside the utterance that is answered."""
+    context = None if recipe.model.evidence is None else recipe.model.evidence.context
+    if context is None:
+        return []
+    dialogues = Counter((utterance.split, utterance.dialogue) for utterance in corpus.utterances if utterance.dialogue)
+    if max(dialogues.values(), default=1) < 2:
+        return [f"The model is to see neighbours ({context}), but no two utterances are said to be of one dialogue."]
+    seen = f"The model also sees neighbours in the same dialogue ({context}), without their labels"
+    return [f"{seen}: scores are not those of utterances that come alone."]
 
 
 def _about_labels(recipe: Recipe, dataset: CsdSettings, corpus: Corpus) -> list[str]:

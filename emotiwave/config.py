@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Any, TypeVar, get_args
 
 import tomli_w
@@ -298,11 +299,17 @@ def _explain(settings: type[BaseModel], problem: Any) -> str:
 def _keys_of(settings: Any, path: Iterable[str | int]) -> Iterable[str]:
     """Name the keys of a table inside a table; a table of tables takes any name."""
     for part in path:
-        if isinstance(settings, type) and issubclass(settings, BaseModel):
+        if _is_table(settings):
             settings = settings.model_fields[str(part)].annotation
+            if isinstance(settings, UnionType):  # a table or nothing
+                settings = next(one for one in get_args(settings) if _is_table(one))
         else:
             settings = get_args(settings)[1]
     return settings.model_fields
+
+
+def _is_table(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def override_tables(tables: dict[str, Any], override: str) -> None:

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from emotiwave.batch import collate
+from emotiwave.dialogues import find_neighbours
 from emotiwave.errors import CheckpointError, DatasetError
 from emotiwave.models.fusion import FusionModel
 from emotiwave.types import Configuration, Corpus, LabelSet, Predictions, all_configurations
@@ -60,11 +61,12 @@ def predict(
     logits = {c: np.empty((len(indices), model.n_classes), dtype=np.float32) for c in wanted}
     n_non_finite = dict.fromkeys(corpus.modalities, 0)
     by_length = np.argsort(corpus.lengths(indices), kind="stable")
+    neighbours = None if model.context is None else find_neighbours(corpus, model.context)
     was_training = model.training
     model.eval()
     for start in range(0, len(indices), BATCH_SIZE):
         rows = by_length[start : start + BATCH_SIZE]
-        batch = collate(corpus, indices[rows])
+        batch = collate(corpus, indices[rows], neighbours)
         for configuration, answer in model.each_configuration(batch.to(device), wanted):
             if not torch.isfinite(answer).all():
                 raise CheckpointError(

@@ -13,6 +13,7 @@ from emotiwave.datasets import synthetic
 from emotiwave.datasets.csd.corpus import CsdSettings
 from emotiwave.types import Corpus
 
+SEE_NEIGHBOURS = ("mosi", "mosi_transcripts")
 COLUMNS = ["sentiment", "happiness", "sadness", "anger", "surprise", "disgust", "fear"]
 EXCHANGED = [*COLUMNS[:5], "fear", "disgust"]
 FAULTS = {
@@ -69,7 +70,12 @@ def test_the_notebook_has_every_fault() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sorted(name for name in shipped_recipes() if name != "mosei_notebook" and not name.startswith("compare_"))
+    "name",
+    sorted(
+        name
+        for name in shipped_recipes()
+        if name not in ("mosei_notebook", *SEE_NEIGHBOURS) and not name.startswith("compare_")
+    ),
 )
 def test_of_other_recipes_there_is_nothing_to_say(name: str) -> None:
     recipe = read_recipe(name)
@@ -105,6 +111,16 @@ def test_columns_of_another_corpus_are_not_those_of_mosei() -> None:
     assert found({"dataset": {"name": "mosi_csd", "columns": ["sentiment"]}}, EXCHANGED) == []
     recipe = parse_recipe({"dataset": {"name": "mosi_csd"}}, source="r")
     assert cautions(recipe, corpus_of(recipe, EXCHANGED)) == []
+
+
+@pytest.mark.parametrize("name", SEE_NEIGHBOURS)
+def test_what_is_seen_of_neighbours_is_said(name: str) -> None:
+    recipe, corpus = read_recipe(name), made()
+    (said,) = cautions(recipe, corpus)
+    assert said.startswith("The model also sees neighbours in the same dialogue (up to 3 before and 3 after), without")
+    alone = replace(corpus, utterances=tuple(replace(u, dialogue=None) for u in corpus.utterances))
+    (said,) = cautions(recipe, alone)
+    assert said.endswith("but no two utterances are said to be of one dialogue.")
 
 
 def test_a_store_is_judged_by_its_training_alone(tmp_path: Path) -> None:

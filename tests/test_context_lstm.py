@@ -7,10 +7,11 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from emotiwave.dialogues import find_dialogues
 from emotiwave.errors import TrainingError
 from emotiwave.references import logistic_regression
 from emotiwave.references.context_lstm import ContextLstmSettings, fit
-from emotiwave.references.context_network import find_dialogues, in_batches, states_in_context
+from emotiwave.references.context_network import in_batches, states_in_context
 from emotiwave.types import Configuration, Segment
 from tests.made_references import KINDS, corpus_of, table_corpus, with_frames
 

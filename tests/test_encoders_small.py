@@ -10,6 +10,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm, rankdata
+from sklearn.preprocessing import StandardScaler
 
 from emotiwave.api import list_names
 from emotiwave.config import parse_recipe
@@ -19,6 +21,7 @@ from emotiwave.features.extractors.words import encode_words
 from emotiwave.models import create_model
 from emotiwave.models.encoders import ENCODERS, build_encoder, choose_encoder
 from emotiwave.models.encoders.encoder import ModalityEncoder, Origin
+from emotiwave.models.encoders.features import Features
 from emotiwave.models.encoders.gru import Gru
 from emotiwave.models.encoders.vocabulary import Vocabulary, read_vocabulary, tokens
 from emotiwave.models.fusion import ModelSettings, ModelSpec
@@ -421,3 +424,76 @@ def test_a_model_is_built_of_any_of_them() -> None:
     encoders = {"text": {"name": "gru", **SMALL["gru"]}, "audio": {"name": "lstm", **SMALL["lstm"]}}
     spec = ModelSpec(ModelSettings(name="late", encoders=encoders), {"text": 32, "audio": 3}, LABEL_SETS["categorical"])
     assert create_model(spec).sizes == {"audio": 6, "text": 6}
+
+
+# features by rank
+
+
+def ranked(values: np.ndarray) -> Features:
+    """The encoder fitted on frames ``(n, features)``, an utterance each."""
+    ids = tuple(f"u{i}" for i in range(len(values)))
+    sequence = ComputationalSequence(
+        ids, values.astype(np.float32), np.full((len(values), 2), np.nan), np.arange(len(values) + 1)
+    )
+    encoder = build_encoder(choose_encoder("audio", {"name": "features", "scale": "ranks"}), Origin("audio", 3))
+    encoder.fit(sequence, ids)
+    return encoder
+
+
+def test_ranks_become_normal_scores_whatever_the_scale() -> None:
+    rng = np.random.default_rng(0)
+    normal = rng.standard_normal((4000, 3))
+    wild = np.stack([normal[:, 0], np.exp(5 * normal[:, 1]), -(normal[:, 2] ** 3)], axis=1)
+    found, mask = ranked(wild)(torch.from_numpy(wild.astype(np.float32))[None], torch.ones(1, 4000, dtype=torch.bool))
+    assert mask.all()
+    expected = norm.ppf((rankdata(wild, axis=0) - 0.5) / 4000)
+    middle = np.abs(expected) < 2
+    np.testing.assert_allclose(found[0].numpy()[middle], expected[middle], atol=0.03)
+    assert found.abs().max() == pytest.approx(norm.ppf(1 - 0.005), abs=1e-3)  # farther out nothing is known
+
+
+def test_a_value_that_many_share_gets_the_middle_of_their_scores() -> None:
+    values = np.array([[0.0, 7.0, -1.0]] * 60 + [[x, 7.0, x] for x in np.linspace(0.1, 1, 40)])
+    asked = torch.tensor([[[0.0, 7.0, -1.0], [-5.0, 9.0, -1.0], [5.0, 5.0, 0.55]]])
+    found, _ = ranked(values)(asked, torch.ones(1, 3, dtype=torch.bool))
+    low, high = norm.ppf(0.005), norm.ppf(0.995)
+    shared = (low + norm.ppf(0.59)) / 2  # of 101 quantiles 0 to 59 are equal
+    np.testing.assert_allclose(found[0, :, 0], [shared, low, high], atol=0.02)
+    np.testing.assert_allclose(found[0, :, 1], [0.0, high, low], atol=1e-5)  # constant in training
+    assert found[0, 2, 2] == pytest.approx(norm.ppf(0.8), abs=0.05)
+
+
+def test_ranks_of_unobserved_frames_are_zeros() -> None:
+    values = np.random.default_rng(0).standard_normal((50, 3))
+    asked = torch.full((1, 2, 3), torch.nan)
+    asked[0, 0] = 1.0
+    found, _ = ranked(values)(asked, torch.tensor([[True, False]]))
+    assert torch.equal(found[0, 1], torch.zeros(3))
+    assert torch.isfinite(found).all()
+
+
+def test_a_ranked_encoder_is_saved_with_its_quantiles() -> None:
+    values = np.random.default_rng(0).standard_normal((50, 3))
+    encoder = ranked(values)
+    again = build_encoder(choose_encoder("audio", {"name": "features", "scale": "ranks"}), Origin("audio", 3))
+    again.load_state_dict(encoder.state_dict())
+    asked, mask = torch.randn(2, 4, 3), torch.ones(2, 4, dtype=torch.bool)
+    assert torch.equal(again(asked, mask)[0], encoder(asked, mask)[0])
+    assert encoder.described == "features, ranked"
+
+
+def test_features_without_outliers_are_not_cut() -> None:
+    """Most shares of votes are zero, so that by quantiles the others would lie far out."""
+    rng = np.random.default_rng(0)
+    shares = np.where(rng.random((400, 3)) < 0.7, rng.random((400, 3)) * 0.02, rng.random((400, 3))).astype(np.float32)
+    shares[:, 2] = 1.0
+    sequence = ComputationalSequence(tuple(map(str, range(400))), shares, np.full((400, 2), np.nan), np.arange(401))
+    encoder = build_encoder(choose_encoder("audio", {"name": "features", "scale": "standard"}), Origin("audio", 3))
+    encoder.fit(sequence, [str(i) for i in range(300)])
+    asked, mask = torch.from_numpy(shares[None] * 20), torch.ones(1, 400, dtype=torch.bool)
+    expected = StandardScaler().fit(shares[:300].astype(np.float64)).transform(shares * 20)
+    found = encoder(asked, mask)[0][0].numpy()
+    np.testing.assert_allclose(found[:, :2], expected[:, :2], rtol=1e-3, atol=1e-3)
+    assert found[:, :2].max() > 30
+    np.testing.assert_allclose(found[:, 2], 19.0)
+    assert encoder.described == "features, standardised"

@@ -277,7 +277,7 @@ def test_the_demo_goes_the_whole_way_twice(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(demonstration, "DEMO_MADE", small)
     monkeypatch.setattr(demonstration, "DEMO_EPOCHS", 1)
     scores, page = api.demo(tmp_path / "demo", console=QUIET)
-    assert {s.model for s in scores} == {"bottleneck", "lstm_concat", "constant", "bayes_optimal"}
+    assert {s.model for s in scores} == {"evidence", "lstm_concat", "constant", "bayes_optimal"}
     assert "bayes" in page.read_text().lower()
     assert "labels_all_zero" in (tmp_path / "demo" / "inspection.html").read_text()
     again, _ = api.demo(tmp_path / "demo", console=QUIET)

@@ -88,7 +88,13 @@ def test_the_tables_are_those_of_the_results() -> None:
     assert tables.results_page(ROOT / "results") == (ROOT / "results" / "README.md").read_text()
 
 
-def test_every_seed_of_the_default_model_reaches_what_was_asked() -> None:
+def test_the_page_on_robustness_is_that_of_its_numbers() -> None:
+    import robustness
+
+    assert robustness.page(ROOT / "results") == (ROOT / "results" / "robustness.md").read_text()
+
+
+def test_every_seed_of_bottleneck_reaches_what_was_asked() -> None:
     rows = json.loads((ROOT / "results" / "mosi.json").read_text())["scores"]
     rows = [r for r in rows if r["model"] == "bottleneck" and r["condition"] == "mean" and r["sd"] is None]
     for metric, floor in (("macro_f1", 0.64), ("accuracy", 0.65)):
@@ -98,10 +104,12 @@ def test_every_seed_of_the_default_model_reaches_what_was_asked() -> None:
 
 
 def test_the_results_are_of_the_recipe_as_it_stands() -> None:
+    import mosi
+
     from emotiwave.config import parse_recipe, read_recipe
 
     result = json.loads((ROOT / "results" / "mosi.json").read_text())
-    now = read_recipe(ROOT / "recipes" / "mosi.toml")
+    now = read_recipe(ROOT / "recipes" / "mosi.toml", ("model.name=bottleneck", *mosi.SETTINGS))
     then = parse_recipe(result["recipe"], source="results/mosi.json")  # keys that came since have their defaults
     assert (then.model, then.training, then.evaluation) == (now.model, now.training, now.evaluation)
 

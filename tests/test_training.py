@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from sklearn.utils.class_weight import compute_class_weight
 
 from emotiwave.batch import collate, keep_only
+from emotiwave.dialogues import find_neighbours
 from emotiwave.errors import CheckpointError, ConfigError, DatasetError, FeatureError, TrainingError
 from emotiwave.features.extractors.words import encode_words
 from emotiwave.inference import predict
@@ -476,6 +477,91 @@ def test_every_configuration_in_a_step_learns_of_the_utterances_that_have_it() -
         per_row = [-torch.log_softmax(logits[row], 0) @ batch.targets[row] for row in rows]
         expected.append(sum(per_row) / len(per_row))
     torch.testing.assert_close(found, sum(expected) / 7)
+
+
+@pytest.mark.parametrize("task", ["categorical", "multilabel"])
+def test_distillation_draws_incomplete_answers_to_the_complete_one(task: str) -> None:
+    corpus = small_corpus(task=task, missing=0.4)
+    plain = TrainingSettings(configurations="all")
+    model = build(corpus, ModelSettings(name="late"), plain).eval()
+    batch = collate(corpus, corpus.indices("train"))
+    complete = torch.stack(list(batch.present.values())).all(dim=0)
+    assert complete.any()
+    assert not complete.all()
+    losses = {}
+    for weight in (0.0, 0.5):
+        settings = plain.model_copy(update={"distillation": weight})
+        losses[weight] = TrainingModule(model, corpus, settings)._loss_of_all_configurations(
+            model.encode(batch), batch.targets
+        )
+    divergences = []
+    *incomplete, everything = all_configurations(corpus.modalities)
+    wanted = model(keep_only(batch, everything.modalities))[complete].double()
+    for configuration in incomplete:
+        given = model(keep_only(batch, configuration.modalities))[complete].double()
+        if task == "categorical":
+            p, q = torch.softmax(wanted, 1), torch.softmax(given, 1)
+            divergences.append((p * (p / q).log()).sum(1).mean())
+        else:
+            p, q = torch.sigmoid(wanted), torch.sigmoid(given)
+            divergences.append((p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()).mean())
+    expected = 0.5 * sum(divergences) / 6
+    assert expected > 1e-4
+    torch.testing.assert_close((losses[0.5] - losses[0.0]).double(), expected, rtol=1e-3, atol=1e-6)
+
+
+def test_the_complete_answer_is_not_drawn_to_the_incomplete_ones() -> None:
+    """Where only the complete configuration has a weight of its own, distillation leaves that weight alone."""
+    corpus = small_corpus(missing=0.0)
+    model = build(corpus, ModelSettings(name="late"), TrainingSettings()).eval()
+    batch = collate(corpus, corpus.indices("train")[:8])
+    shift = torch.zeros(6, requires_grad=True)
+    fuse = model.fuse
+
+    def shifted(encoded: Encoded) -> torch.Tensor:
+        complete = all(there.all() for there in encoded.present.values())
+        return fuse(encoded) + shift if complete else fuse(encoded)
+
+    model.fuse = shifted
+    gradients = []
+    for weight in (0.0, 5.0):
+        settings = TrainingSettings(configurations="all", distillation=weight)
+        loss = TrainingModule(model, corpus, settings)._loss(model.encode(batch), batch.targets)
+        gradients.append(torch.autograd.grad(loss, shift)[0])
+    assert gradients[0].abs().max() > 1e-4
+    torch.testing.assert_close(gradients[1], gradients[0])
+
+
+def test_distillation_needs_every_configuration() -> None:
+    with pytest.raises(ValueError, match='distillation needs configurations = "all"'):
+        TrainingSettings(distillation=0.5)
+
+
+def test_with_context_neighbours_also_learn_to_answer_alone() -> None:
+    corpus = small_corpus(missing=0.0)
+    settings = TrainingSettings(configurations="all", class_weights=False)
+    chosen = ModelSettings.model_validate({"evidence": {"context": {"before": 2, "after": 2}}})
+    model = build(corpus, chosen, settings).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_()
+    module = TrainingModule(model, corpus, settings)
+    indices = corpus.indices("train")[:6]
+    batch = collate(corpus, indices, find_neighbours(corpus, model.context))
+    encoded = model.encode(batch)
+    shrinkage = sum(model.auxiliary_losses(encoded).values())
+    expected = module._loss(encoded, batch.targets)
+    alone = []
+    for configuration in all_configurations(corpus.modalities):
+        for row, index in enumerate(indices):
+            one = collate(corpus, [int(index)], find_neighbours(corpus, model.context))
+            read = model.encode(one).keep_only(configuration)
+            rest = {name: torch.arange(len(there)) > 0 for name, there in read.present.items()}
+            logits = model.fuse(read.keep(rest))[0]
+            alone.append(-torch.log_softmax(logits, 0) @ batch.targets[row])
+    torch.testing.assert_close(
+        module.training_step(batch, 0), expected + 0.3 * torch.stack(alone).mean() + shrinkage, rtol=1e-4, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("configurations", ["drawn", "all"])

@@ -40,19 +40,17 @@ def demo(out: PathLike = "emotiwave-demo", *, console: Console | None = None) ->
     found = inspect(files, html=page, console=console)
     console.print(f"the doctor has {len(found.findings)} findings: {page}", highlight=False, soft_wrap=True)
     runs = []
-    for name, dropout in (("bottleneck", 0.3), ("lstm_concat", 0.0)):
+    plain = ["model.name=lstm_concat", "training.configurations=drawn", "training.modality_dropout=0.0"]
+    for name, further in (("evidence", []), ("lstm_concat", [*plain, "training.learning_rate=5e-4"])):
         recipe = read_recipe(
-            "mosei_bottleneck",
+            "mosei_evidence",
             [
                 f"dataset.root={json.dumps(str(files.absolute()))}",
                 f"features.store={json.dumps(str((folder / 'store').absolute()))}",
                 "features.frames=32",
-                f"model.name={name}",
-                "model.size=small",
                 f"training.epochs={DEMO_EPOCHS}",
-                "training.learning_rate=5e-4",
-                f"training.modality_dropout={dropout}",
                 "training.accelerator=cpu",
+                *further,
             ],
         )
         runs.append(train(recipe, out=folder / name, resume=holds_run(folder / name), console=console))

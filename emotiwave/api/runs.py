@@ -251,7 +251,8 @@ def _say_lacking(corpus: Corpus, split: str) -> list[str]:
         return []
     told = (
         f"Of the {len(ids):,} {split} utterances {lacking}. They are scored all the same: where an utterance has "
-        "nothing of what is available, the model answers with its prior, which looks at nothing."
+        "nothing of what is available, nor has a neighbour that the model sees, the answer is the prior, which looks "
+        "at nothing."
     )
     return [told]
 

@@ -235,7 +235,11 @@ def _mode(recipe: Recipe) -> str:
         fused = f"one configuration per {training.modality_dropout_per}, modality dropout {training.modality_dropout:g}"
     else:
         fused = "each utterance with all it has, no modality dropout"
-    return f"{fused}; {training.batch_size} utterances a step, model size {recipe.model.size}"
+    evidence = recipe.model.evidence
+    context = (
+        "" if evidence is None or evidence.context is None else f"; sees neighbours ({evidence.context}), unlabelled"
+    )
+    return f"{fused}; {training.batch_size} utterances a step, model size {recipe.model.size}{context}"
 
 
 def _median(values: Iterable[float | None]) -> float | None:

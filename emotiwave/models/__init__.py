@@ -5,6 +5,7 @@ from collections.abc import Collection
 from emotiwave.errors import ConfigError, unknown_name
 from emotiwave.models.bottleneck import Bottleneck
 from emotiwave.models.cross_modal_transformer import CrossModalTransformer
+from emotiwave.models.evidence import Evidence
 from emotiwave.models.fusion import FusionModel, ModelSpec
 from emotiwave.models.image_text import ImageText
 from emotiwave.models.late import Late, Unimodal
@@ -18,6 +19,7 @@ from emotiwave.models.tensor import TensorFusion
 MODELS: dict[str, type[FusionModel]] = {
     "bottleneck": Bottleneck,
     "cross_modal_transformer": CrossModalTransformer,
+    "evidence": Evidence,
     "image_text": ImageText,
     "late": Late,
     "low_rank": LowRank,
@@ -47,6 +49,10 @@ def create_model(spec: ModelSpec, *, left_out: Collection[str] = ()) -> FusionMo
     if spec.settings.modality is not None and name != "unimodal":
         raise ConfigError(f"model.modality is for 'unimodal' only; got {spec.settings.modality!r} with {name!r}")
     known = {*spec.sizes, *left_out}
+    stated = () if spec.settings.evidence is None else spec.settings.evidence.reliability
+    for modality in stated if spec.folder is None else ():
+        if modality not in known:
+            raise ConfigError(f"model.evidence.reliability: {unknown_name('modality', modality, sorted(known))}")
     for modality in spec.settings.encoders if spec.folder is None else ():
         if modality not in known:
             raise ConfigError(f"model.encoders: {unknown_name('modality', modality, sorted(known))}")

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
-from jaxtyping import Bool, Float
-from pydantic import Field, field_validator
+from jaxtyping import Bool, Float, Int
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor, nn
 
 from emotiwave.batch import Batch
+from emotiwave.dialogues import Context
 from emotiwave.errors import ConfigError, FeatureError
 from emotiwave.models.encoders import build_encoder, choose_encoder
 from emotiwave.models.encoders.encoder import ModalityEncoder, Origin
+from emotiwave.models.evidence_settings import EvidenceSettings
 from emotiwave.settings import Settings
 from emotiwave.types import Configuration, LabelSet
 
@@ -29,14 +31,27 @@ SMALL_START = 0.1
 class ModelSettings(Settings):
     """Keys of ``[model]``."""
 
-    name: str = "bottleneck"
+    name: str = "evidence"
     size: Size = "small"
     """The one dial; every width and depth follows from it."""
+    evidence: EvidenceSettings | None = None
+    """Keys of the model ``evidence``; of no use to another, which goes without them."""
     modality: str | None = None
     """The only modality that ``unimodal`` uses."""
     encoders: dict[str, str | dict[str, Any]] = Field(default_factory=dict)
     """Modality -> the name of its encoder, or a table of ``name`` and that encoder's own keys; by default
     ``features``, which takes what was extracted as it is."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _evidence_is_complete(cls, given: Any) -> Any:
+        return given | {"evidence": {}} if isinstance(given, dict) and given.get("evidence") is None else given
+
+    @model_validator(mode="after")
+    def _others_go_without(self) -> "ModelSettings":
+        if self.name != "evidence":
+            object.__setattr__(self, "evidence", None)  # checked, and of no use
+        return self
 
     @field_validator("encoders")
     @classmethod
@@ -63,16 +78,26 @@ class ModelSpec:
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """Encoded modalities: ``values[m] (batch, …)`` and ``present[m] (batch,)``.
+    """Encoded modalities: ``values[m] (rows, …)`` and ``present[m] (rows,)``, the rows those of the batch.
 
-    ``mask[m] (batch, time)`` is that of the sequence that ``encode_modality`` was given: True = observed.
+    ``mask[m] (rows, time)`` is that of the sequence that ``encode_modality`` was given: True = observed.
     """
 
-    values: dict[str, Float[Tensor, "batch *_"]]
-    present: dict[str, Bool[Tensor, " batch"]]
-    mask: dict[str, Bool[Tensor, "batch _time"]]
+    values: dict[str, Float[Tensor, "rows *_"]]
+    present: dict[str, Bool[Tensor, " rows"]]
+    mask: dict[str, Bool[Tensor, "rows _time"]]
+    neighbours: Int[Tensor, "asked neighbours"] | None = None
+    """As in the batch: the rows of the neighbours, -1 for none."""
+    context_alone: bool = False
+    """Whether each utterance itself is hidden, and its neighbours are not."""
 
-    def keep(self, kept: Mapping[str, Bool[Tensor, " batch"]]) -> "Encoded":
+    @property
+    def n_asked(self) -> int:
+        """How many utterances are to be answered: the first rows."""
+        rows = self.present if self.neighbours is None else {"": self.neighbours}
+        return len(next(iter(rows.values())))
+
+    def keep(self, kept: Mapping[str, Bool[Tensor, " rows"]]) -> "Encoded":
         """Hide a modality in the utterances where ``kept`` is False."""
         return replace(self, present={name: present & kept[name] for name, present in self.present.items()})
 
@@ -93,6 +118,8 @@ class FusionModel(nn.Module, ABC):
 
     prior_logits: Tensor
     half_ranges: Tensor
+    context: Context | None = None
+    """The neighbours that the model sees beside an utterance; None: none."""
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
@@ -114,6 +141,9 @@ class FusionModel(nn.Module, ABC):
     def n_classes(self) -> int:
         """The number of logits."""
         return len(self.spec.label_set.names)
+
+    def fit(self, batches: Iterable[Batch], n_utterances: int) -> None:
+        """Take from the training utterances what no gradient gives, beyond what encoders take; nothing, by default."""
 
     @classmethod
     def default_encoders(cls) -> Mapping[str, str | dict[str, Any]]:
@@ -165,7 +195,7 @@ class FusionModel(nn.Module, ABC):
             except FeatureError as error:
                 raise FeatureError(f"{name} {error}") from None
             values[name] = self.encode_modality(name, frames, masks[name])
-        return Encoded(values, {name: mask.any(dim=1) for name, mask in masks.items()}, masks)
+        return Encoded(values, {name: mask.any(dim=1) for name, mask in masks.items()}, masks, batch.neighbours)
 
     @abstractmethod
     def encode_modality(
@@ -180,7 +210,7 @@ class FusionModel(nn.Module, ABC):
     def combine(self, encoded: Encoded) -> Float[Tensor, "batch classes"]:
         """Turn what is present into logits; rows where nothing is present may hold anything finite."""
 
-    def auxiliary_losses(self, encoded: Encoded) -> dict[str, Float[Tensor, ""]]:
+    def auxiliary_losses(self, encoded: Encoded) -> Mapping[str, Float[Tensor, ""]]:
         """Losses that the model adds to that of the task in training, by name, weighted; of what is present only."""
         return {}
 

@@ -11,6 +11,8 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 CLIP = 5.0
 """Standardised values are cut at this many standard deviations: raw features hold wild outliers."""
+FARTHEST = 100.0
+"""Where features are said to have no outliers, they are cut only here, so that arithmetic stays finite."""
 
 
 class Standardize(nn.Module):
@@ -22,8 +24,9 @@ class Standardize(nn.Module):
     center: Tensor
     scale: Tensor
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, clip: float = CLIP) -> None:
         super().__init__()
+        self.clip = clip
         self.register_buffer("center", torch.zeros(size))
         self.register_buffer("scale", torch.ones(size))
 
@@ -31,7 +34,38 @@ class Standardize(nn.Module):
         self, values: Float[Tensor, "batch time size"], mask: Bool[Tensor, "batch time"]
     ) -> Float[Tensor, "batch time size"]:
         values = torch.where(mask[..., None], values, self.center)  # a new tensor, so in place from here
-        return values.sub_(self.center).mul_(self.scale.reciprocal()).clamp_(-CLIP, CLIP)
+        return values.sub_(self.center).mul_(self.scale.reciprocal()).clamp_(-self.clip, self.clip)
+
+
+class RankScores(nn.Module):
+    """Replace each feature's value by the normal score of its rank among the training values, whatever its scale.
+
+    Between the quantiles that are kept the score is interpolated; a value that many training frames share gets the
+    middle of their scores. Unobserved frames come out as zeros, whatever they held.
+    """
+
+    quantiles: Tensor
+    scores: Tensor
+
+    def __init__(self, size: int, n_quantiles: int = 101) -> None:
+        super().__init__()
+        levels = torch.linspace(0, 1, n_quantiles).clamp(0.5 / (n_quantiles - 1), 1 - 0.5 / (n_quantiles - 1))
+        self.register_buffer("quantiles", torch.zeros(size, n_quantiles))
+        self.register_buffer("scores", math.sqrt(2) * torch.erfinv(2 * levels - 1), persistent=False)
+
+    def forward(
+        self, values: Float[Tensor, "batch time size"], mask: Bool[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch time size"]:
+        values = torch.where(mask[..., None], values, self.quantiles[:, 0])
+        by_feature = values.flatten(0, 1).T.contiguous()
+        scores = (self._scores(by_feature, right=False) + self._scores(by_feature, right=True)) / 2
+        return torch.where(mask[..., None], scores.T.unflatten(0, values.shape[:2]), 0.0)
+
+    def _scores(self, values: Float[Tensor, "size frames"], *, right: bool) -> Float[Tensor, "size frames"]:
+        above = torch.searchsorted(self.quantiles, values, right=right).clamp(1, len(self.scores) - 1)
+        low, high = self.quantiles.gather(1, above - 1), self.quantiles.gather(1, above)
+        share = ((values - low) / (high - low)).nan_to_num(1.0 if right else 0.0).clamp(0, 1)
+        return torch.lerp(self.scores[above - 1], self.scores[above], share)
 
 
 class Attention(nn.Module):

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
+from emotiwave.dialogues import find_dialogues
 from emotiwave.errors import TrainingError
 from emotiwave.inference import as_predictions
 from emotiwave.models.layers import CLIP
 from emotiwave.references.context_network import (
     ContextNetwork,
     Dialogues,
-    find_dialogues,
     gather_dialogues,
     in_batches,
 )

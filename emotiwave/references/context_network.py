@@ -12,7 +12,6 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 
 from emotiwave.models.layers import side_by_side
 from emotiwave.references.utterance_vectors import UtteranceVectors
-from emotiwave.types import Corpus
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,29 +76,6 @@ def states_in_context(
     states, _ = pad_packed_sequence(lstm(packed)[0], batch_first=True, total_length=mask.shape[1])
     back = torch.argsort(order, dim=1)
     return states.gather(1, back[..., None].expand_as(states))
-
-
-def find_dialogues(corpus: Corpus, split: str) -> list[NDArray[np.int64]]:
-    """List the dialogues of a split as rows of the split; without one, an utterance is alone.
-
-    The utterances of a dialogue come by time where all are segments of one file, for the rows of a file of labels need
-    not; else in the corpus's order.
-    """
-    indices = corpus.indices(split)
-    dialogues: dict[tuple[bool, str], list[int]] = {}
-    for row, index in enumerate(indices):
-        utterance = corpus.utterances[index]
-        key = (True, utterance.id) if utterance.dialogue is None else (False, utterance.dialogue)
-        dialogues.setdefault(key, []).append(row)
-    return [_by_time(np.array(rows, dtype=np.int64), corpus, indices) for rows in dialogues.values()]
-
-
-def _by_time(rows: NDArray[np.int64], corpus: Corpus, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-    segments = [corpus.utterances[index].segment for index in indices[rows]]
-    known = [segment for segment in segments if segment is not None]
-    if len(known) < len(segments) or len({segment.file for segment in known}) > 1:
-        return rows
-    return rows[np.argsort([segment.start for segment in known], kind="stable")]
 
 
 def in_batches(dialogues: Sequence[NDArray[np.int64]], n_utterances: int) -> Iterator[Sequence[NDArray[np.int64]]]:

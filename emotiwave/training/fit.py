@@ -56,7 +56,7 @@ def build(corpus: Corpus, model_settings: ModelSettings, settings: TrainingSetti
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(settings.seed))
         model = _create(model_settings, corpus)
-    fit_statistics(model, corpus, corpus.indices("train"))
+    fit_statistics(model, corpus, corpus.indices("train"), batch_size=settings.batch_size)
     return model
 
 

@@ -1,6 +1,7 @@
 """The one training step, for every model."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from emotiwave.batch import Batch, collate
+from emotiwave.dialogues import Context, find_neighbours
 from emotiwave.models.fusion import Encoded, FusionModel
 from emotiwave.training.averaging import MovingAverage
 from emotiwave.training.randomness import EpochBatches, derived_seed, draw_kept, draw_kept_by_batch
@@ -18,15 +20,19 @@ from emotiwave.training.settings import TrainingSettings
 from emotiwave.training.statistics import class_weights
 from emotiwave.types import Corpus, LabelSet, all_configurations
 
+CONTEXT_ALONE = 0.3
+"""Weight of the loss of answers that neighbours give alone, where a model sees neighbours."""
+
 
 class BatchesOf(Dataset[Batch]):
     """Makes a batch of the indices that the sampler gives."""
 
-    def __init__(self, corpus: Corpus) -> None:
+    def __init__(self, corpus: Corpus, context: Context | None) -> None:
         self.corpus = corpus
+        self.neighbours = None if context is None else find_neighbours(corpus, context)
 
     def __getitem__(self, indices: np.ndarray) -> Batch:
-        return collate(self.corpus, indices)
+        return collate(self.corpus, indices, self.neighbours)
 
 
 class TrainingModule(LightningModule):
@@ -53,7 +59,7 @@ class TrainingModule(LightningModule):
             rank=self.trainer.global_rank,
             world=self.trainer.world_size,
         )
-        return DataLoader(BatchesOf(self.corpus), batch_size=None, sampler=batches)
+        return DataLoader(BatchesOf(self.corpus, self.model.context), batch_size=None, sampler=batches)
 
     def on_train_epoch_start(self) -> None:
         self.losses = []
@@ -62,31 +68,46 @@ class TrainingModule(LightningModule):
         seed = derived_seed(self.settings.seed, self.current_epoch, step, self.global_rank)
         torch.manual_seed(seed)  # dropout inside the model; `fit` restores the caller's state
         encoded = self.model.encode(batch)
-        if self.settings.configurations == "all":
-            loss = self._loss_of_all_configurations(encoded, batch.targets)
-        else:
-            if self.settings.modality_dropout:
-                generator = torch.Generator().manual_seed(seed)
-                draw = draw_kept if self.settings.modality_dropout_per == "utterance" else draw_kept_by_batch
-                encoded = encoded.keep(draw(encoded.present, self.settings.modality_dropout, generator))
-            loss = self._task_loss(self.model.fuse(encoded), batch.targets)
+        if self.settings.configurations == "drawn" and self.settings.modality_dropout:
+            generator = torch.Generator().manual_seed(seed)
+            draw = draw_kept if self.settings.modality_dropout_per == "utterance" else draw_kept_by_batch
+            encoded = encoded.keep(draw(encoded.present, self.settings.modality_dropout, generator))
+        loss = self._loss(encoded, batch.targets)
         added = sum(self.model.auxiliary_losses(encoded).values(), torch.zeros_like(loss))
-        # what the model adds is no loss of the task, and models are compared by that; but what is not finite shows
+        if encoded.neighbours is not None:
+            # beside what an utterance says itself little is left for its neighbours to explain; so they also try alone
+            alone = self._loss(replace(encoded, context_alone=True), batch.targets)
+            added = added + CONTEXT_ALONE * alone
+        # what is added is no loss of the task, and models are compared by that; but what is not finite shows
         self.losses.append(loss.detach() + 0 * added.detach())
         if self.current_epoch == 0:
             self.n_non_finite.update(batch.n_non_finite)
         return loss + added
 
+    def _loss(self, encoded: Encoded, targets: Tensor) -> Tensor:
+        if self.settings.configurations == "drawn":
+            return self._task_loss(self.model.fuse(encoded), targets)
+        return self._loss_of_all_configurations(encoded, targets)
+
     def _loss_of_all_configurations(self, encoded: Encoded, targets: Tensor) -> Tensor:
         """Mean over the configurations, each of the utterances that have all its modalities."""
-        losses = []
+        present = {name: there[: encoded.n_asked] for name, there in encoded.present.items()}
+        losses, answers = [], []
         for configuration in all_configurations(self.model.modalities):
-            has_all = torch.stack([encoded.present[name] for name in configuration.modalities]).all(dim=0)
+            has_all = torch.stack([present[name] for name in configuration.modalities]).all(dim=0)
             if has_all.any():
                 logits = self.model.fuse(encoded.keep_only(configuration))
                 losses.append(self._task_loss(logits[has_all], targets[has_all]))
-        # where nothing at all is present, the prior answers and nothing is learned
-        return torch.stack(losses).mean() if losses else self._task_loss(self.model.fuse(encoded), targets)
+                answers.append(logits)
+        if not losses:  # where nothing at all is present, the prior answers and nothing is learned
+            return self._task_loss(self.model.fuse(encoded), targets)
+        loss = torch.stack(losses).mean()
+        complete = torch.stack(list(present.values())).all(dim=0)
+        if not self.settings.distillation or not complete.any() or len(answers) < 2:
+            return loss
+        teacher = answers.pop()[complete].detach()  # configurations come with the complete one last
+        distances = [distance_of_answers(answer[complete], teacher, self.corpus.label_set) for answer in answers]
+        return loss + self.settings.distillation * torch.stack(distances).mean()
 
     def _task_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         return task_loss(logits, targets, self.corpus.label_set, self.class_weights)
@@ -104,6 +125,18 @@ class TrainingModule(LightningModule):
         # fused takes a third of the time; in mixed precision Lightning refuses to clip gradients for it
         fused = self.settings.precision == "32-true"
         return torch.optim.AdamW(groups, weight_decay=self.settings.weight_decay, fused=fused)
+
+
+def distance_of_answers(logits: Tensor, wanted: Tensor, label_set: LabelSet) -> Tensor:
+    """How far answers are from those wanted: Kullback-Leibler divergence, or smooth L1 of continuous values."""
+    if label_set.kind == "continuous":
+        return task_loss(logits, wanted, label_set, torch.ones_like(wanted[0]))
+    if label_set.kind == "multilabel":
+        held = torch.sigmoid(wanted)
+        cross, own = (F.binary_cross_entropy_with_logits(given, held) for given in (logits, wanted))
+        return cross - own
+    logs = F.log_softmax(logits, dim=1), F.log_softmax(wanted, dim=1)
+    return F.kl_div(*logs, log_target=True, reduction="batchmean")
 
 
 def task_loss(logits: Tensor, targets: Tensor, label_set: LabelSet, class_weights: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from emotiwave.settings import Settings
 
@@ -24,11 +24,14 @@ class TrainingSettings(Settings):
     """``drawn``: a step sees each utterance in one configuration, which modality dropout draws. ``all``: it is encoded
     once and fused in every configuration that its modalities allow, so that none is seen more of one class than of
     another where a modality lacks a class; modality dropout then plays no part."""
+    distillation: float = Field(default=0.0, ge=0)
+    """Weight of a further loss that draws the answer of every incomplete configuration to that of the complete one,
+    where an utterance has all modalities; needs ``configurations = "all"``."""
     batch_size: int = Field(default=16, gt=0)
     batch_by_length: bool = True
     """Utterances of like length share a batch, so that little is padded. ``false`` draws batches at random: needed
     where the length tells the class, as where a class lacks a modality; batches of one class mislead batch norms."""
-    learning_rate: float = Field(default=1e-4, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
     gradient_clip: float = Field(default=1.0, gt=0)
     """Largest norm of the gradient."""
@@ -40,6 +43,12 @@ class TrainingSettings(Settings):
     devices: int | str = "auto"
     nodes: int = Field(default=1, gt=0)
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
+
+    @model_validator(mode="after")
+    def _distils_what_it_fuses(self) -> "TrainingSettings":
+        if self.distillation and self.configurations != "all":
+            raise ValueError('distillation needs configurations = "all"')
+        return self
 
     @field_validator("selection_split")
     @classmethod

@@ -7,10 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from emotiwave.batch import collate
 from emotiwave.errors import DatasetError, FeatureError
 from emotiwave.models.fusion import FusionModel
 from emotiwave.sequences import ComputationalSequence
 from emotiwave.types import Corpus, LabelSet
+
+UTTERANCES_AT_ONCE = 64
 
 
 def without_unlearnable(corpus: Corpus) -> Corpus:
@@ -39,8 +42,10 @@ def _is_observed(sequence: ComputationalSequence, ids: list[str]) -> bool:
     return any(np.isfinite(sequence[name].values).all(axis=1).any() for name in ids if name in sequence)
 
 
-def fit_statistics(model: FusionModel, corpus: Corpus, indices: NDArray[np.int64]) -> None:
-    """Let the model's encoders take what they need of its training utterances, and set its prior.
+def fit_statistics(
+    model: FusionModel, corpus: Corpus, indices: NDArray[np.int64], *, batch_size: int = UTTERANCES_AT_ONCE
+) -> None:
+    """Let the model and its encoders take what they need of the training utterances, and set its prior.
 
     The prior is the share of each class, as log-odds (multilabel) or log (one class holds), or the mean of each
     continuous label.
@@ -55,6 +60,9 @@ def fit_statistics(model: FusionModel, corpus: Corpus, indices: NDArray[np.int64
             model.encoder(name).fit(corpus.sequences[name], ids)
         except FeatureError as error:
             raise FeatureError(f"{corpus.name}: {name} {error}") from None
+    by_length = indices[np.argsort(corpus.lengths(indices), kind="stable")]
+    starts = range(0, len(by_length), batch_size)
+    model.fit((collate(corpus, by_length[start : start + batch_size]) for start in starts), len(indices))
     model.prior_logits.copy_(torch.from_numpy(prior_logits(corpus, indices)))
 
 

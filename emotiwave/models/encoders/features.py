@@ -1,6 +1,7 @@
 """Features as they were extracted, standardised: the encoder of a modality that is given no other."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from emotiwave.errors import FeatureError
 from emotiwave.models.encoders.encoder import ModalityEncoder, Origin
-from emotiwave.models.layers import Standardize
+from emotiwave.models.layers import CLIP, FARTHEST, RankScores, Standardize
 from emotiwave.sequences import ComputationalSequence
 from emotiwave.settings import Settings
 
@@ -21,24 +22,38 @@ IQR_OF_NORMAL = 1.3489795
 
 
 class FeaturesSettings(Settings):
-    """``features`` has no keys."""
+    """Keys of ``features``."""
+
+    scale: Literal["robust", "standard", "ranks"] = "robust"
+    """``robust``: centred and scaled by quantiles, and cut at five standard deviations, for features with outliers.
+    ``standard``: by mean and standard deviation, and not cut, for features without any, such as shares of votes, most
+    of which are zero and the others all of use. ``ranks``: the normal score of a value's rank among the training
+    values, for features with wild tails; it undoes their size."""
 
 
 class Features(ModalityEncoder):
-    """Centres and scales each feature by observed training frames."""
+    """Brings each feature to one scale, by observed training frames."""
 
     def __init__(self, settings: Settings, origin: Origin) -> None:
         super().__init__()
         self.width = origin.size
-        self.standardize = Standardize(origin.size)
+        self.scaled = settings.scale if isinstance(settings, FeaturesSettings) else "robust"
+        clip = FARTHEST if self.scaled == "standard" else CLIP
+        self.standardize = RankScores(origin.size) if self.scaled == "ranks" else Standardize(origin.size, clip)
 
     @property
     def described(self) -> str:
-        return "features, standardised"
+        return "features, ranked" if self.scaled == "ranks" else "features, standardised"
 
     def fit(self, sequence: ComputationalSequence, ids: Sequence[str]) -> None:
-        """Take centre and scale of each feature from the training frames."""
-        center, scale = robust_scale(observed_frames(sequence, ids))
+        """Take the scale of each feature from the training frames."""
+        frames = observed_frames(sequence, ids)
+        if isinstance(self.standardize, RankScores):
+            levels = np.linspace(0, 1, self.standardize.quantiles.shape[1])
+            quantiles = np.quantile(frames, levels, axis=0).T.astype(np.float32)
+            self.standardize.load_state_dict({"quantiles": torch.from_numpy(quantiles)})
+            return
+        center, scale = robust_scale(frames) if self.scaled == "robust" else standard_scale(frames)
         self.standardize.load_state_dict({"center": torch.from_numpy(center), "scale": torch.from_numpy(scale)})
 
     def forward(
@@ -55,6 +70,13 @@ def robust_scale(frames: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDAr
     low, center, high = np.quantile(frames, [0.25, 0.5, 0.75], axis=0)
     scale = (high - low) / IQR_OF_NORMAL
     scale = np.where(scale > 1e-6 * np.abs(center), scale, frames.std(axis=0, dtype=np.float64))
+    scale = np.where(scale > 1e-6 * np.abs(center), scale, 1.0)
+    return center.astype(np.float32), scale.astype(np.float32)
+
+
+def standard_scale(frames: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and standard deviation per feature of ``frames (n, features)``; a constant feature gets scale 1."""
+    center, scale = frames.mean(axis=0, dtype=np.float64), frames.std(axis=0, dtype=np.float64)
     scale = np.where(scale > 1e-6 * np.abs(center), scale, 1.0)
     return center.astype(np.float32), scale.astype(np.float32)
 
