@@ -383,7 +383,7 @@ def test_context_helps_where_only_neighbours_tell(tmp_path) -> None:
 def test_only_larger_sizes_learn_what_modalities_tell_together(tmp_path) -> None:
     """The class is whether the signs of two modalities agree: neither alone, nor their sum, says anything."""
     rng = np.random.default_rng(0)
-    n = 700
+    n = 500
     signs = rng.choice([-1.0, 1.0], size=(2, n))
     ids = tuple(f"u{i}" for i in range(n))
     sequences = {}
@@ -391,11 +391,11 @@ def test_only_larger_sizes_learn_what_modalities_tell_together(tmp_path) -> None
         values = (0.2 * rng.standard_normal((n, 2)) + sign[:, None]).astype(np.float32)
         sequences[name] = ComputationalSequence(ids, values, np.full((n, 2), np.nan), np.arange(n + 1))
     agree = signs[0] == signs[1]
-    utterances = tuple(Utterance(ids[i], "train" if i < 500 else "test", "yes" if agree[i] else "no") for i in range(n))
+    utterances = tuple(Utterance(ids[i], "train" if i < 350 else "test", "yes" if agree[i] else "no") for i in range(n))
     corpus = Corpus("made", "yes", "made", LabelSet("categorical", ("no", "yes")), utterances, sequences)
     right = {}
     for size in ("small", "base"):
-        training = TrainingSettings(epochs=8, patience=0, modality_dropout=0, weight_average=0.9, learning_rate=1e-3)
+        training = TrainingSettings(epochs=9, patience=0, modality_dropout=0, weight_average=0.9, learning_rate=1e-3)
         settings = ModelSettings.model_validate({"size": size})
         fit(build(corpus, settings, training), corpus, training, tmp_path / size, console=Console(quiet=True))
         predictions = predict(load_model(tmp_path / size), corpus, "test")

@@ -132,12 +132,13 @@ def test_the_shipped_recipe_prepares_and_trains(root, tmp_path, monkeypatch):
     overrides = [
         f"dataset.root={root}",
         f"features.extractors.text.model={encoder}",
+        "features.extractors.text.layer=[1, -1]",
         "features.cache=false",
         "training.epochs=1",
     ]
     run = api.train("mosi_transcripts", out=tmp_path / "run", overrides=overrides)
     corpus = read_recipe("mosi_transcripts", overrides).load_corpus()
-    assert corpus.sizes == {"text": tiny_encoders.WIDTH, "audio": 3, "vision": 2}
+    assert corpus.sizes == {"text": 2 * tiny_encoders.WIDTH, "audio": 3, "vision": 2}
     assert all(corpus.sequences["text"].n_frames(name) == 1 for name in corpus.sequences["text"].ids)
     assert api.prepare(read_recipe("mosi_transcripts", overrides)).was_ready
     conditions = {row.available for row in api.evaluate([run.folder]) if row.condition == "configuration"}
