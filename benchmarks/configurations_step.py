@@ -9,14 +9,12 @@ of size small has none, and no neighbours here.
 
 import argparse
 import json
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from training_step import BATCH, FRAMES, SIX, SIZES, made_batch
+from training_step import BATCH, FRAMES, SIX, SIZES, made_batch, median_seconds
 
 from emotiwave.models import create_model
 from emotiwave.models.fusion import ModelSettings, ModelSpec
@@ -66,14 +64,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
     steps = {label: step_of(name, size, every=every) for label, (name, size, every) in STEPS.items()}
-    seconds: dict[str, list[float]] = {label: [] for label in steps}
-    for round_ in range(options.rounds + 2):
-        for label, step in steps.items():
-            start = time.perf_counter()
-            step()
-            if round_ >= 2:
-                seconds[label].append(time.perf_counter() - start)
-    median = {label: statistics.median(values) for label, values in seconds.items()}
+    median = median_seconds(steps, options.rounds)
     result = {
         "batch": BATCH,
         "frames": FRAMES,

@@ -10,16 +10,14 @@ results/comparison.md.
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
-import time
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from peak_memory import peak_megabytes
-from training_step import made_batch, step_of
+from training_step import made_batch, median_seconds, step_of
 
 from emotiwave.models import MODELS
 
@@ -44,20 +42,14 @@ def costs() -> dict[str, dict[str, float]]:
     """Parameters, median milliseconds of a step, and megabytes of each model on the made batch."""
     batch = made_batch(FRAMES)
     steps = {name: step_of(name, batch) for name in NAMES}
-    seconds: dict[str, list[float]] = {name: [] for name in NAMES}
-    for round_ in range(ROUNDS + 2):
-        for name, (step, _) in steps.items():
-            start = time.perf_counter()
-            step()
-            if round_ >= 2:
-                seconds[name].append(time.perf_counter() - start)
+    seconds = median_seconds({name: step for name, (step, _) in steps.items()}, ROUNDS)
     found = {}
     for name, (_, n_parameters) in steps.items():
         command = [sys.executable, __file__, "--memory-of", name]
         megabytes = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         found[name] = {
             "parameters": n_parameters,
-            "step_ms": 1e3 * statistics.median(seconds[name]),
+            "step_ms": 1e3 * seconds[name],
             "peak_mb": megabytes,
         }
     return found

@@ -10,7 +10,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -59,6 +59,18 @@ def step_of(name: str, batch: Batch) -> tuple[Callable[[], None], int]:
     return step, sum(parameter.numel() for parameter in model.parameters())
 
 
+def median_seconds(steps: Mapping[str, Callable[[], None]], rounds: int) -> dict[str, float]:
+    """Median seconds of each step; they take turns, and the first two rounds do not count."""
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for round_ in range(rounds + 2):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            if round_ >= 2:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
 def main() -> None:
     """Time the models in turn and write medians and ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -67,15 +79,7 @@ def main() -> None:
     options = parser.parse_args()
     batch = made_batch()
     steps = {name: step_of(name, batch) for name in NAMES}
-    seconds: dict[str, list[float]] = {name: [] for name in NAMES}
-    for warm in (True, False):
-        for _ in range(2 if warm else options.rounds):
-            for name, (step, _) in steps.items():
-                start = time.perf_counter()
-                step()
-                if not warm:
-                    seconds[name].append(time.perf_counter() - start)
-    median = {name: statistics.median(values) for name, values in seconds.items()}
+    median = median_seconds({name: step for name, (step, _) in steps.items()}, options.rounds)
     result = {
         "batch": BATCH,
         "frames": FRAMES,

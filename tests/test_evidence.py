@@ -319,6 +319,22 @@ def test_neighbours_add_their_mean_evidence_through_a_map() -> None:
             torch.testing.assert_close(model(batch)[0] - model.bias, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_what_neighbours_add_is_trusted_as_far_as_their_modality() -> None:
+    corpus = small_corpus(missing=0.0)
+    model = context_model(corpus, before=2)
+    batch = keep_only(collate(corpus, [5], find_neighbours(corpus, model.context)), ["audio"])
+    added = []
+    for reliability in (1.0, 0.5):
+        stated = {"evidence": {"context": {"before": 2}, "reliability": {"audio": reliability}}}
+        other = build(corpus, ModelSettings.model_validate(stated), TrainingSettings()).eval()
+        other.load_state_dict(model.state_dict())
+        with torch.no_grad():
+            other.maps["audio"].zero_()  # so that neighbours say their offset alone, whatever the reliability
+        added.append(other.fuse(replace(other.encode(batch), context_alone=True)) - other.bias)
+    torch.testing.assert_close(added[1], 0.5 * added[0])
+    assert added[0].abs().max() > 1e-2
+
+
 def test_a_causal_context_sees_nothing_later() -> None:
     corpus = small_corpus(missing=0.0)
     model = context_model(corpus, before=3)

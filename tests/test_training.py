@@ -562,6 +562,7 @@ def test_with_context_neighbours_also_learn_to_answer_alone() -> None:
     torch.testing.assert_close(
         module.training_step(batch, 0), expected + 0.3 * torch.stack(alone).mean() + shrinkage, rtol=1e-4, atol=1e-4
     )
+    torch.testing.assert_close(module.losses[-1], expected.detach())  # of the task alone, as for every model
 
 
 @pytest.mark.parametrize("configurations", ["drawn", "all"])
