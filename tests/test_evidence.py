@@ -90,6 +90,8 @@ def test_half_the_reliability_is_half_the_weights() -> None:
     batch = made_batch(missing=False)
     full, half = model_of(), model_of(reliability={"audio": 0.5})
     with torch.no_grad():
+        full.frame_offsets["audio"].zero_()  # half the reliability goes without
+        half.load_state_dict({name: value for name, value in full.state_dict().items() if name in half.state_dict()})
         full.maps["audio"].mul_(0.5)
     torch.testing.assert_close(half(batch), full(batch))
 
@@ -200,7 +202,7 @@ def test_shrinkage_is_that_of_logistic_regression(n_classes: int, c_over_shrinka
     )
     with torch.no_grad():
         found = softmax(model(batch).numpy(), axis=1)
-    np.testing.assert_allclose(found, expected.predict_proba(features), atol=2e-4)
+    np.testing.assert_allclose(found, expected.predict_proba(features), atol=5e-4)
 
 
 def test_the_spread_of_mean_frames_and_the_mean_length_are_taken_from_training() -> None:
@@ -234,18 +236,36 @@ def test_longer_utterances_give_more_evidence_within_bounds() -> None:
 
     model.mean_length_text.fill_(4.0)
     model.offsets["text"].data.zero_()
+    assert model.frame_offsets["text"].abs().max() > 0.1
     torch.testing.assert_close(evidence(6), 1.5 * evidence(4))
     torch.testing.assert_close(evidence(20), 2.0 * evidence(4))
     torch.testing.assert_close(evidence(1), 0.5 * evidence(4))
 
 
-def test_how_long_an_utterance_is_tells_nothing_by_itself() -> None:
+def test_of_what_is_not_trusted_length_tells_nothing_by_itself() -> None:
     """Frames that say nothing: however many, what is left is an offset, which no reliability could shrink."""
     model = model_of(reliability={"text": 0.1})
     model.mean_length_text.fill_(4.0)
     for n in (1, 4, 9):
         found = model.encode_modality("text", torch.zeros(1, n, SIZES["text"]), torch.ones(1, n, dtype=torch.bool))
         torch.testing.assert_close(found[0], model.offsets["text"])
+
+
+def test_the_evidence_of_a_frame_has_an_offset_of_its_own() -> None:
+    """Three times Bayes' rule of two normal densities: the second term of the evidence is the same for every frame."""
+    model = model_of(span=1.0)
+    model.mean_length_text.fill_(3.0)
+    means, noise = torch.randn(SIZES["text"]), 0.8
+    with torch.no_grad():
+        for part in (model.offsets["text"], model.maps["text"]):
+            part.zero_()
+        model.maps["text"][0] = 3 * means / noise**2
+        model.frame_offsets["text"].copy_(torch.tensor([-1.5, 0, 0]) * means.square().sum() / noise**2)
+    for n in (2, 6):
+        values = torch.randn(1, n, SIZES["text"]).clamp(-4, 4)
+        found = model.encode_modality("text", values, torch.ones(1, n, dtype=torch.bool))
+        likelihoods = [torch.distributions.Normal(mean, noise).log_prob(values).sum() for mean in (means, 0 * means)]
+        torch.testing.assert_close(found[0, 0], likelihoods[0] - likelihoods[1], rtol=1e-4, atol=1e-4)
 
 
 def test_values_are_those_of_the_mean_frame() -> None:
@@ -327,9 +347,12 @@ def test_what_neighbours_add_is_trusted_as_far_as_their_modality() -> None:
     for reliability in (1.0, 0.5):
         stated = {"evidence": {"context": {"before": 2}, "reliability": {"audio": reliability}}}
         other = build(corpus, ModelSettings.model_validate(stated), TrainingSettings()).eval()
-        other.load_state_dict(model.state_dict())
+        kept = other.state_dict().keys()
+        other.load_state_dict({name: value for name, value in model.state_dict().items() if name in kept})
         with torch.no_grad():
             other.maps["audio"].zero_()  # so that neighbours say their offset alone, whatever the reliability
+            for of_frames in other.frame_offsets.parameters():
+                of_frames.zero_()
         added.append(other.fuse(replace(other.encode(batch), context_alone=True)) - other.bias)
     torch.testing.assert_close(added[1], 0.5 * added[0])
     assert added[0].abs().max() > 1e-2

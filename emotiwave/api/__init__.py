@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from emotiwave.api.comparing import compare
     from emotiwave.api.data import export_mmsa, prepare, write_manifest
     from emotiwave.api.demonstration import demo
+    from emotiwave.api.encoders import save_encoder
     from emotiwave.api.extraction import extract
     from emotiwave.api.hub import load_model, push
     from emotiwave.api.inspection import inspect
@@ -25,6 +26,7 @@ __all__ = [
     "load_model",
     "prepare",
     "push",
+    "save_encoder",
     "train",
     "write_manifest",
     "write_report",
@@ -33,6 +35,7 @@ _MODULES = {
     "comparing": ("compare",),
     "data": ("export_mmsa", "prepare", "write_manifest"),
     "demonstration": ("demo",),
+    "encoders": ("save_encoder",),
     "extraction": ("extract",),
     "hub": ("load_model", "push"),
     "inspection": ("inspect",),

@@ -154,6 +154,18 @@ def push(
 
 
 @app.command()
+def save_encoder(
+    run: Annotated[Path, typer.Argument(help="A run folder that `emotiwave train` made.")],
+    modality: Annotated[str, typer.Argument(help="One whose encoder is a published network, such as text.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder to make.")],
+) -> None:
+    """Write the trained network of a modality as transformers does, to extract features by or to use elsewhere."""
+    from emotiwave import api
+
+    stdout.print(f"encoder: {api.save_encoder(run, modality, out)}", highlight=False, soft_wrap=True)
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for the demo's files.")] = Path("emotiwave-demo"),
 ) -> None:

@@ -19,7 +19,7 @@ from emotiwave.labels import SEVEN, to_seven
 from emotiwave.recordings import Count, MediaRecordings
 from emotiwave.sequences import first_duplicate
 from emotiwave.settings import AbsolutePath, Settings
-from emotiwave.types import LabelSet, Utterance
+from emotiwave.types import Label, LabelKind, LabelSet, Utterance
 
 LICENCE = "CC BY 4.0 (Demszky et al. 2020)"
 LAYOUT = "ekman/ and original/, each with labels.txt, train.tsv, dev.tsv, test.tsv"
@@ -31,15 +31,24 @@ ORIGINAL = (
     *("love", "nervousness", "optimism", "pride", "realization", "relief", "remorse", "sadness", "surprise", "neutral"),
 )
 
+GoEmotionsTask = Literal["ekman", "original", "seven", "shares"]
+KINDS: dict[GoEmotionsTask, LabelKind] = {
+    "ekman": "multilabel",
+    "original": "multilabel",
+    "seven": "categorical",
+    "shares": "distribution",
+}
+
 
 class GoEmotionsSettings(Settings):
     """Keys of ``[dataset]`` for ``name = "goemotions"``."""
 
     root: AbsolutePath | None = Field(default_factory=lambda: data_folder("goemotions"))
     """The folder of ``ekman`` and ``original``; by default in the folder that EMOTIWAVE_DATA names."""
-    task: Literal["ekman", "original", "seven"] = "ekman"
+    task: GoEmotionsTask = "ekman"
     """``ekman``: which of anger, disgust, fear, happiness, sadness, surprise, neutral hold, perhaps several.
-    ``original``: which of the 28. ``seven``: the one of seven, of the comments that have one only."""
+    ``original``: which of the 28. ``seven``: the one of seven, of the comments that have one only. ``shares``: all
+    comments, the classes of one sharing it equally."""
 
 
 class Comment(NamedTuple):
@@ -69,23 +78,27 @@ def load(settings: GoEmotionsSettings) -> MediaRecordings:
     if twice is not None:
         raise DatasetError(f"goemotions: {folder}: comment {twice!r} occurs a second time; ids must be unique")
     counts: dict[str, Count] = {}
-    is_single = settings.task == "seven"
-    if is_single:
+    if settings.task == "seven":
         single = [comment for comment in comments if len(comment.classes) == 1]
         counts["comments with several classes, left out"] = len(comments) - len(single)
         comments = single
     return text_recordings(
-        [
-            Utterance(c.id, c.split, c.classes[0] if is_single else c.classes, language="en", transcript=c.text)
-            for c in comments
-        ],
+        [Utterance(c.id, c.split, _label(c, settings.task), language="en", transcript=c.text) for c in comments],
         name="goemotions",
         task=settings.task,
         licence=LICENCE,
-        label_set=LabelSet("categorical" if is_single else "multilabel", names if is_original else SEVEN),
+        label_set=LabelSet(KINDS[settings.task], names if is_original else SEVEN),
         counts=counts,
         tables=(folder / "labels.txt", *tables),
     )
+
+
+def _label(comment: Comment, task: GoEmotionsTask) -> Label:
+    if task == "seven":
+        return comment.classes[0]
+    if task == "shares":
+        return tuple((name in comment.classes) / len(comment.classes) for name in SEVEN)
+    return comment.classes
 
 
 def _read_names(path: Path, known: Sequence[str]) -> tuple[str, ...]:

@@ -55,6 +55,9 @@ class Evidence(FusionModel):
             self.encoder(name).requires_grad_(False)
         self.maps = nn.ParameterDict({n: self._small(self.n_classes, self.sizes[n]) for n in self.heard})
         self.offsets = nn.ParameterDict({n: nn.Parameter(torch.zeros(self.n_classes)) for n in self.heard})
+        self.trusted = tuple(name for name in self.heard if self._reliability(name) == 1)
+        framed = () if spec.label_set.kind == "continuous" else self.trusted
+        self.frame_offsets = nn.ParameterDict({n: nn.Parameter(torch.zeros(self.n_classes)) for n in framed})
         self.bias = nn.Parameter(torch.zeros(self.n_classes))
         for name in self.heard:
             self.register_buffer(f"gain_{name}", torch.ones(self.sizes[name]))
@@ -69,8 +72,7 @@ class Evidence(FusionModel):
             for weight in self.from_neighbours.parameters():
                 nn.init.normal_(weight, std=START)
         width = CROSS_MODAL_WIDTHS[spec.settings.size]
-        trusted = tuple(name for name in self.heard if self._reliability(name) == 1)
-        self.cross_modal = None if width is None or not trusted else CrossModalPath(self, trusted, width)
+        self.cross_modal = None if width is None or not self.trusted else CrossModalPath(self, self.trusted, width)
 
     def _reliability(self, name: str) -> float:
         return self.settings.reliability.get(name, 1.0)
@@ -131,7 +133,12 @@ class Evidence(FusionModel):
         mean_length = self.get_buffer(f"mean_length_{name}")
         length = torch.where(mean_length > 0, mask.sum(dim=1) / mean_length, torch.ones_like(per_frame[:, 0, 0]))
         length = length.clamp(1 / LONGEST_RATIO, LONGEST_RATIO)
-        return span_evidence(per_frame.float(), mask, self.settings.span, length) + self.offsets[name]
+        evidence = span_evidence(per_frame.float(), mask, self.settings.span, length) + self.offsets[name]
+        if name in self.frame_offsets:
+            # what a frame says by being there, as in Bayes' rule of normal densities; as any offset it is not shrunk,
+            # and so it is for modalities alone that are trusted fully
+            evidence = evidence + length[:, None] * self.frame_offsets[name]
+        return evidence
 
     def combine(self, encoded: Encoded) -> Float[Tensor, "asked classes"]:
         n = encoded.n_asked

@@ -113,7 +113,7 @@ def untrained_module(encoder: Encoder) -> "torch.nn.Module":
     from transformers import AutoModel
 
     try:
-        with _quiet():
+        with quiet_transformers():
             return AutoModel.from_config(encoder.config, trust_remote_code=False, dtype=torch.float32).eval()
     except Exception as error:  # settings that contradict each other
         raise CheckpointError(
@@ -166,7 +166,7 @@ def _read_config(files: EncoderFiles) -> Any:
     from transformers import AutoConfig
 
     try:
-        with _quiet():
+        with quiet_transformers():
             config = AutoConfig.from_pretrained(files.folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:  # transformers lets a damaged file raise anything
         why = " ".join(str(error).split())[:300]
@@ -239,7 +239,7 @@ def _read_module(encoder: Encoder) -> "torch.nn.Module":
     from transformers import AutoModel
 
     try:
-        with _quiet():
+        with quiet_transformers():
             module, info = AutoModel.from_pretrained(
                 encoder.files.folder,
                 config=encoder.config,
@@ -273,7 +273,7 @@ def _check_complete(encoder: Encoder, info: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Silence the progress bars and reports of transformers; what matters of them becomes an error here."""
     from transformers.utils import logging
 

@@ -22,13 +22,14 @@ from torch.nn.utils.rnn import pad_sequence
 from emotiwave.errors import CheckpointError, ConfigError, EmotiwaveError
 from emotiwave.models.encoders.encoder import ModalityEncoder, Origin
 from emotiwave.models.encoders.features import observed_frames
-from emotiwave.models.encoders.tuning import drop_unused, find_layers, heights, recompute, silence
+from emotiwave.models.encoders.tuning import NOISE, drop_unused, find_layers, heights, recompute, silence
 from emotiwave.pretrained.files import Kind, read_json
-from emotiwave.pretrained.loading import Encoder, load_encoder, untrained_module
+from emotiwave.pretrained.loading import Encoder, load_encoder, quiet_transformers, untrained_module
 from emotiwave.pretrained.running import explained
 from emotiwave.sequences import ComputationalSequence
 from emotiwave.settings import Settings
 
+CONFIG = "config.json"
 SOURCE = "source.json"
 """In a saved model: name, commit and licence of the checkpoint that training began from."""
 MAX_SEEN = 64
@@ -220,6 +221,28 @@ class PretrainedPart(ModalityEncoder):
             (folder / name).write_bytes(content)
         if self.source:
             (folder / SOURCE).write_text(json.dumps(self.source, indent=1), encoding="utf-8")
+
+    def save_checkpoint(self, folder: Path) -> None:
+        """Write the network into a new folder as transformers does, with its other files as they were read.
+
+        Its configuration is that of the network as it is here, perhaps of fewer layers, with the noise of training as
+        it was in the checkpoint.
+
+        Raises:
+            ConfigError: If the network is no whole one any more, as a speech transformer cut below its last norm.
+        """
+        with quiet_transformers():
+            self.network.save_pretrained(folder)  # pyright: ignore[reportCallIssue] (every network is of transformers)
+        config = read_json(folder / CONFIG)
+        before = json.loads(self.files[CONFIG])
+        restored = config | {key: before[key] for key in NOISE if key in before and key in config}
+        (folder / CONFIG).write_text(json.dumps(restored, indent=2) + "\n", encoding="utf-8")
+        for name in self.files.keys() - {CONFIG}:
+            (folder / name).write_bytes(self.files[name])
+        try:
+            load_encoder(str(folder), self.kind)
+        except CheckpointError as error:
+            raise ConfigError(f"{self.described}: no checkpoint can be made of it ({error})") from None
 
     @property
     def described(self) -> str:
