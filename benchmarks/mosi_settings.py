@@ -13,6 +13,7 @@ import argparse
 import itertools
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +34,11 @@ N_TRAIN, N_TEST = 1447, 752
 GRID = {"epochs": (10, 20), "modality_dropout": (0.3, 0.5), "weight_average": (0.0, 0.999)}
 
 
-def made_corpus(seed: int) -> Corpus:
-    """Make a corpus of the shape of MOSI with features that over-separate the train classes."""
+def made_corpus(seed: int, strengths: Mapping[str, tuple[float, float]] = STRENGTH) -> Corpus:
+    """Make a corpus of the shape of MOSI, of class means in standard deviations of the noise in train and test.
+
+    By default, features over-separate the train classes.
+    """
     rng = np.random.default_rng(seed)
     n = N_TRAIN + N_TEST
     is_train = np.arange(n) < N_TRAIN
@@ -44,7 +48,7 @@ def made_corpus(seed: int) -> Corpus:
     for name, size in SIZES.items():
         direction = rng.standard_normal(size)
         direction /= np.linalg.norm(direction)
-        strength = np.where(is_train, *STRENGTH[name]) * np.where(positive, 1.0, -1.0)
+        strength = np.where(is_train, *strengths[name]) * np.where(positive, 1.0, -1.0)
         noise = rng.standard_t(3, (n, size)) / np.sqrt(3) if name == "audio" else rng.standard_normal((n, size))
         values = (noise + strength[:, None] * direction).astype(np.float32)
         sequences[name] = ComputationalSequence(ids, values, np.full((n, 2), np.nan), np.arange(n + 1))

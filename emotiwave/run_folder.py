@@ -223,7 +223,7 @@ def read_card_facts(folder: Path) -> Facts:
         CheckpointError: If a file of the run is missing or damaged.
     """
     description, tables = read_description(folder), _read_tables(folder / "config.toml")
-    environment = _read_checked_environment(folder)
+    environment = read_checked_environment(folder)
     chosen = dict(MODELS[description.settings.name].default_encoders()) | description.settings.encoders
     encoders = {}
     for modality in description.sizes:
@@ -249,10 +249,15 @@ def read_cautions(folder: Path) -> list[str]:
     Raises:
         CheckpointError: If ``environment.json`` is missing or damaged.
     """
-    return _read_checked_environment(folder).cautions
+    return read_checked_environment(folder).cautions
 
 
-def _read_checked_environment(folder: Path) -> RunEnvironment:
+def read_checked_environment(folder: Path) -> RunEnvironment:
+    """Read what a run was trained on, and refuse what cannot be that.
+
+    Raises:
+        CheckpointError: If ``environment.json`` is missing or damaged.
+    """
     try:
         return RunEnvironment.model_validate(read_environment(folder))
     except ValidationError as error:

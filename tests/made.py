@@ -36,6 +36,9 @@ def made_model(name: str, kind: str = "categorical", seed: int = 0, sizes: dict[
     for standardize in (module for module in model.modules() if isinstance(module, Standardize)):
         standardize.center.normal_()
         standardize.scale.uniform_(0.5, 2.0)
+    for statistic, buffer in model.named_buffers():
+        if statistic.startswith("mean_length"):  # of the model "evidence"
+            buffer.fill_(4.0)
     model.prior_logits.normal_()
     return model.eval()
 

@@ -185,6 +185,12 @@ def test_published_parts_of_extractors_are_found(tmp_path: Path, monkeypatch: py
     assert parts({"name": "egemaps", "opensmile": "3.0.2", "settings": {}}) == [
         {"name": "egemaps", "revision": "3.0.2", "licence": "openSMILE 3: research and education only (audEERING)"}
     ]
+    several = {"name": "text_encoder", "model": [bert, {"sha256": "ab" * 32}]}
+    named = {"model": [bert["hub"], str(tmp_path / "hubert")]}
+    assert parts(several, named) == [told, {"name": "hubert", **hashed, "licence": "mit"}]
+    assert parts(several) == [told, {"name": "text_encoder", **hashed}]
+    assert parts(several, {"model": [str(tmp_path / "hubert")]}) == parts(several, {"model": "one"}) == parts(several)
+    assert parts({"name": "text_encoder", "model": ["x", None]}) == []
     faces = {"name": "yunet", "sha256": "cd" * 32}
     assert parts({"name": "face"}, faces=faces) == [{"name": "face detector yunet", "revision": "sha256 cdcdcdcdcdcd"}]
     assert parts("synthetic") == parts({"name": "tokens", "ids": {"n_ids": 5}}) == published_parts({}, {}) == []

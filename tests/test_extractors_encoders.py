@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from scipy.signal import resample_poly
 
 from emotiwave.errors import CheckpointError, ConfigError, FeatureError
+from emotiwave.features.extractors import text_encoder
 from emotiwave.features.extractors.image_encoder import ImageEncoder, ImageEncoderSettings
 from emotiwave.features.extractors.speech_encoder import SpeechEncoder, SpeechEncoderSettings
 from emotiwave.features.extractors.text_encoder import TextEncoder, TextEncoderSettings
@@ -51,6 +52,51 @@ def signal_of(name: str, seed: int = 0):
     return words, np.stack([np.arange(7.0), np.arange(7.0) + 0.5], axis=1)
 
 
+def test_the_vectors_of_several_models_are_put_one_after_the_other(build, tmp_path):
+    other = tiny.save_roberta(tmp_path / "roberta")
+    one = build("text", layer=(0, -1))
+    settings = TextEncoderSettings(model=(one.settings.model, str(other)), layer=(0, -1), precision="float32")
+    both = TextEncoder(settings)
+    alone = TextEncoder(TextEncoderSettings(model=str(other), layer=(0, -1), precision="float32"))
+    words, timing = signal_of("text")
+    values = both(words, timing).values
+    assert values.shape == (7, both.size)
+    np.testing.assert_array_equal(values, np.hstack([one(words, timing).values, alone(words, timing).values]))
+    assert both.identity["model"] == [one.identity["model"], alone.identity["model"]]
+    assert one.identity == TextEncoder(settings.model_copy(update={"model": (one.settings.model,)})).identity
+
+
+def test_a_word_that_one_of_several_models_does_not_know_is_unobserved(build, tmp_path, monkeypatch):
+    one = build("text")
+    both = TextEncoder(TextEncoderSettings(model=(one.settings.model, one.settings.model), precision="float32"))
+    encode = text_encoder.encode_words
+    made = []
+
+    def knows_less(*args):
+        states = encode(*args)
+        made.append(states)
+        if len(made) == 2:
+            states[0][3] = float("nan")
+        return states
+
+    monkeypatch.setattr(text_encoder, "encode_words", knows_less)
+    values = both(*signal_of("text")).values
+    assert np.isnan(values).all(axis=1).tolist() == [False, False, False, True, False, False, False]
+    assert np.isfinite(np.delete(values, 3, axis=0)).all()
+
+
+@pytest.mark.parametrize("model", [3, [], ["a/b", 3], None])
+def test_models_are_names(model):
+    with pytest.raises(ValidationError, match="expected a folder or a name of the Hub, or a list of them") as error:
+        TextEncoderSettings(model=model)
+    assert error.value.error_count() == 1
+
+
+def test_a_revision_is_of_one_model():
+    with pytest.raises(ValidationError, match="revision is of one model; got 2"):
+        TextEncoderSettings(model=("a/b", "c/d"), revision="main")
+
+
 @pytest.mark.parametrize("name", EXTRACTORS)
 def test_shapes_types_and_times(name, build):
     extractor = build(name)
@@ -88,10 +134,11 @@ def test_nothing_gives_no_frame(name, build):
 @pytest.mark.parametrize("name", EXTRACTORS)
 def test_weights_are_read_at_the_first_call(name, build):
     extractor = build(name)
-    assert "module" not in extractor.encoder.__dict__
+    (encoder,) = extractor.encoders if name == "text" else (extractor.encoder,)
+    assert "module" not in encoder.__dict__
     assert pickle.loads(pickle.dumps(extractor.settings)) == extractor.settings
     values = extractor(*signal_of(name)).values
-    assert "module" in extractor.encoder.__dict__
+    assert "module" in encoder.__dict__
     np.testing.assert_array_equal(values, build(name)(*signal_of(name)).values)
 
 

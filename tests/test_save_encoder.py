@@ -1,16 +1,26 @@
 """The network inside a trained model, handed on as a checkpoint of transformers."""
 
+import json
+import os
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from emotiwave import api
-from emotiwave.errors import ConfigError
+from emotiwave.errors import CheckpointError, ConfigError, DataWarning
 from emotiwave.features.extractors.text_encoder import TextEncoder, TextEncoderSettings
 from emotiwave.models.checkpoint import load_model
+from emotiwave.models.encoders.pretrained_part import PretrainedPart
+from emotiwave.models.encoders.text_transformer import TextTransformer
+from emotiwave.pretrained.files import EncoderFiles
+from emotiwave.report.card import Part
+from emotiwave.report.encoder_card import draw_encoder_card
 from tests.test_cli import run as command
 from tests.tiny_encoders import WIDTH, one_thread, save_bert
 
@@ -62,9 +72,67 @@ def test_it_extracts_the_vectors_of_the_trained_model(
     before = TextEncoder(TextEncoderSettings(model=str(trained.parent / "bert"), precision="float32"))
     assert np.abs(before(words, np.zeros((4, 2))).values - found).max() > 1e-3  # training has changed it
     card = (tmp_path / "deep" / "encoder" / "README.md").read_text()
-    assert "Began from: bert, licence unknown" in card
-    assert "Trained on: manifest, licence" in card
-    assert str(tmp_path) not in card
+    assert "Began from bert, licence unknown" in card
+    assert "Trained on manifest, licence" in card
+    assert "base_model" not in card  # a folder is no name of the Hub
+    for path in (tmp_path / "deep" / "encoder").iterdir():
+        assert str(trained.parent).encode() not in path.read_bytes(), path.name
+        assert path.stat().st_mode & 0o777 == 0o666 & ~_umask(), path.name
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_licences_go_from_card_to_card(trained: Path, tmp_path: Path) -> None:
+    first = api.save_encoder(trained, "text", tmp_path / "first")
+    licence = EncoderFiles("first", first, None).licence
+    assert licence is not None
+    assert re.fullmatch(r"unknown \(bert\); .* \(manifest\)", licence)
+    corpus = Part("corpus", 'more "data"\nlicense: mit', "CC BY 4.0")
+    encoder = load_model(trained).encoder("text")
+    assert isinstance(encoder, TextTransformer)
+    encoder.source = {"name": "first", "licence": licence}
+    (first / "README.md").write_text(draw_encoder_card("text", encoder, corpus, is_finished=False))
+    again = EncoderFiles("first", first, None).licence
+    assert again == f"{licence} (first); CC BY 4.0 (more 'data'/nlicense: mit)"
+    assert "not finished" in (first / "README.md").read_text()
+
+
+def test_an_unfinished_run_is_warned_of(trained: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(trained, tmp_path / "run"))
+    told = json.loads((run / "environment.json").read_text())
+    told.pop("training")
+    (run / "environment.json").write_text(json.dumps(told))
+    with pytest.warns(DataWarning, match="training is not finished"):
+        folder = api.save_encoder(run, "text", tmp_path / "encoder")
+    assert "Training was not finished" in (folder / "README.md").read_text()
+    (run / "environment.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"environment\.json"):
+        api.save_encoder(run, "text", tmp_path / "other")
+
+
+def test_the_files_of_a_model_are_left_alone(trained: Path) -> None:
+    with pytest.raises(ConfigError, match="lies among the files of the model"):
+        api.save_encoder(trained, "text", trained / "encoders" / "mine")
+    load_model(trained)
+
+
+def test_what_cannot_be_written_leaves_nothing(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr(PretrainedPart, "save_checkpoint", full)
+    with pytest.raises(ConfigError, match="No space left"):
+        api.save_encoder(trained, "text", tmp_path / "encoder")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ConfigError, match="is a file; choose a new folder"):
+        api.save_encoder(trained, "text", tmp_path / "file")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        api.save_encoder(trained, "text", tmp_path / ("x" * 300))
 
 
 @pytest.mark.parametrize(

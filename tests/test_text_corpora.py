@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from emotiwave.datasets import dair_emotion, goemotions, text_lines
@@ -14,6 +15,7 @@ from emotiwave.datasets.text_lines import read_lines
 from emotiwave.errors import DatasetError, MissingExtraError
 from emotiwave.labels import SEVEN
 from emotiwave.recordings import MediaRecordings
+from emotiwave.types import LabelSet
 
 DATA = os.environ.get("EMOTIWAVE_DATA")
 
@@ -106,6 +108,24 @@ def test_goemotions_single_labels_are_one_of_seven(tmp_path):
     ]
     assert recordings.label_set.kind == "categorical"
     assert recordings.counts["comments with several classes, left out"] == 1
+
+
+def test_goemotions_classes_share_a_comment(tmp_path):
+    recordings = read_goemotions(write_goemotions(tmp_path, "ekman", LINES), task="shares")
+    assert recordings.label_set == LabelSet("distribution", SEVEN)
+    labels = {u.id: u.label for u in recordings.utterances}
+    assert labels["id2"] == (0.5, 0, 0, 0, 0, 0, 0.5)  # anger, and neutral, which is the last of the seven
+    assert labels["id3"] == (0, 0, 0, 0, 1, 0, 0)
+    assert recordings.counts["comments whose largest shares are tied, scored as the first of these classes"] == 1
+    for label in labels.values():
+        recordings.label_set.encode(label)
+
+
+def test_goemotions_three_classes_share_a_comment_equally(tmp_path):
+    root = write_goemotions(tmp_path, "ekman", LINES | {"dev": ["so\t0,2,6\tid4"]})
+    recordings = read_goemotions(root, task="shares")
+    shares = recordings.label_set.encode(next(u.label for u in recordings.utterances if u.id == "id4"))
+    np.testing.assert_allclose(shares, [1 / 3, 0, 1 / 3, 0, 0, 1 / 3, 0], rtol=1e-6)
 
 
 def test_goemotions_original_keeps_its_28_names(tmp_path):

@@ -112,7 +112,7 @@ def _shared_files(folder: Path) -> tuple[dict[str, bytes | Path], list[str]]:
     shortened: list[str] = []
     description = read_description(folder)
     of_encoders = {
-        name: _shorten_places((folder / name).read_bytes(), PLACES.get(PurePosixPath(name).name, ()), shortened)
+        name: shorten_places((folder / name).read_bytes(), PLACES.get(PurePosixPath(name).name, ()), shortened)
         for name in sorted(description.sha256)
         if name != WEIGHTS
     }
@@ -132,10 +132,11 @@ def _shared_files(folder: Path) -> tuple[dict[str, bytes | Path], list[str]]:
     return files, list(dict.fromkeys(shortened))
 
 
-def _shorten_places(content: bytes, keys: Collection[str], shortened: list[str]) -> bytes:
+def shorten_places(content: bytes, keys: Collection[str], shortened: list[str] | None = None) -> bytes:
     """Shorten what stands under some keys of a JSON file; one without paths there stays as it is to the byte."""
     if not keys:
         return content
+    shortened = [] if shortened is None else shortened
     try:
         before = json.loads(content)
     except (ValueError, RecursionError):

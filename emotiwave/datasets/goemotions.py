@@ -82,6 +82,9 @@ def load(settings: GoEmotionsSettings) -> MediaRecordings:
         single = [comment for comment in comments if len(comment.classes) == 1]
         counts["comments with several classes, left out"] = len(comments) - len(single)
         comments = single
+    if settings.task == "shares":
+        tied = sum(len(comment.classes) > 1 for comment in comments)
+        counts["comments whose largest shares are tied, scored as the first of these classes"] = tied
     return text_recordings(
         [Utterance(c.id, c.split, _label(c, settings.task), language="en", transcript=c.text) for c in comments],
         name="goemotions",

@@ -31,9 +31,17 @@ def published_parts(metadata: Mapping[str, Any], settings: Mapping[str, Any]) ->
     extractor = metadata.get("extractor")
     if isinstance(extractor, Mapping):
         name = str(extractor.get("name"))
-        files = next((extractor[key] for key in KEYS_OF_FILES if isinstance(extractor.get(key), Mapping)), extractor)
-        place = next((str(settings[key]) for key in KEYS_OF_PLACES if settings.get(key)), None)
-        found += [_of_program(name, extractor), _of_files(name, files, place)]
+        files = next((extractor[key] for key in KEYS_OF_FILES if isinstance(extractor.get(key), Mapping | list)), None)
+        place = next((settings[key] for key in KEYS_OF_PLACES if settings.get(key)), None)
+        several = files if isinstance(files, list) else [files or extractor]
+        places = place if isinstance(place, list | tuple) else [place]
+        places = places if len(places) == len(several) else [None] * len(several)
+        found.append(_of_program(name, extractor))
+        found += [
+            _of_files(name, of, str(at) if at else None)
+            for of, at in zip(several, places, strict=True)
+            if isinstance(of, Mapping)
+        ]
     faces = metadata.get("faces")
     if isinstance(faces, Mapping):
         found.append(_of_files(f"face detector {faces.get('name')}", faces, None))

@@ -253,7 +253,9 @@ def _check_weights(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], 
     missing, unknown = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
     if missing or unknown:
         more = [f"{what} {names[0]!r}" for what, names in (("without", missing), ("with", unknown)) if names]
-        raise CheckpointError(f"{of_another}: {', '.join(more)}; {COPY_AGAIN}")
+        raise CheckpointError(
+            f"{of_another}: {', '.join(more)}; {COPY_AGAIN}, or train again if another version has trained it"
+        )
     for name, tensor in found.items():
         if (tensor.shape, tensor.dtype) != (expected[name].shape, expected[name].dtype):
             raise CheckpointError(

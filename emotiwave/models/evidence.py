@@ -56,7 +56,7 @@ class Evidence(FusionModel):
         self.maps = nn.ParameterDict({n: self._small(self.n_classes, self.sizes[n]) for n in self.heard})
         self.offsets = nn.ParameterDict({n: nn.Parameter(torch.zeros(self.n_classes)) for n in self.heard})
         self.trusted = tuple(name for name in self.heard if self._reliability(name) == 1)
-        framed = () if spec.label_set.kind == "continuous" else self.trusted
+        framed = [n for n in self.trusted if self._is_measured(n)] if spec.label_set.kind != "continuous" else []
         self.frame_offsets = nn.ParameterDict({n: nn.Parameter(torch.zeros(self.n_classes)) for n in framed})
         self.bias = nn.Parameter(torch.zeros(self.n_classes))
         for name in self.heard:
@@ -77,6 +77,10 @@ class Evidence(FusionModel):
     def _reliability(self, name: str) -> float:
         return self.settings.reliability.get(name, 1.0)
 
+    def _is_measured(self, name: str) -> bool:
+        """Whether what the encoder gives stays as it is, so that spread and length can be taken before training."""
+        return not any(True for _ in self.encoder(name).parameters())
+
     @staticmethod
     def _small(*shape: int) -> nn.Parameter:
         return nn.Parameter(START * torch.randn(*shape))
@@ -87,7 +91,7 @@ class Evidence(FusionModel):
         Of encoders without weights only: what the others give changes, or is on one scale already.
         """
         self.n_utterances.fill_(n_utterances)
-        measured = [name for name in self.heard if not any(True for _ in self.encoder(name).parameters())]
+        measured = [name for name in self.heard if self._is_measured(name)]
         if measured:
             with torch.no_grad():
                 self._fit_spreads(batches, measured)
@@ -135,9 +139,9 @@ class Evidence(FusionModel):
         length = length.clamp(1 / LONGEST_RATIO, LONGEST_RATIO)
         evidence = span_evidence(per_frame.float(), mask, self.settings.span, length) + self.offsets[name]
         if name in self.frame_offsets:
-            # what a frame says by being there, as in Bayes' rule of normal densities; as any offset it is not shrunk,
-            # and so it is for modalities alone that are trusted fully
-            evidence = evidence + length[:, None] * self.frame_offsets[name]
+            # what a frame says by being there, as in Bayes' rule of normal densities; beyond the mean length, for which
+            # the offset above stands. No shrinkage reaches it, and so it is of modalities alone that are trusted fully
+            evidence = evidence + (length - 1)[:, None] * self.frame_offsets[name]
         return evidence
 
     def combine(self, encoded: Encoded) -> Float[Tensor, "asked classes"]:

@@ -13,9 +13,9 @@ class EvidenceSettings(Settings):
 
     reliability: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict)
     """How far to trust the evidence of a modality, beside the others and before any is seen: 1, the default, as far as
-    training finds right; less shrinks its weights more, and keeps it out of the cross-modal path; 0 never listens to
-    it. For what is known of features and cannot be seen in training data, such as that they were themselves trained on
-    these labels."""
+    training finds right; less shrinks its weights more, keeps it out of the cross-modal path, and takes the length of
+    an utterance for no evidence by itself; 0 never listens to it. For what is known of features and cannot be seen in
+    training data, such as that they were themselves trained on these labels."""
     shrinkage: float = Field(default=150.0, ge=0)
     """How strongly the weights of evidence are drawn to zero: so many times their sum of squares stands against the
     loss summed over the training utterances (ridge regression's penalty)."""

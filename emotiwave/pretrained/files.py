@@ -132,8 +132,11 @@ class EncoderFiles:
         except (OSError, ValueError):  # no card, or one that is no text: nothing is known
             return None
         header = re.match(r"---\s*\n(.*?)\n---", text, re.DOTALL)
-        found = re.search(r"^license:[ \t]*[\"']?([\w.+-]+)", header[1], re.MULTILINE) if header else None
-        return found[1] if found else None
+        if header is None:
+            return None
+        named = re.search(r'^license_name:[ \t]*"([^"\\\n]{1,500})"[ \t]*$', header[1], re.MULTILINE)
+        found = re.search(r"^license:[ \t]*[\"']?([\w.+-]+)", header[1], re.MULTILINE)
+        return named[1] if named and found and found[1] == "other" else found[1] if found else None
 
     def settings(self) -> dict[str, bytes]:
         """Read all small files that the encoder consists of beside its weights, by name.

@@ -95,11 +95,11 @@ def draw_card(facts: Facts, *, repo: str = "OWNER/NAME") -> str:
     """Write the card of a run as Markdown; ``repo`` is its name on the Hub. The same run gives the same card."""
     corpus, model = facts.environment.corpus, facts.tables["model"]["name"]
     sections = {
-        f"{model} on {_plain(corpus.name)}": _answers(facts),
+        f"{model} on {plain(corpus.name)}": _answers(facts),
         "What goes in": _inputs(facts),
         "How it was trained": _training(facts),
         "Scores": _scores(facts),
-        "Cautions": [f"- {_plain(caution)}" for caution in facts.environment.cautions],
+        "Cautions": [f"- {plain(caution)}" for caution in facts.environment.cautions],
         "Licences": _licences(facts),
         "Use": USE.strip().splitlines(),
         "How to load it": [
@@ -145,11 +145,11 @@ def _is_label_paired(corpus: Data) -> bool:
 
 def _answers(facts: Facts) -> list[str]:
     corpus, modalities = facts.environment.corpus, _modalities(facts)
-    paragraphs = [f"Task: {_plain(corpus.task)}. {_say_answer(corpus.label_set)}"]
+    paragraphs = [f"Task: {plain(corpus.task)}. {_say_answer(corpus.label_set)}"]
     if len(modalities) > 1:
-        paragraphs.append(f"It takes any of {_plain(', '.join(modalities))}, alone or together.")
+        paragraphs.append(f"It takes any of {plain(', '.join(modalities))}, alone or together.")
     else:
-        paragraphs.append(f"It takes {_plain(', '.join(modalities))} alone.")
+        paragraphs.append(f"It takes {plain(', '.join(modalities))} alone.")
     if _is_label_paired(corpus):
         paragraphs.append(
             "**The training data is label-paired**: signals of different people were put together because they have "
@@ -164,10 +164,10 @@ def _say_answer(labels: LabelSet) -> str:
         ranges = [
             f"{name} ({low:g} to {high:g})" for name, (low, high) in zip(labels.names, labels.ranges, strict=True)
         ]
-        return f"It answers with values: {_plain(', '.join(ranges))}."
+        return f"It answers with values: {plain(', '.join(ranges))}."
     how = "exactly one of" if labels.is_exclusive else "any of"
     learned = " They were learned from the shares of raters." if labels.kind == "distribution" else ""
-    return f"It answers with probabilities of {how}: {_plain(', '.join(labels.names))}.{learned}"
+    return f"It answers with probabilities of {how}: {plain(', '.join(labels.names))}.{learned}"
 
 
 def _inputs(facts: Facts) -> list[str]:
@@ -236,7 +236,7 @@ def _scores(facts: Facts) -> list[str]:
         for place, by_metric in places.items()
     ]
     evaluation, first = facts.tables["evaluation"], own[0]
-    words = [f"On `{_plain(first.split)}` of {_plain(first.dataset)}."]
+    words = [f"On `{plain(first.split)}` of {plain(first.dataset)}."]
     if evaluation.get("bootstrap"):
         words.append(f"Intervals cover {evaluation['confidence']:.0%}, by bootstrap over groups.")
     if facts.tables["training"].get("patience") and first.split == facts.tables["training"]["selection_split"]:
@@ -266,13 +266,13 @@ def _paragraphs(texts: Iterable[str]) -> list[str]:
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     lines = [header, ["---"] * len(header), *rows]
-    return [f"| {' | '.join(map(_plain, cells))} |" for cells in lines]
+    return [f"| {' | '.join(map(plain, cells))} |" for cells in lines]
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     r"""Keep text of others on its line, in its cell, and free of markup.
 
-    >>> print(_plain("a|b\n<script>"))
+    >>> print(plain("a|b\n<script>"))
     a&#124;b\n&lt;script>
     """
     return printable(text).translate(MARKUP)

@@ -30,6 +30,8 @@ from emotiwave.sequences import ComputationalSequence
 from emotiwave.settings import Settings
 
 CONFIG = "config.json"
+NOT_OF_A_CHECKPOINT = ("auto_map", "fusion_config")
+"""Keys of configurations that name code, which is not here, or are of our own making."""
 SOURCE = "source.json"
 """In a saved model: name, commit and licence of the checkpoint that training began from."""
 MAX_SEEN = 64
@@ -226,7 +228,7 @@ class PretrainedPart(ModalityEncoder):
         """Write the network into a new folder as transformers does, with its other files as they were read.
 
         Its configuration is that of the network as it is here, perhaps of fewer layers, with the noise of training as
-        it was in the checkpoint.
+        the checkpoint has it.
 
         Raises:
             ConfigError: If the network is no whole one any more, as a speech transformer cut below its last norm.
@@ -235,14 +237,20 @@ class PretrainedPart(ModalityEncoder):
             self.network.save_pretrained(folder)  # pyright: ignore[reportCallIssue] (every network is of transformers)
         config = read_json(folder / CONFIG)
         before = json.loads(self.files[CONFIG])
-        restored = config | {key: before[key] for key in NOISE if key in before and key in config}
-        (folder / CONFIG).write_text(json.dumps(restored, indent=2) + "\n", encoding="utf-8")
+        kept = {key: value for key, value in config.items() if key not in (*NOISE, *NOT_OF_A_CHECKPOINT)}
+        kept |= {key: before[key] for key in NOISE if key in before}  # the others have the default of the architecture
+        (folder / CONFIG).write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
         for name in self.files.keys() - {CONFIG}:
             (folder / name).write_bytes(self.files[name])
+        for weights in folder.glob("*.safetensors"):  # safetensors lets their owner alone read them
+            weights.chmod((folder / CONFIG).stat().st_mode)
         try:
             load_encoder(str(folder), self.kind)
-        except CheckpointError as error:
-            raise ConfigError(f"{self.described}: no checkpoint can be made of it ({error})") from None
+        except CheckpointError:
+            raise ConfigError(
+                f"{self.described}: is no whole network any more, so no checkpoint can be made of it; train with the "
+                "last layer (layer = -1)"
+            ) from None
 
     @property
     def described(self) -> str:

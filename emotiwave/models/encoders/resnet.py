@@ -123,6 +123,14 @@ class Resnet(PretrainedPart):
                 raise
             raise ConfigError(f"side = {self.settings.side} cannot be had: {error}") from None
 
+    def save_checkpoint(self, folder: Path) -> None:
+        if self.settings.side is not None:
+            raise ConfigError(
+                f"resnet with side = {self.settings.side}: a checkpoint would be given pictures of the size that it "
+                "says itself; train without side"
+            )
+        super().save_checkpoint(folder)
+
     def fit(self, sequence: ComputationalSequence, ids: Sequence[str]) -> None:
         """Check that some training frames are pixels.
 
