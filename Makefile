@@ -3,8 +3,8 @@ BIN := .venv/bin
 
 COMPARISONS := compare_mosi compare_mosi_transcripts compare_cremad_votes compare_made_mosei compare_cremad_raters
 
-ABLATIONS := compare_ablation_mosi compare_ablation_mosi_transcripts compare_ablation_cremad_votes \
-	compare_ablation_made_mosei
+ABLATIONS := compare_ablation_mosi compare_ablation_mosi_transcripts compare_ablation_mosi_tuned_text \
+	compare_ablation_cremad_votes compare_ablation_made_mosei compare_ablation_made_mosei_1400
 
 all: lint test ## Run every check, as CI does.
 
@@ -43,6 +43,10 @@ reproduce: install ## Rewrite results/; needs EMOTIWAVE_DATA.
 	cp runs/comparison/comparison.md runs/comparison/comparison.json results/
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/reliability_settings.py --out results/reliability_settings.json
 	$(BIN)/python benchmarks/configurations_step.py --out results/configurations_step.json
+	test -f runs/goemotions_minilm/config.toml && resume=--resume; \
+		$(BIN)/emotiwave train goemotions_minilm --out runs/goemotions_minilm $$resume
+	test -d runs/goemotions_minilm/encoder || \
+		$(BIN)/emotiwave save-encoder runs/goemotions_minilm text --out runs/goemotions_minilm/encoder
 	$(BIN)/emotiwave compare $(ABLATIONS) --out runs/ablation
 	$(BIN)/python benchmarks/robustness.py --runs runs/ablation --out results
 	$(BIN)/python benchmarks/tables.py results

@@ -316,6 +316,7 @@ def page(folder: Path) -> str:
         of_accuracy = [
             [m, *(number(of_methods[m]["accuracy"][p]) for p in places)]
             for m in dict.fromkeys((PRIMARY[recipe], "evidence", "logistic_regression", "bottleneck"))
+            if m in of_methods
         ]
         sections += [title, scores, table(("Accuracy", *(short(p) for p in places)), of_accuracy)]
     tried = {
@@ -332,26 +333,33 @@ def page(folder: Path) -> str:
 
 
 def draw(found: Mapping[str, Any], path: Path) -> None:
-    """Draw macro-F1 of the chosen method and of two others in every configuration."""
-    shown = {"logistic_regression": "logistic regression, one model each", "bottleneck": "bottleneck"}
+    """Draw macro-F1 of the chosen method and of others in every configuration; each has its place and colour."""
+    others = {
+        "logistic_regression": "logistic regression, one model each",
+        "bottleneck": "bottleneck",
+        "bayes_optimal": "Bayes' rule, of made files",
+    }
     with rc_context({"svg.hashsalt": "emotiwave", "font.size": 9}):
         figure = Figure(figsize=(10, 10), layout="constrained")
+        handles = {}
         for axes, (recipe, of_methods) in zip(figure.subplots(3, 2).flat, found["scores"].items(), strict=True):
-            methods = {PRIMARY[recipe]: PRIMARY[recipe]} | shown
-            if "bayes_optimal" in of_methods:
-                methods["bayes_optimal"] = "Bayes' rule"
+            methods = {PRIMARY[recipe]: "evidence, on MOSI with context"} | others
             places = list(of_methods[PRIMARY[recipe]]["macro_f1"])
-            for offset, (method, label) in enumerate(methods.items()):
+            for index, (method, label) in enumerate(methods.items()):
+                if method not in of_methods:
+                    continue
                 scores = [of_methods[method]["macro_f1"][place] for place in places]
-                x = np.arange(len(places)) + 0.18 * (offset - (len(methods) - 1) / 2)
+                x = np.arange(len(places)) + 0.18 * (index - (len(methods) - 1) / 2)
                 values = np.array([score["value"] for score in scores])
                 bars = [[v - s["ci_low"], s["ci_high"] - v] for v, s in zip(values, scores, strict=True)]
-                axes.errorbar(x, values, np.array(bars).T, fmt="o", markersize=4, linewidth=1, label=label)
+                handles[label] = axes.errorbar(
+                    x, values, np.array(bars).T, fmt="o", markersize=4, linewidth=1, color=f"C{index}"
+                )
             axes.set_xticks(range(len(places)), [short(place) for place in places])
             axes.set_title(recipe.removeprefix("ablation_"))
             axes.set_ylabel("macro-F1, per cent")
             axes.grid(axis="y", alpha=0.3)
-            axes.legend(fontsize=7, loc="lower right")
+        figure.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles))
         figure.savefig(path, metadata={"Date": None})
 
 

@@ -128,7 +128,7 @@ def test_shipped_comparisons_can_be_read(name, monkeypatch):
     comparison = read_comparison(name)
     assert f"emotiwave compare {name}" in shipped_recipes()[name].read_text(encoding="utf-8").splitlines()[0]
     assert comparison.settings.procedure
-    assert comparison.n_runs >= 20
+    assert comparison.n_runs > len(comparison.methods)  # several seeds or folds
 
 
 def test_a_cell_of_another_recipe_is_refused(tmp_path):

@@ -40,7 +40,7 @@ class TextEncoderSettings(Settings):
         several = [given] if isinstance(given, str) else given
         if not isinstance(several, list | tuple) or not several or not all(isinstance(name, str) for name in several):
             raise ValueError("expected a folder or a name of the Hub, or a list of them")
-        return given
+        return given if isinstance(given, str) else tuple(several)
 
     @property
     def models(self) -> tuple[str, ...]:
