@@ -30,6 +30,7 @@ from tests.made import LABEL_SETS
 from tests.tiny_encoders import one_thread
 
 SMALL = {
+    "compact_resnet": {"widths": [8, 8], "side": 16},
     "conv": {"width": 6, "kernel": 3},
     "gru": {"width": 6, "width_embedding": 4, "n_words": 8, "output": "sequence"},
     "lstm": {"width": 6},
@@ -52,7 +53,7 @@ def words_of(texts: dict[str, list[str]]) -> ComputationalSequence:
 
 def build(name: str, folder: Path | None = None, **keys: object) -> ModalityEncoder:
     torch.manual_seed(0)
-    size = 32 if ENCODERS[name].build.takes == "words" else 3
+    size = {"words": 32, "face": 64}.get(ENCODERS[name].build.takes, 3)
     encoder = build_encoder(choose_encoder("m", {"name": name, **SMALL[name], **keys}), Origin("m", size, folder))
     if isinstance(encoder, Gru) and folder is None:
         encoder.fit(words_of(TEXTS), ["a", "b"])
@@ -67,7 +68,10 @@ def batch_of(name: str) -> tuple[torch.Tensor, torch.Tensor]:
     if ENCODERS[name].build.takes == "words":
         said = ["so", "glad", "unheard", "sad", "?", "so"]
         return torch.from_numpy(encode_words(said)).expand(5, -1, -1).clone(), mask
-    return torch.randn(5, 6, 3, generator=torch.Generator().manual_seed(1)), mask
+    generator = torch.Generator().manual_seed(1)
+    if ENCODERS[name].build.takes == "face":
+        return torch.rand(5, 6, 64, generator=generator), mask
+    return torch.randn(5, 6, 3, generator=generator), mask
 
 
 # --- what every one of them keeps
@@ -78,8 +82,9 @@ class TestEach:
     def test_widths_and_masks(self, name: str) -> None:
         encoder = build(name)
         states, mask = encoder(*batch_of(name))
-        assert states.shape == (*mask.shape, 6)
-        assert encoder.width == 6
+        width = 8 if name == "compact_resnet" else 6
+        assert states.shape == (*mask.shape, width)
+        assert encoder.width == width
         assert torch.isfinite(states).all()
         assert mask.sum(dim=1).tolist() == [4, 6, 1, 0, 2]
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 from sklearn.utils.class_weight import compute_class_weight
 
-from emotiwave.batch import collate, keep_only
+from emotiwave.batch import Batch, collate, keep_only
 from emotiwave.dialogues import find_neighbours
 from emotiwave.errors import CheckpointError, ConfigError, DatasetError, FeatureError, TrainingError
 from emotiwave.features.extractors.words import encode_words
@@ -101,7 +101,7 @@ trained(small_corpus(), Path(sys.argv[1]), **settings)
 @pytest.mark.parametrize(
     ("killed_in", "settings"),
     [
-        (2, {"name": "bottleneck", "epochs": 4}),
+        (2, {"name": "bottleneck", "epochs": 4, "schedule": "linear", "warmup": 0.3}),
         (1, {"name": "late", "epochs": 20, "patience": 2, "learning_rate": 0.03}),  # stops early, after the resume
     ],
 )
@@ -126,6 +126,25 @@ def test_a_run_killed_in_an_epoch_resumes_to_the_weights_of_one_never_interrupte
     ends = [torch.load(tmp_path / run / "last.ckpt", weights_only=True) for run in ("killed", "straight")]
     for name, value in ends[0]["state_dict"].items():
         assert torch.equal(value, ends[1]["state_dict"][name]), name
+
+
+@pytest.mark.parametrize(("schedule", "last"), [("constant", 1.0), ("linear", 1 / 8), ("cosine", 0.0380602)])
+def test_learning_rates_follow_the_schedule(
+    schedule: str, last: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates = []
+    step = TrainingModule.training_step
+
+    def noted(self: TrainingModule, batch: Batch, index: int) -> torch.Tensor:
+        rates.append(self.optimizers().param_groups[0]["lr"])
+        return step(self, batch, index)
+
+    monkeypatch.setattr(TrainingModule, "training_step", noted)
+    trained(small_corpus(), tmp_path, epochs=5, batch_size=30, schedule=schedule, warmup=0.2, learning_rate=1e-2)
+    n_steps = len(rates)
+    assert n_steps == 10  # so that two rise and eight fall
+    np.testing.assert_allclose(rates[:3], [5e-3, 1e-2, 1e-2])
+    assert rates[-1] == pytest.approx(1e-2 * last, rel=1e-4)
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The one training step, for every model."""
 
+import math
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, Dataset
 
 from emotiwave.batch import Batch, collate
@@ -120,11 +123,35 @@ class TrainingModule(LightningModule):
         """The model with averaged weights: what is validated and saved."""
         return self.averaged.module
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         groups = self.model.parameter_groups(self.settings.learning_rate)
         # fused takes a third of the time; in mixed precision Lightning refuses to clip gradients for it
         fused = self.settings.precision == "32-true"
-        return torch.optim.AdamW(groups, weight_decay=self.settings.weight_decay, fused=fused)
+        optimizer = torch.optim.AdamW(groups, weight_decay=self.settings.weight_decay, fused=fused)
+        n_steps, schedule, warmup = (
+            self.trainer.estimated_stepping_batches,
+            self.settings.schedule,
+            self.settings.warmup,
+        )
+        scheduler = LambdaLR(optimizer, lambda step: share_of_rate(step, int(n_steps), schedule, warmup))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def share_of_rate(step: int, n_steps: int, schedule: str, warmup: float) -> float:
+    """The part of the learning rate that a step is taken at; steps count from 0.
+
+    >>> [share_of_rate(step, 8, "linear", 0.25) for step in (0, 1, 2, 5, 8)]
+    [0.5, 1.0, 1.0, 0.5, 0.0]
+    >>> [round(share_of_rate(step, 4, "cosine", 0.0), 4) for step in (0, 1, 2, 4)]
+    [1.0, 0.8536, 0.5, 0.0]
+    """
+    n_rising = round(warmup * n_steps)
+    if step < n_rising:
+        return (step + 1) / n_rising
+    done = min(1.0, (step - n_rising) / max(1, n_steps - n_rising))
+    if schedule == "linear":
+        return 1 - done
+    return (1 + math.cos(math.pi * done)) / 2 if schedule == "cosine" else 1.0
 
 
 def distance_of_answers(logits: Tensor, wanted: Tensor, label_set: LabelSet) -> Tensor:

@@ -32,6 +32,11 @@ class TrainingSettings(Settings):
     """Utterances of like length share a batch, so that little is padded. ``false`` draws batches at random: needed
     where the length tells the class, as where a class lacks a modality; batches of one class mislead batch norms."""
     learning_rate: float = Field(default=1e-3, gt=0)
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """How learning rates go from their full value towards 0 at the last of ``epochs``: not at all, in a straight line,
+    or as half a cosine (Loshchilov and Hutter, 2017). The moving average of the weights does much of the same."""
+    warmup: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Share of all steps over which learning rates first rise to their full value."""
     weight_decay: float = Field(default=1e-2, ge=0)
     gradient_clip: float = Field(default=1.0, gt=0)
     """Largest norm of the gradient."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from emotiwave.errors import unknown_name
+from emotiwave.models.encoders.compact_resnet import CompactResnet, CompactResnetSettings
 from emotiwave.models.encoders.conv import Conv, ConvSettings
 from emotiwave.models.encoders.encoder import ModalityEncoder, Origin
 from emotiwave.models.encoders.features import Features, FeaturesSettings
@@ -34,6 +35,7 @@ class EncoderChoice(NamedTuple):
 
 
 ENCODERS: dict[str, EncoderEntry] = {
+    "compact_resnet": EncoderEntry(CompactResnetSettings, CompactResnet),
     "conv": EncoderEntry(ConvSettings, Conv),
     "features": EncoderEntry(FeaturesSettings, Features),
     "gru": EncoderEntry(GruSettings, Gru),

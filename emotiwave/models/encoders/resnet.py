@@ -1,7 +1,6 @@
 """Pictures of faces through a published network, or one from scratch: ResNet, ViT and their kind."""
 
 import json
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +13,9 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
-from emotiwave.errors import CheckpointError, ConfigError, FeatureError
+from emotiwave.errors import CheckpointError, ConfigError
 from emotiwave.models.encoders.encoder import Origin
+from emotiwave.models.encoders.pictures import check_pixels, shape_of_square
 from emotiwave.models.encoders.pretrained_part import PretrainedPart, PretrainedSettings, seen_frames
 from emotiwave.pretrained.files import Kind, ModelName
 from emotiwave.pretrained.image import IMAGENET_MEAN, IMAGENET_STD, MAX_SIDE, ImagePreprocessing, encode_images
@@ -38,7 +38,6 @@ SCRATCH_PREPROCESSING = {
 }
 AT_ONCE = 64
 """Pictures that go through together where no gradient is wanted."""
-TOLERANCE = 0.01
 SHIFT, ZOOM = 0.1, 0.1
 """Augmented clips are moved by at most this share of half a side, and zoomed by at most this share."""
 
@@ -99,7 +98,7 @@ class Resnet(PretrainedPart):
 
     @classmethod
     def fits(cls, size: int) -> bool:
-        return _shape(size)[0] > 0
+        return shape_of_square(size)[0] > 0
 
     def _read(self, encoder: Encoder) -> Encoder:
         self.preprocessing = ImagePreprocessing.of(encoder)
@@ -137,19 +136,13 @@ class Resnet(PretrainedPart):
         Raises:
             FeatureError: If they are not.
         """
-        frames = seen_frames(sequence, ids)
-        low, high = float(frames.min()), float(frames.max())
-        if low < -TOLERANCE or high > 1 + TOLERANCE:
-            raise FeatureError(
-                f"holds values from {low:.4g} to {high:.4g}; resnet takes pixels from 0 to 1, as the extractor face "
-                "gives them"
-            )
+        check_pixels(seen_frames(sequence, ids), "resnet")
 
     def _encode(
         self, values: Float[Tensor, "batch time size"], mask: Bool[Tensor, "batch time"]
     ) -> tuple[Float[Tensor, "batch out width"], Bool[Tensor, "batch out"]]:
         rows = mask.nonzero()[:, 0]
-        pictures = values[mask].unflatten(1, _shape(self.size)).permute(0, 3, 1, 2)
+        pictures = values[mask].unflatten(1, shape_of_square(self.size)).permute(0, 3, 1, 2)
         if self.settings.augment and self.training and len(pictures):
             pictures = move_clips(pictures, rows, len(values))
         vectors = self._run(pictures)
@@ -176,15 +169,6 @@ class Resnet(PretrainedPart):
 
     def _vectors(self, pictures: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n features"]:
         return encode_images(self.encoder, self.preprocessing.prepare_tensor(pictures)).float()
-
-
-def _shape(size: int) -> tuple[int, int, int]:
-    """Height, width and channels of a square picture of so many values; zeros where there is no such picture."""
-    for channels in (1, 3):
-        side = math.isqrt(size // channels)
-        if side * side * channels == size:
-            return side, side, channels
-    return 0, 0, 0
 
 
 def _write_scratch(folder: Path, depth: int) -> None:
