@@ -1,6 +1,7 @@
 """Small pictures of faces through a compact residual network that is trained from scratch."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated
 
 import torch
@@ -72,7 +73,7 @@ class CompactResnet(ModalityEncoder):
             )
         first, *_ = widths = settings.widths
         self.width = widths[-1]
-        stages = [_Block(before, after) for before, after in zip((first, *widths), widths, strict=False)]
+        stages = [_Block(before, after) for before, after in pairwise((first, *widths))]
         self.network = nn.Sequential(_convolution(1, first), nn.BatchNorm2d(first), nn.ReLU(), *stages)
         self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] (torch's stubs lack it)
         self.dropout = nn.Dropout(settings.dropout)
