@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emotiwave.api import (
+        calibrate,
         compare,
         demo,
         evaluate,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __version__ = version("emotiwave")
 __all__ = [
+    "calibrate",
     "compare",
     "demo",
     "evaluate",

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from emotiwave.api.data import export_mmsa, prepare, write_manifest
     from emotiwave.api.demonstration import demo
     from emotiwave.api.encoders import save_encoder
+    from emotiwave.api.experts import calibrate, info, load
     from emotiwave.api.extraction import extract
     from emotiwave.api.hub import load_model, push
     from emotiwave.api.inspection import inspect
@@ -16,13 +17,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Run",
+    "calibrate",
     "compare",
     "demo",
     "evaluate",
     "export_mmsa",
     "extract",
+    "info",
     "inspect",
     "list_names",
+    "load",
     "load_model",
     "prepare",
     "push",
@@ -36,6 +40,7 @@ _MODULES = {
     "data": ("export_mmsa", "prepare", "write_manifest"),
     "demonstration": ("demo",),
     "encoders": ("save_encoder",),
+    "experts": ("calibrate", "info", "load"),
     "extraction": ("extract",),
     "hub": ("load_model", "push"),
     "inspection": ("inspect",),

@@ -166,6 +166,29 @@ def save_encoder(
 
 
 @app.command()
+def info() -> None:
+    """Say what the installed weights are: licences, data, measured limits, intended and forbidden uses."""
+    from emotiwave import api
+
+    print(api.info(), end="")
+
+
+@app.command()
+def calibrate(
+    clips: Annotated[list[Path], typer.Argument(help="Sound or video of one speaker, best a sentence each.")],
+    out: Annotated[Path, typer.Option("--out", help="The file of the speaker to make (.safetensors).")],
+    voice: Annotated[str, typer.Option(help="Of the voice expert: all, or its statistics of prosody alone.")] = "all",
+) -> None:
+    """Make the voice expert familiar with a speaker, by clips without labels: what it says then is right more often."""
+    from emotiwave import api
+
+    done = api.calibrate(clips, out=out, voice=voice)
+    for clip, remark in done.remarks.items():
+        stderr.print(f"warning: {clip}: {remark}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+    stdout.print(f"{done.path}: a speaker, of {done.n_clips} clips", highlight=False, soft_wrap=True)
+
+
+@app.command()
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for the demo's files.")] = Path("emotiwave-demo"),
 ) -> None:

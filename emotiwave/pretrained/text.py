@@ -1,8 +1,10 @@
 """Text encoders: words cut into pieces and put together again; texts longer than the model in overlapping windows."""
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -32,6 +34,9 @@ OFFSET_TYPES = (
     "data2vec-text",
 )
 """Architectures that count positions from behind the padding token's index, and so hold fewer tokens than positions."""
+
+PICTOGRAPHS = (range(0x2600, 0x27C0), range(0x1F300, 0x1FB00))
+"""Code points of emoji, those of flags apart."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ class TextPreprocessing:
     def pieces(self, words: Sequence[str]) -> tuple[list[int], NDArray[np.int64]]:
         """Cut a text into pieces: their ids, and which word each belongs to."""
         there = np.array([index for index, word in enumerate(words) if word.strip()], np.int64)
-        spoken = [word for word in words if word.strip()]
+        spoken = [self._legible(word) for word in words if word.strip()]
         if not spoken:
             return [], there
         with _reading(self.tokenizer.name_or_path):
@@ -97,6 +102,13 @@ class TextPreprocessing:
         owners = np.searchsorted(ends, last_characters, side="right")
         return encoded["input_ids"], there[np.minimum(owners, len(spoken) - 1)]
 
+    def _legible(self, word: str) -> str:
+        """Write emoji by their names where the tokenizer has no piece for one of them."""
+        if not any(_is_pictograph(letter) for letter in word):
+            return word
+        ids = self.tokenizer(word, add_special_tokens=False, verbose=False)["input_ids"]
+        return name_emoji(word) if self.tokenizer.unk_token_id in ids else word
+
     def windows(self, n_pieces: int) -> list[Window]:
         """Cut a long text into windows that overlap by a quarter; each piece is kept where it is deepest."""
         if n_pieces <= self.room:
@@ -107,6 +119,25 @@ class TextPreprocessing:
         # between each window and the next: one fewer than there are windows
         cuts = [0, *((start + stop + 1) // 2 for start, stop in zip(starts[1:], stops, strict=False)), n_pieces]
         return [Window(*edges) for edges in zip(starts, stops, cuts[:-1], cuts[1:], strict=True)]
+
+
+def name_emoji(word: str) -> str:
+    """Write each emoji by its Unicode name, repeated ones once; their skin tones are left out.
+
+    >>> name_emoji("no\U0001f602\U0001f602!")
+    'no face with tears of joy !'
+    """
+    parts = []
+    for letter, run in groupby(word, lambda letter: letter if _is_pictograph(letter) else ""):
+        if not letter:
+            parts.append("".join(run))
+        elif unicodedata.category(letter) == "So":
+            parts.append(unicodedata.name(letter, "").lower())
+    return " ".join(part for part in parts if part.strip())
+
+
+def _is_pictograph(letter: str) -> bool:
+    return any(ord(letter) in block for block in PICTOGRAPHS)
 
 
 def _read_tokenizer(folder: Path) -> Any:

@@ -60,7 +60,7 @@ class TextEncoder(TextExtractor):
     A text that is longer than the model can take goes through in windows that overlap by a quarter.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     def __init__(self, settings: TextEncoderSettings) -> None:
         self.settings = settings

@@ -1,0 +1,88 @@
+"""The trained experts: read, told about, and made familiar with a speaker."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from emotiwave.errors import ConfigError, MediaError
+from emotiwave.experts import Experts, load_experts
+from emotiwave.experts.distribution import find_weights
+from emotiwave.media.sound import read_sound
+from emotiwave.settings import PathLike
+from emotiwave.signals import Waveform
+
+CARD = "MODEL_CARD.md"
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """A speaker's file, of how many clips it was made, and what is to say of some: why they are left out, or cut."""
+
+    path: Path
+    n_clips: int
+    remarks: dict[str, str]
+
+
+def load(folder: PathLike | None = None, *, voice: str = "all") -> Experts:
+    """Read the trained experts; every file is compared with its hash first, and the terms are printed once.
+
+    Args:
+        folder: Of weights; by default that of the installed distribution ``emotiwave-weights-research``.
+        voice: ``all`` of the voice expert, or ``prosody``: its own statistics alone, faster and less exact.
+
+    Raises:
+        MissingExtraError: If the distribution is not installed; the error says how to.
+        CheckpointError: If weights are damaged, changed or of another version.
+    """
+    return load_experts(None if folder is None else Path(folder), voice=voice)
+
+
+def info(folder: PathLike | None = None) -> str:
+    """Tell what the installed weights are: licences, data, measured limits, intended and forbidden uses.
+
+    Raises:
+        MissingExtraError: If the distribution is not installed.
+        CheckpointError: If it is damaged.
+    """
+    weights = find_weights(None if folder is None else Path(folder))
+    weights.verify()
+    return (weights.path / CARD).read_text(encoding="utf-8")
+
+
+def calibrate(
+    clips: Sequence[PathLike], *, out: PathLike, folder: PathLike | None = None, voice: str = "all"
+) -> Enrolled:
+    """Make the voice expert familiar with a speaker, by some clips of whatever mood, without labels.
+
+    What it then says of further clips of the speaker is right more often: ``experts.audio(clips,
+    speaker=Speaker.read(out))``. A clip that cannot be read or has no sound is left out and told of.
+
+    Args:
+        clips: Files of sound or video, best a sentence each, in several moods.
+        out: The file to make.
+        folder: Of weights; by default that of the installed distribution.
+        voice: The blocks of the voice expert, as in `load`.
+
+    Raises:
+        MediaError: If no clip can be used.
+        ConfigError: If the file cannot be written.
+    """
+    experts = load(folder, voice=voice)
+    sounds: dict[str, Waveform] = {}
+    remarks: dict[str, str] = {}
+    for clip in dict.fromkeys(map(str, clips)):
+        try:
+            sounds[clip] = read_sound(Path(clip))
+        except MediaError as error:
+            remarks[clip] = str(error)
+    if not sounds:
+        raise MediaError("no clip of the speaker can be read: " + ("; ".join(remarks.values()) or "none given"))
+    speaker, reasons = experts.audio.enroll(list(sounds.values()))
+    remarks |= {clip: reason for clip, reason in zip(sounds, reasons, strict=True) if reason is not None}
+    path = Path(out)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        speaker.save(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error})") from None
+    return Enrolled(path, speaker.n_clips, remarks)

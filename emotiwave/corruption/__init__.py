@@ -1,0 +1,1 @@
+"""What spoils signals: functions of a signal, how badly, and a generator, without any memory."""
