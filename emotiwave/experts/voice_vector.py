@@ -35,10 +35,10 @@ class VoiceNetworks(torch.nn.Module):
 
 def active_span(samples: NDArray[np.float32]) -> tuple[int, int]:
     """Find where sound begins and ends, in samples; ``(0, 0)`` where there is none."""
+    if not samples.any():
+        return 0, 0
     n_frames = max(0, len(samples) - _WINDOW) // _HOP + 1
     power = np.array([np.mean(np.square(samples[k * _HOP : k * _HOP + _WINDOW])) for k in range(n_frames)])
-    if not len(samples) or not power.max():
-        return 0, 0
     active = np.flatnonzero(power >= power.max() * 10 ** (-ACTIVE / 10))
     return int(active[0] * _HOP), min(len(samples), int(active[-1] * _HOP + _WINDOW))
 

@@ -1,0 +1,405 @@
+"""The experts on made weights: what they answer, what they will not, and which weights they refuse."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import log_softmax
+
+import emotiwave
+from emotiwave.errors import CheckpointError, ConfigError, MediaError, MissingExtraError
+from emotiwave.experts import Experts, Speaker, distribution, load_experts
+from emotiwave.experts.face import face_quality, to_pixels
+from emotiwave.experts.voice import merge_to_seven, voice_quality
+from emotiwave.experts.voice_classifier import fit, spread_ratio
+from emotiwave.experts.voice_spoiling import spoil_voice
+from emotiwave.experts.voice_vector import ALL, SIZES, VoiceNetworks, active_span, voice_vector
+from emotiwave.labels import SEVEN
+from emotiwave.signals import Waveform
+from tests.made_media import write_sound
+from tests.made_weights import PRIOR, RAVDESS, describe, make_weights
+from tests.test_cli import run
+from tests.tiny_encoders import one_thread
+
+one_thread = pytest.fixture(scope="module", autouse=True)(one_thread)
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("weights")
+    return make_weights(root / "made", root)
+
+
+@pytest.fixture(autouse=True)
+def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(distribution.platformdirs, "user_state_dir", lambda name: str(tmp_path / "state" / name))
+
+
+@pytest.fixture
+def experts(folder: Path) -> Experts:
+    return load_experts(folder)
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    shutil.copytree(folder, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def voice(seconds: float = 1.0, pitch: float = 150.0, seed: int = 0, level: float = 0.2) -> Waveform:
+    times = np.arange(round(seconds * RATE)) / RATE
+    hum = sum(np.sin(2 * np.pi * pitch * k * times) / k for k in range(1, 12)) * (1.2 + np.sin(2 * np.pi * 3 * times))
+    noise = 0.01 * np.random.default_rng(seed).standard_normal(len(times))
+    return Waveform((level * (hum / 4 + noise)).astype(np.float32), RATE)
+
+
+# --- words
+
+
+def test_texts_are_answered_alone_as_together(experts: Experts) -> None:
+    texts = ["i am so happy", "you are very sad and so am i", "", "happy 😂", "\0"]
+    together = experts.text(texts)
+    assert together.names == SEVEN
+    np.testing.assert_allclose(together.probabilities.sum(axis=1), 1)
+    for place, text in enumerate(texts):
+        alone = experts.text([text])
+        np.testing.assert_allclose(alone.log_posterior[0], together.log_posterior[place], atol=1e-5)
+    assert together.observed.tolist() == [True, True, False, True, False]
+    np.testing.assert_allclose(together.probabilities[2], PRIOR)
+    assert together.reasons[2] == "no words"
+    assert together.decisions[2] is None
+    assert experts.text([]).probabilities.shape == (0, 7)
+
+
+def test_several_classes_are_those_beyond_their_thresholds(experts: Experts) -> None:
+    answer = experts.text(["i am so happy", ""])
+    expected = tuple(name for name, p in zip(SEVEN, answer.probabilities[0], strict=True) if p > 0.2)
+    assert experts.text.labels(answer) == [expected, ()]
+
+
+def test_doubtful_texts_are_told_of(experts: Experts) -> None:
+    german = "Heute war ein furchtbarer Tag und niemand wollte mir glauben oder helfen"
+    english = "This was an awful day and nobody would believe me or even help"
+    long = "happy " * 3000
+    doubts = experts.text([german, english, long]).reasons
+    assert "English" in str(doubts[0])
+    assert doubts[1] is None
+    assert "3,000 words; the first 1,024" in str(doubts[2])
+    cut = experts.text([long[: 6 * 1024]])
+    np.testing.assert_allclose(experts.text([long]).log_posterior.argmax(), cut.log_posterior.argmax())
+
+
+# --- voice
+
+
+def test_the_vector_of_a_voice(experts: Experts) -> None:
+    networks = experts.audio.networks
+    vector = voice_vector(voice().samples, networks)
+    assert vector.shape == (sum(SIZES.values()),)
+    assert np.isfinite(vector).all()
+    start = 0
+    for block in ALL:
+        np.testing.assert_array_equal(
+            voice_vector(voice().samples, networks, (block,)), vector[start : start + SIZES[block]]
+        )
+        start += SIZES[block]
+
+
+def test_silence_around_a_voice_does_not_count(experts: Experts) -> None:
+    samples = voice().samples
+    quiet = np.concatenate([np.zeros(4800, np.float32), samples, np.zeros(8000, np.float32)])
+    first, last = active_span(quiet)
+    assert first <= 4800 < 4800 + len(samples) <= last <= 4800 + len(samples) + 400
+    assert active_span(np.zeros(1000, np.float32)) == active_span(np.zeros(0, np.float32)) == (0, 0)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.05])
+def test_hardly_any_sound_is_not_observed(experts: Experts, seconds: float) -> None:
+    silent = Waveform(np.zeros(RATE, np.float32), RATE)
+    answer = experts.audio([voice(seconds), silent, voice()])
+    assert answer.observed.tolist() == [False, False, True]
+    np.testing.assert_allclose(answer.probabilities[:2], [PRIOR, PRIOR])
+    assert "expected at least 0.1 s" in str(answer.reasons[0])
+    assert "0.00 s of sound in 1.00 s" in str(answer.reasons[1])
+
+
+def test_long_sound_is_heard_from_its_beginning_and_odd_rates_are_refused(experts: Experts) -> None:
+    long = voice(61)
+    answer = experts.audio([long, Waveform(long.samples[: 60 * RATE], RATE)])
+    np.testing.assert_array_equal(answer.log_posterior[0], answer.log_posterior[1])
+    assert answer.reasons == ("61 s; the first 60 s were heard", None)
+    with pytest.raises(ConfigError, match="8000 Hz; expected 16000"):
+        experts.audio([Waveform(np.zeros(8000, np.float32), 8000)])
+
+
+def test_a_speaker_changes_the_answer_as_the_formula_says(experts: Experts, tmp_path: Path) -> None:
+    clips = [voice(seed=k, pitch=200 + 20 * k) for k in range(3)]
+    speaker, reasons = experts.audio.enroll([*clips, Waveform(np.zeros(RATE, np.float32), RATE)])
+    assert speaker.n_clips == 3
+    assert [reason is None for reason in reasons] == [True, True, True, False]
+    model = experts.audio.classifier
+    vectors = np.stack([voice_vector(clip.samples, experts.audio.networks) for clip in clips])
+    widths = np.concatenate([np.full(SIZES[block], SIZES[block] ** 0.5) for block in ALL])
+    standard = np.clip((vectors - model.mean) / model.scale, -5, 5) / widths
+    np.testing.assert_allclose(speaker.offset, standard.sum(axis=0) / (3 + 4.0), rtol=1e-4, atol=1e-6)
+    logits = (standard[:1] - speaker.offset) @ model.weights + model.bias
+    expected = merge_to_seven(log_softmax(logits, axis=1), RAVDESS)
+    np.testing.assert_allclose(experts.audio(clips[:1], speaker=speaker).log_posterior, expected, atol=1e-4)
+    assert not np.allclose(experts.audio(clips[:1]).log_posterior, expected, atol=1e-3)
+    speaker.save(tmp_path / "speaker.safetensors")
+    again = Speaker.read(tmp_path / "speaker.safetensors")
+    assert (again.n_clips, again.blocks) == (3, "all")
+    np.testing.assert_array_equal(again.offset, speaker.offset)
+
+
+def test_a_speaker_of_other_blocks_or_of_no_sound_is_refused(experts: Experts, folder: Path, tmp_path: Path) -> None:
+    lean = load_experts(folder, voice="prosody")
+    speaker, _ = lean.audio.enroll([voice()])
+    with pytest.raises(ConfigError, match="'prosody'"):
+        experts.audio([voice()], speaker=speaker)
+    with pytest.raises(MediaError, match="no clip of the speaker has sound"):
+        experts.audio.enroll([Waveform(np.zeros(RATE, np.float32), RATE)])
+    with pytest.raises(ConfigError, match="no blocks 'both'"):
+        load_experts(folder, voice="both")
+    for content in (b"", b"not safetensors at all", (folder / "voice" / "networks.safetensors").read_bytes()):
+        (tmp_path / "bad").write_bytes(content)
+        with pytest.raises(CheckpointError, match="no file of a speaker"):
+            Speaker.read(tmp_path / "bad")
+
+
+def test_calm_counts_as_neutral() -> None:
+    posterior = np.log(np.array([[0.05, 0.2, 0.1, 0.1, 0.1, 0.15, 0.1, 0.2]]))
+    merged = np.exp(merge_to_seven(posterior, RAVDESS))[0]
+    np.testing.assert_allclose(dict(zip(SEVEN, merged, strict=True))["neutral"], 0.35)
+    assert merged.sum() == pytest.approx(1)
+
+
+def test_the_classifier_learns_through_voices_that_differ() -> None:
+    generator = np.random.default_rng(0)
+    speakers, labels = np.repeat(np.arange(12), 20), np.tile(np.arange(4), 60)
+    n = SIZES["prosody"]
+    emotion, person = 0.15 * generator.standard_normal((4, n)), 1.5 * generator.standard_normal((12, n))
+    vectors = (emotion[labels] + person[speakers] + generator.standard_normal((240, n))).astype(np.float32)
+    heard = speakers < 8
+    model = fit(
+        vectors[heard, None],
+        [RAVDESS[k] for k in labels[heard]],
+        [str(k) for k in speakers[heard]],
+        ("prosody",),
+        inverse_penalty=1.0,
+        repeats=2,
+        seed=0,
+    )
+    assert model.classes == tuple(sorted(RAVDESS[:4]))
+    truth = np.array([model.classes.index(RAVDESS[k]) for k in labels])
+    right = {0: [], 12: []}
+    for who in range(8, 12):
+        clips = np.flatnonzero(speakers == who)
+        for number, hits in right.items():
+            offset = model.speaker(vectors[clips[:number]]) if number else 0.0
+            answers = model.log_posterior(vectors[clips[12:]], offset).argmax(axis=1)
+            hits.append((answers == truth[clips[12:]]).mean())
+    assert np.mean(right[12]) > 0.9 > np.mean(right[0]) + 0.1
+    # within: 1 of noise and 0.02 of emotions; between: 2.25, of 8 speakers seven eighths of it
+    assert spread_ratio(vectors[heard], speakers[heard]) == pytest.approx(1.02 / (2.25 * 7 / 8), rel=0.12)
+
+
+def test_spoiled_voices_stay_sound() -> None:
+    generator = np.random.default_rng(0)
+    others = [voice(0.4, 100 + 30 * k).samples for k in range(4)]
+    given = voice(0.6).samples
+    before = given.copy()
+    lengths = set()
+    for _ in range(40):
+        made = spoil_voice(given, others, generator)
+        assert np.isfinite(made).all()
+        assert made.dtype == np.float32
+        lengths.add(len(made))
+    assert len(given) in lengths
+    assert min(lengths) < 0.95 * len(given) < 1.05 * len(given) < max(lengths)
+    np.testing.assert_array_equal(given, before)
+
+
+def test_noise_is_seen_in_the_quality_of_a_clip() -> None:
+    times = np.arange(2 * RATE) / RATE
+    spoken = np.where(times % 0.5 < 0.3, 0.2, 0.0) * np.sin(2 * np.pi * 200 * times)  # pauses of 0.2 s
+    noisy = [spoken + level * np.random.default_rng(0).standard_normal(len(times)) for level in (0.001, 0.01, 0.1)]
+    quality = voice_quality([clip.astype(np.float32) for clip in noisy])
+    expected = [10 * np.log10((0.02 + level**2) / level**2) for level in (0.001, 0.01, 0.1)]
+    np.testing.assert_allclose(quality["snr"], expected, atol=1.5)
+    # the last pause is cut off where it is 40 dB below the voice
+    np.testing.assert_allclose(quality["seconds"], np.log2([1.8, 2, 2]), atol=0.02)
+
+
+# --- faces
+
+
+def face(side: int = 60, channels: int = 3, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 255, (side, side, channels), dtype=np.uint8)
+
+
+def test_faces_of_any_size_are_answered_alone_as_together(experts: Experts) -> None:
+    faces = [face(), face(48, 1), face(12), face(300)]
+    together = experts.vision(faces)
+    assert together.observed.all()
+    for place, one in enumerate(faces):
+        np.testing.assert_allclose(experts.vision([one]).log_posterior[0], together.log_posterior[place], atol=1e-5)
+    assert experts.vision([]).probabilities.shape == (0, 7)
+
+
+def test_what_shows_nothing_is_not_observed(experts: Experts) -> None:
+    black, tiny = np.zeros((48, 48, 1), np.uint8), face(7)
+    answer = experts.vision([black, tiny, face()])
+    assert answer.observed.tolist() == [False, False, True]
+    assert "shows nothing" in str(answer.reasons[0])
+    assert "7 x 7 pixels; expected at least 8" in str(answer.reasons[1])
+    with pytest.raises(MediaError, match=r"shape \(48, 48\) uint8"):
+        experts.vision([np.zeros((48, 48), np.uint8)])
+    with pytest.raises(MediaError, match="float64"):
+        experts.vision([np.zeros((48, 48, 3))])
+
+
+def test_quality_of_pictures() -> None:
+    smooth = np.tile(np.linspace(60, 200, 48).astype(np.uint8)[:, None, None], (1, 48, 1))
+    pictures = [face(48, 1), smooth, (face(48, 1) // 4).astype(np.uint8), face(24, 1)]
+    quality = face_quality(pictures, to_pixels(pictures))
+    np.testing.assert_allclose(quality["side"], [np.log2(48)] * 3 + [np.log2(24)])
+    assert quality["sharpness"][0] > quality["sharpness"][1] + 3
+    assert quality["sharpness"][2] == pytest.approx(quality["sharpness"][0], abs=0.01)  # light does not count
+    assert quality["contrast"][2] == pytest.approx(quality["contrast"][0] - np.log(4), abs=0.02)
+
+
+# --- the distribution
+
+
+def test_the_terms_are_told_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    load_experts(folder)
+    assert "emotiwave-weights-research 9.9: made up" in capsys.readouterr().err
+    load_experts(folder)
+    assert capsys.readouterr().err == ""
+
+
+def test_terms_that_cannot_be_noted_are_told_again(folder: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(distribution.platformdirs, "user_state_dir", lambda _: str(tmp_path / "file" / "x"))
+    for _ in range(2):
+        load_experts(folder)
+        assert "made up" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", ["text/model.safetensors", "face/model.json", "voice/all.safetensors", "voice/networks.safetensors"]
+)
+def test_changed_weights_are_refused(copy: Path, name: str) -> None:
+    content = bytearray((copy / name).read_bytes())
+    content[-1] ^= 1
+    (copy / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"{name}: its SHA-256 is not the one in weights.json"):
+        load_experts(copy)
+    (copy / name).unlink()
+    with pytest.raises(CheckpointError, match=f"{name}: missing"):
+        load_experts(copy)
+
+
+def test_weights_of_another_version_are_refused(copy: Path) -> None:
+    describe(copy, format=2)
+    with pytest.raises(CheckpointError, match="weights of format 2; this emotiwave reads format 1"):
+        load_experts(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"sha256": {"../../secret": "0" * 64}}, "damaged"),
+        ({"sha256": {"/etc/passwd": "0" * 64}}, "damaged"),
+        ({"sha256": {}}, "damaged"),
+        ({"more": 1}, "damaged"),
+        ({"experts": {}}, "damaged facts of the text expert"),
+    ],
+)
+def test_a_damaged_description_is_refused(copy: Path, change: dict, told: str) -> None:
+    describe(copy, **change)
+    with pytest.raises(CheckpointError, match=told):
+        load_experts(copy)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path, copy: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"no weights of experts here \(weights.json is missing\)"):
+        load_experts(tmp_path)
+    (copy / "weights.json").write_bytes(b"\xff\xfe nonsense")
+    with pytest.raises(CheckpointError, match=r"weights.json: cannot be read"):
+        load_experts(copy)
+
+
+def test_facts_that_do_not_fit_the_weights_are_refused(copy: Path) -> None:
+    experts = json.loads((copy / "weights.json").read_text())["experts"]
+    experts["audio_all"]["classes"] = experts["audio_all"]["classes"][:7]
+    describe(copy, experts=experts)
+    with pytest.raises(CheckpointError, match="not the weights of a voice expert of 7 classes"):
+        load_experts(copy)
+    experts["text"]["prior"] = [0.5] * 7
+    describe(copy, experts=experts)
+    with pytest.raises(CheckpointError, match=r"facts of the text expert .prior: .*sum to 3.5"):
+        load_experts(copy)
+
+
+def test_networks_of_another_kind_are_refused(copy: Path) -> None:
+    from safetensors.torch import save_file
+
+    from emotiwave.pretrained.weights import load_networks
+
+    tensors = VoiceNetworks().state_dict()
+    path = copy / "other.safetensors"
+    save_file({name: value for name, value in tensors.items() if name != "speaker.linear.bias"}, path)
+    with pytest.raises(CheckpointError, match=r"'speaker.linear.bias' differs"):
+        load_networks(VoiceNetworks(), path)
+    save_file(tensors | {"speaker.linear.bias": torch.zeros(256, dtype=torch.float64)}, path)
+    with pytest.raises(CheckpointError, match=r"'speaker.linear.bias' differs"):
+        load_networks(VoiceNetworks(), path)
+
+
+def test_without_the_distribution_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.setattr(distribution, "find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError, match=r"pip install ./weights"):
+        emotiwave.load()
+    code, _, told = run(capsys, "info")
+    assert code == 1
+    assert "emotiwave-weights-research" in told
+
+
+# --- the command line
+
+
+def use(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setattr(distribution, "_installed", lambda: folder)
+
+
+def test_info_prints_the_card(monkeypatch: pytest.MonkeyPatch, folder: Path, capsys) -> None:
+    use(monkeypatch, folder)
+    assert run(capsys, "info")[:2] == (0, "# Made up\n")
+
+
+def test_calibrate_makes_a_speaker_of_the_clips_that_can_be_used(monkeypatch, folder: Path, tmp_path, capsys) -> None:
+    use(monkeypatch, folder)
+    for name, clip in (("one.wav", voice()), ("two.wav", voice(pitch=300.0))):
+        write_sound(tmp_path / name, clip.samples)
+    write_sound(tmp_path / "silent.wav", np.zeros(RATE, np.float32))
+    (tmp_path / "bad.wav").write_text("no sound at all " * 50)
+    words = [str(tmp_path / name) for name in ("one.wav", "bad.wav", "two.wav", "silent.wav", "one.wav")]
+    out = tmp_path / "new" / "speaker.safetensors"
+    code, told, warned = run(capsys, "calibrate", *words, "--out", str(out))
+    assert code == 0
+    assert "a speaker, of 2 clips" in told
+    assert "bad.wav" in warned
+    assert "silent.wav: 0.00 s of sound" in warned
+    assert Speaker.read(out).n_clips == 2
+    code, _, warned = run(capsys, "calibrate", words[1], "--out", str(out))
+    assert code == 1
+    assert "no clip of the speaker can be read" in warned
+    code, _, warned = run(capsys, "calibrate", words[0], "--out", str(tmp_path / "one.wav" / "x"))
+    assert (code, "cannot be written" in warned) == (1, True)
