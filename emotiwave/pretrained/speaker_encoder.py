@@ -1,7 +1,7 @@
 """A speaker encoder: three LSTM layers over mel bands, trained to tell voices apart.
 
 Wan et al., 2018, "Generalized end-to-end loss for speaker verification", ICASSP, as trained and published by Resemble
-AI in Resemblyzer 0.1.4 (Apache-2.0). Written anew; the weights converted by ``weights/build/convert.py``. Silence is
+AI in Resemblyzer 0.1.4 (Apache-2.0). Written anew; the weights converted by ``weights/scripts/convert.py``. Silence is
 not cut out here, and sound quieter than -30 dB of full scale is brought to that.
 """
 

