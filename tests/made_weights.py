@@ -62,8 +62,9 @@ def make_weights(folder: Path, scratch: Path) -> Path:
     of_voice = {
         "classes": RAVDESS,
         "kappa": 4.0,
+        "strangest": 100.0,
         "prior": PRIOR,
-        "confidence": confidence("snr", "seconds", "clips"),
+        "confidence": confidence("snr", "seconds", "strangeness", "clips"),
     }
     experts = {
         "text": {"prior": PRIOR, "thresholds": [0.2] * 7, "confidence": confidence("words")},

@@ -11,12 +11,12 @@ from scipy.special import log_softmax
 
 import emotiwave
 from emotiwave.errors import CheckpointError, ConfigError, MediaError, MissingExtraError
-from emotiwave.experts import Experts, Speaker, distribution, load_experts
+from emotiwave.experts import Experts, Speaker, VoiceExpert, distribution, load_experts
 from emotiwave.experts.face import face_quality, to_pixels
 from emotiwave.experts.voice import merge_to_seven, voice_quality
 from emotiwave.experts.voice_classifier import fit, spread_ratio
 from emotiwave.experts.voice_spoiling import spoil_voice
-from emotiwave.experts.voice_vector import ALL, SIZES, VoiceNetworks, active_span, voice_vector
+from emotiwave.experts.voice_vector import ALL, SIZES, VoiceNetworks, active_span, voice_vector, without_offset
 from emotiwave.labels import SEVEN
 from emotiwave.signals import Waveform
 from tests.made_media import write_sound
@@ -88,6 +88,7 @@ def test_doubtful_texts_are_told_of(experts: Experts) -> None:
     long = "happy " * 3000
     doubts = experts.text([german, english, long]).reasons
     assert "English" in str(doubts[0])
+    assert "Latin" in str(experts.text(["私はとても悲しいです"]).reasons[0])
     assert doubts[1] is None
     assert "3,000 words; the first 1,024" in str(doubts[2])
     cut = experts.text([long[: 6 * 1024]])
@@ -135,6 +136,38 @@ def test_long_sound_is_heard_from_its_beginning_and_odd_rates_are_refused(expert
     assert answer.reasons == ("61 s; the first 60 s were heard", None)
     with pytest.raises(ConfigError, match="8000 Hz; expected 16000"):
         experts.audio([Waveform(np.zeros(8000, np.float32), 8000)])
+
+
+def test_sound_that_is_not_finite_is_not_observed(experts: Experts) -> None:
+    spoilt = [voice().samples.copy() for _ in range(2)]
+    spoilt[0][500], spoilt[1][0] = np.nan, np.inf
+    answer = experts.audio([Waveform(samples, RATE) for samples in spoilt])
+    assert not answer.observed.any()
+    assert all("not finite" in str(reason) for reason in answer.reasons)
+
+
+def test_a_steady_offset_does_not_count(experts: Experts) -> None:
+    samples = voice().samples
+    shifted = experts.audio([Waveform(samples + np.float32(0.5), RATE)])
+    centred = experts.audio([Waveform(samples - samples.mean(), RATE)])
+    np.testing.assert_allclose(shifted.log_posterior, centred.log_posterior, atol=0.05)
+    np.testing.assert_allclose(shifted.quality["snr"], centred.quality["snr"], atol=0.1)
+    slight = (samples + np.float32(1e-3)).astype(np.float32)
+    assert without_offset(slight) is slight
+
+
+def test_what_is_stranger_than_training_is_not_answered(experts: Experts) -> None:
+    model = experts.audio.classifier
+    vector = voice_vector(voice().samples, experts.audio.networks)
+    standard = np.clip((vector - model.mean) / model.scale, -5, 5)
+    strangeness = float(np.sqrt((standard.astype(float) ** 2).mean()))
+    assert model.strangeness(vector[None])[0] == pytest.approx(strangeness, rel=1e-5)
+    for limit, is_answered in ((1.001 * strangeness, True), (0.999 * strangeness, False)):
+        facts = experts.audio.facts.model_copy(update={"strangest": limit})
+        answer = VoiceExpert("all", experts.audio.networks, model, facts)([voice()])
+        assert answer.observed.tolist() == [is_answered]
+        assert (answer.reasons[0] is None) == is_answered
+    assert "like no voice of training" in str(answer.reasons[0])
 
 
 def test_a_speaker_changes_the_answer_as_the_formula_says(experts: Experts, tmp_path: Path) -> None:

@@ -26,12 +26,20 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_python_runs(tmp_path: Path) -> None:
-    (code,) = blocks("python")
+    code, _ = blocks("python")
     small = ", ".join(f'"dataset.n_{split}=40"' for split in ("train", "validation", "test"))
     code = code.replace('"training.epochs=3"', f'"training.epochs=1", "model.name=late", {small}')
     code += "\nassert page.exists() and len(scores) > 100\n"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_python_of_the_experts_says_what_its_comments_say(capsys: pytest.CaptureFixture[str]) -> None:
+    _, code = blocks("python")
+    exec(code, {})
+    first, *_, last = capsys.readouterr().out.strip().splitlines()
+    assert first == "('happiness', 'fear', None)"
+    assert "the picture shows nothing" in last
 
 
 def test_the_commands_and_their_options_exist() -> None:

@@ -1,6 +1,7 @@
 """The text expert: sentences to emotions."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,6 +22,8 @@ from emotiwave.settings import Settings
 
 MOST_WORDS = 1024
 """Words of a text that are read; of a longer one the first."""
+MOST_LETTERS = 100
+"""Letters of a word that are looked at to tell the script."""
 AT_ONCE = 32
 _COMMON = (
     "the of and a to in is you that it he was for on are as with his they i at be this have from or one "
@@ -109,6 +112,9 @@ def _batch(texts: Sequence[Sequence[str]], n_classes: int) -> Batch:
 def _doubt(words: Sequence[str]) -> str | None:
     if len(words) > MOST_WORDS:
         return f"{len(words):,} words; the first {MOST_WORDS:,} were read"
+    letters = [letter for word in words[:MOST_WORDS] for letter in word[:MOST_LETTERS] if letter.isalpha()]
+    if letters and sum("LATIN" in unicodedata.name(letter, "") for letter in letters) < len(letters) / 2:
+        return "hardly a Latin letter; the expert knows English only"
     bare = [re.sub(r"^\W+|\W+$", "", word.lower().replace("\u2019", "'")) for word in words]
     bare = [word for word in bare if word]
     if len(bare) >= ENOUGH_WORDS and sum(word in ENGLISH for word in bare) < LEAST_ENGLISH * len(bare):

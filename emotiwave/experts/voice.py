@@ -15,7 +15,7 @@ from emotiwave.experts.confidence import Confidence
 from emotiwave.experts.distribution import INSTALL_AGAIN, WeightsFolder
 from emotiwave.experts.shares import Shares
 from emotiwave.experts.voice_classifier import VoiceClassifier
-from emotiwave.experts.voice_vector import ALL, SIZES, VoiceNetworks, active_span, voice_vector
+from emotiwave.experts.voice_vector import ALL, SIZES, VoiceNetworks, active_span, voice_vector, without_offset
 from emotiwave.labels import SEVEN, to_seven
 from emotiwave.pretrained.weights import load_networks
 from emotiwave.settings import Settings
@@ -35,6 +35,8 @@ class VoiceFacts(Settings):
 
     classes: tuple[str, ...]
     kappa: float
+    strangest: float
+    """The largest strangeness of a clip of training, spoiled ones among them; what is stranger is not answered."""
     prior: Shares
     confidence: Confidence
 
@@ -129,16 +131,14 @@ class VoiceExpert:
         vectors, reasons = self._measure(clips)
         observed = np.array([vector is not None for vector in vectors], dtype=bool)
         heard = [clip for clip, vector in zip(clips, vectors, strict=True) if vector is not None]
-        found = [vector for vector in vectors if vector is not None]
-        n_clips = 0 if speaker is None else speaker.n_clips
+        found = np.array([vector for vector in vectors if vector is not None], np.float32)
+        found = found.reshape(len(heard), len(self.classifier.mean))
         quality = voice_quality([clip.samples for clip in heard])
-        quality["clips"] = np.full(len(heard), clips_measure(n_clips))
-        if found:
-            offset = 0.0 if speaker is None else speaker.offset
-            raw = merge_to_seven(self.classifier.log_posterior(np.stack(found), offset), self.classifier.classes)
-            answers = self.facts.confidence.apply(raw, quality)
-        else:
-            answers = np.zeros((0, len(SEVEN)))
+        quality["strangeness"] = self.classifier.strangeness(found)
+        quality["clips"] = np.full(len(heard), clips_measure(0 if speaker is None else speaker.n_clips))
+        offset = 0.0 if speaker is None else speaker.offset
+        raw = merge_to_seven(self.classifier.log_posterior(found, offset), self.classifier.classes)
+        answers = self.facts.confidence.apply(raw, quality)
         answer = put_together(answers, quality, np.array(self.facts.prior), reasons, observed)
         return answer.with_prior(prior_weight)
 
@@ -158,6 +158,7 @@ class VoiceExpert:
         return Speaker(self.blocks, self.classifier.speaker(np.stack(found)), len(found)), tuple(reasons)
 
     def _measure(self, clips: Sequence[Waveform]) -> tuple[list[NDArray[np.float32] | None], list[str | None]]:
+        """Give the vector of each clip, None where there is none, and what is to say of it."""
         vectors: list[NDArray[np.float32] | None] = []
         reasons: list[str | None] = []
         for clip in clips:
@@ -165,13 +166,22 @@ class VoiceExpert:
                 raise ConfigError(f"sound of {clip.rate} Hz; expected {SAMPLE_RATE}: read it by media.sound.read_sound")
             most = round(LONGEST * SAMPLE_RATE)
             try:
-                vectors.append(voice_vector(clip.samples[:most], self.networks, CLIPS[self.blocks]))
-                reasons.append(
-                    f"{clip.duration:.0f} s; the first {LONGEST:g} s were heard" if len(clip.samples) > most else None
-                )
+                vector = voice_vector(clip.samples[:most], self.networks, CLIPS[self.blocks])
             except MediaError as error:
                 vectors.append(None)
                 reasons.append(str(error))
+                continue
+            strangeness = self.classifier.strangeness(vector[None])[0]
+            if strangeness > self.facts.strangest:
+                vectors.append(None)
+                reasons.append(
+                    f"like no voice of training (strangeness {strangeness:.1f}; at most {self.facts.strangest:.1f} "
+                    "there): is it speech, and long enough?"
+                )
+                continue
+            vectors.append(vector)
+            is_long = len(clip.samples) > most
+            reasons.append(f"{clip.duration:.0f} s; the first {LONGEST:g} s were heard" if is_long else None)
         return vectors, reasons
 
 
@@ -179,7 +189,7 @@ def voice_quality(clips: Sequence[NDArray[np.float32]]) -> dict[str, NDArray[np.
     """Measure clips: ``snr``, dB of the louder parts over the quietest; ``seconds``, log2 of those with sound."""
     levels, lengths = [], []
     for samples in clips:
-        samples = samples[: round(LONGEST * SAMPLE_RATE)]
+        samples = without_offset(samples[: round(LONGEST * SAMPLE_RATE)])
         first, last = active_span(samples)
         frames = np.resize(samples, (max(1, len(samples) // _FRAME), _FRAME)).astype(np.float64)
         decibels = 10 * np.log10((frames**2).mean(axis=1) + 1e-10)

@@ -39,6 +39,14 @@ class VoiceClassifier:
         """Bring vectors ``(n, features)`` to like size, so that every block counts as much."""
         return np.clip((vectors - self.mean) / self.scale, -FARTHEST, FARTHEST) / _widths(self.blocks)
 
+    def strangeness(self, vectors: Vectors) -> NDArray[np.float64]:
+        """How far vectors ``(n, features)`` are from those of training ``(n,)``: about 1 for one of them.
+
+        The root of the mean square of standardised features.
+        """
+        standardised = self.standardise(vectors) * _widths(self.blocks)
+        return np.sqrt(np.mean(np.square(standardised, dtype=np.float64), axis=1))
+
     def speaker(self, vectors: Vectors) -> Vectors:
         """Tell what to take away ``(features,)``, of clips of the speaker ``(n, features)``."""
         return shrunk_mean(self.standardise(vectors), self.kappa)

@@ -22,6 +22,7 @@ ACTIVE = 40.0
 """dB below the loudest 25 ms; what comes before and after the sound that is louder is cut off."""
 SHORTEST = 0.1
 """Seconds of sound below which there is nothing to measure."""
+LARGE_OFFSET = 0.1
 _WINDOW, _HOP = 400, 160
 
 
@@ -43,6 +44,15 @@ def active_span(samples: NDArray[np.float32]) -> tuple[int, int]:
     return int(active[0] * _HOP), min(len(samples), int(active[-1] * _HOP + _WINDOW))
 
 
+def without_offset(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Take a steady offset (DC) away where it is large: more than a tenth of the sound's standard deviation."""
+    if not len(samples):
+        return samples
+    middle = samples.mean(dtype=np.float64)
+    is_large = abs(middle) > LARGE_OFFSET * samples.std(dtype=np.float64)
+    return (samples - middle).astype(np.float32) if is_large else samples
+
+
 def voice_vector(
     samples: NDArray[np.float32], networks: VoiceNetworks | None, blocks: tuple[Block, ...] = ALL
 ) -> NDArray[np.float32]:
@@ -57,9 +67,11 @@ def voice_vector(
         ``(features,)``, the blocks one after the other, `SIZES` of each.
 
     Raises:
-        MediaError: If less than a tenth of a second of it is sound.
-        FeatureError: If it is not finite.
+        MediaError: If less than a tenth of a second of it is sound, or it is not finite.
     """
+    if not np.isfinite(samples).all():
+        raise MediaError("the sound is not finite: NaN or infinity among the samples")
+    samples = without_offset(samples)
     first, last = active_span(samples)
     sound = np.ascontiguousarray(samples[first:last])
     if len(sound) < SHORTEST * SAMPLE_RATE:

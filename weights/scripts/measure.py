@@ -32,6 +32,7 @@ from voice_corpus import (
     corpus_quality,
     held_out_confidence,
     read_corpus,
+    strangest,
     to_seven_shares,
 )
 
@@ -40,6 +41,7 @@ from emotiwave.datasets.roots import data_folder
 from emotiwave.experts import Experts, FaceExpert, load_experts
 from emotiwave.experts.answer import Answer
 from emotiwave.experts.confidence import calibration_error
+from emotiwave.experts.distribution import Distribution
 from emotiwave.experts.voice import CLIPS, clips_measure, merge_to_seven, voice_quality
 from emotiwave.experts.voice_vector import VoiceNetworks, voice_vector
 from emotiwave.files import replace_file, whole_file
@@ -210,25 +212,35 @@ def measure_fold(folder: Path, blocks: str, fold: int) -> dict[str, Any]:
     penalty = choose_penalty(train, chosen)
     model, confidence = train.fit(chosen, penalty), held_out_confidence(train, chosen, penalty)
     vectors = test.select(chosen)
+    limit, prior = strangest(train, model), to_seven_shares(train.labels).mean(axis=0)
     found: dict[str, Any] = {"fold": fold, "penalty": penalty, "conditions": {}}
 
     def note(condition: str, clips: NDArray[np.intp], raw: NDArray[np.float64], quality: dict[str, Any]) -> None:
+        """As the expert answers; a clip that is too strange gets the prior, and of eight classes none."""
+        answered = quality["strangeness"] <= limit
         calibrated = np.exp(confidence.apply(merge_to_seven(raw, model.classes), quality))
-        eight = np.array(model.classes)[raw.argmax(axis=1)]
+        calibrated[~answered] = prior
+        eight = np.where(answered, np.array(model.classes)[raw.argmax(axis=1)], "none")
         found["conditions"].setdefault(condition, []).append((clips, eight, calibrated))
 
     everything = np.arange(len(test.ids))
     for copy in range(vectors.shape[1]):
         condition = "spoiled as in training" if copy else "as recorded"
-        note(condition, everything, model.log_posterior(vectors[:, copy]), corpus_quality(test, everything, copy, 0))
+        note(
+            condition,
+            everything,
+            model.log_posterior(vectors[:, copy]),
+            corpus_quality(test, vectors[:, copy], model, everything, copy, 0),
+        )
     for number in NUMBERS:
         for draw in range(DRAWS):
             for clips, raw in answer_enrolled(model, vectors[:, 0], test.actors, number, seed=100 + draw):
-                quality = corpus_quality(test, clips, 0, number)
+                quality = corpus_quality(test, vectors[:, 0], model, clips, 0, number)
                 note(f"after {number} clips of the speaker, drawing {draw}", clips, raw, quality)
     if blocks == "all":
         for condition, (spoiled, quality) in spoil_test(folder, test).items():
-            measures = quality | {"clips": np.full(len(spoiled), clips_measure(0))}
+            strangeness, clips = model.strangeness(spoiled), np.full(len(spoiled), clips_measure(0))
+            measures = quality | {"strangeness": strangeness, "clips": clips}
             note(condition, everything, model.log_posterior(spoiled), measures)
     found["test"] = test
     return found
@@ -303,7 +315,7 @@ def measure_voice(folder: Path) -> Rows:
 
 def fold_means(folds: list[dict[str, Any]], name: str, condition: str, drawings: list[str], penalties: Any) -> Rows:
     """Means over folds, as EmoBox has them, of each measure; the interval is that of a bootstrap over actors."""
-    eights, sevens, uars, errors, n = [], [], [], [], 0
+    eights, sevens, uars, errors, n, n_refused = [], [], [], [], 0, 0
     actors: list[NDArray[np.str_]] = []
     truths, answers = [], []
     for fold in folds:
@@ -315,7 +327,9 @@ def fold_means(folds: list[dict[str, Any]], name: str, condition: str, drawings:
             posterior = np.concatenate([found for _, _, found in parts])
             targets = to_seven_shares(test.labels[clips])
             truth, decided = targets.argmax(axis=1), posterior.argmax(axis=1)
-            eights.append(f1_score(test.labels[clips], eight, average="macro"))
+            names = np.unique(test.labels[clips])
+            eights.append(f1_score(test.labels[clips], eight, labels=names, average="macro", zero_division=0))
+            n_refused += int((eight == "none").sum())
             sevens.append(macro_f1(truth, decided))
             uars.append(recall_score(truth, decided, average="macro"))
             errors.append((targets, posterior))
@@ -334,6 +348,7 @@ def fold_means(folds: list[dict[str, Any]], name: str, condition: str, drawings:
         row("audio", data, "macro-F1 of seven", float(np.mean(sevens)), n, **of_seven),
         row("audio", data, "UAR of seven", float(np.mean(uars)), n),
         row("audio", data, "ECE of seven", ece, n),
+        row("audio", data, "share not answered", n_refused / n, n),
     ]
 
 
@@ -392,6 +407,11 @@ PARTS: dict[str, Callable[[Experts, Path], Rows]] = {
 }
 
 
+def digest_of(weights: Distribution) -> str:
+    """Name weights by their description, which holds the hash of every file."""
+    return hashlib.sha256(weights.model_dump_json().encode()).hexdigest()
+
+
 def main() -> None:
     """Measure, keeping what other parts were measured for the same weights."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -400,7 +420,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     options = parser.parse_args()
     experts = load_experts()
-    weights = hashlib.sha256(experts.weights.model_dump_json().encode()).hexdigest()
+    weights = digest_of(experts.weights)
     path = options.out / "experts.json"
     before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     rows = before.get("rows", {}) if before.get("weights_sha256") == weights else {}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save_file
-from voice_corpus import choose_penalty, held_out_confidence, read_corpus, to_seven_shares
+from voice_corpus import choose_penalty, held_out_confidence, read_corpus, strangest, to_seven_shares
 
 from emotiwave.experts.voice import CLIPS, VoiceFacts
 
@@ -34,7 +34,13 @@ def main() -> None:
         )
         (folder / f"{name}.safetensors").chmod(0o644)
         confidence = held_out_confidence(corpus, blocks, penalty)
-        known = VoiceFacts(classes=model.classes, kappa=model.kappa, prior=tuple(prior.tolist()), confidence=confidence)
+        known = VoiceFacts(
+            classes=model.classes,
+            kappa=model.kappa,
+            strangest=strangest(corpus, model),
+            prior=tuple(prior.tolist()),
+            confidence=confidence,
+        )
         facts[name] = known.model_dump(mode="json")
         print(
             name, "inverse penalty", penalty, "temperature", round(float(np.exp(confidence.intercept)), 3), flush=True

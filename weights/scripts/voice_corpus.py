@@ -149,7 +149,7 @@ def _held_out_f1(corpus: VoiceCorpus, blocks: tuple[Block, ...], penalty: float)
 
 def held_out_confidence(corpus: VoiceCorpus, blocks: tuple[Block, ...], penalty: float) -> Confidence:
     """Fit the confidence on answers for actors who were left out: all copies, with and without clips of the speaker."""
-    answers, targets, quality = [], [], {name: [] for name in (*corpus.quality, "clips")}
+    answers, targets, quality = [], [], {name: [] for name in (*corpus.quality, "strangeness", "clips")}
     for fold in np.unique(corpus.folds):
         inside = corpus.folds != fold
         model, rest = corpus.of(inside).fit(blocks, penalty), corpus.of(~inside)
@@ -160,18 +160,31 @@ def held_out_confidence(corpus: VoiceCorpus, blocks: tuple[Block, ...], penalty:
                 for clips, log_posterior in found:
                     answers.append(merge_to_seven(log_posterior, model.classes))
                     targets.append(seven[clips])
-                    for name, values in corpus_quality(rest, clips, copy, number).items():
+                    measures = corpus_quality(rest, vectors[:, copy], model, clips, copy, number)
+                    for name, values in measures.items():
                         quality[name].append(values)
     joined = {name: np.concatenate(values) for name, values in quality.items()}
     return fit_confidence(np.concatenate(answers), np.concatenate(targets), joined)
 
 
 def corpus_quality(
-    corpus: VoiceCorpus, clips: NDArray[np.int64], copy: int, number: int
+    corpus: VoiceCorpus,
+    vectors: Vectors,
+    model: VoiceClassifier,
+    clips: NDArray[np.int64],
+    copy: int,
+    number: int,
 ) -> dict[str, NDArray[np.float64]]:
-    """The measures that the expert's confidence depends on, of one copy of some clips."""
+    """The measures that the expert's confidence depends on, of one copy of some clips with ``vectors`` of all."""
     measures = {name: values[clips, copy] for name, values in corpus.quality.items()}
+    measures["strangeness"] = model.strangeness(vectors[clips])
     return measures | {"clips": np.full(len(clips), clips_measure(number))}
+
+
+def strangest(corpus: VoiceCorpus, model: VoiceClassifier) -> float:
+    """The largest strangeness of the clips, spoiled copies among them."""
+    vectors = corpus.select(model.blocks)
+    return float(max(model.strangeness(vectors[:, copy]).max() for copy in range(vectors.shape[1])))
 
 
 def answer_enrolled(
