@@ -71,7 +71,9 @@ def test_the_numbers_are_those_of_these_weights() -> None:
     import measure
 
     found = json.loads((ROOT / "results" / "experts.json").read_text())
-    assert found["weights_sha256"] == measure.digest_of(experts().weights)
+    assert list(found["measured_of"]) == list(found["rows"]) == list(measure.PARTS)
+    for part, digest in found["measured_of"].items():
+        assert digest == measure.digest_of(part, experts().weights), part
 
 
 def test_no_network_of_the_voice_was_changed_by_writing_it_anew() -> None:

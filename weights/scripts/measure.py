@@ -399,6 +399,8 @@ def measure_time(experts: Experts) -> Rows:
     return rows
 
 
+FOLDERS = {"text": "text/", "vision": "face/", "audio": "voice/"}
+"""Where the files of an expert lie."""
 PARTS: dict[str, Callable[[Experts, Path], Rows]] = {
     "text": lambda experts, _: measure_text(experts),
     "vision": lambda experts, _: measure_faces(experts),
@@ -407,9 +409,12 @@ PARTS: dict[str, Callable[[Experts, Path], Rows]] = {
 }
 
 
-def digest_of(weights: Distribution) -> str:
-    """Name weights by their description, which holds the hash of every file."""
-    return hashlib.sha256(weights.model_dump_json().encode()).hexdigest()
+def digest_of(part: str, weights: Distribution) -> str:
+    """Name what the numbers of a part depend on: the facts of its experts and the hashes of their files."""
+    facts = {name: known for name, known in weights.experts.items() if part in ("time", name.split("_")[0])}
+    folder = FOLDERS.get(part, "")
+    files = {name: sha256 for name, sha256 in weights.sha256.items() if name.startswith(folder)}
+    return hashlib.sha256(json.dumps([facts, files], sort_keys=True).encode()).hexdigest()
 
 
 def main() -> None:
@@ -420,19 +425,19 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     options = parser.parse_args()
     experts = load_experts()
-    weights = digest_of(experts.weights)
     path = options.out / "experts.json"
-    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    rows = before.get("rows", {}) if before.get("weights_sha256") == weights else {}
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": {}, "measured_of": {}}
+    current = {part: digest_of(part, experts.weights) for part in PARTS}
+    kept = [part for part in PARTS if before["measured_of"].get(part) == current[part]]
+    rows = {part: before["rows"][part] for part in kept}
     for part in options.parts:
         rows[part] = PARTS[part](experts, options.voice)
-        command = "python weights/scripts/measure.py --voice runs/weights/voice --out results"
         found = {
-            "command": command,
+            "command": "python weights/scripts/measure.py --voice runs/weights/voice --out results",
             "seed": 0,
             "weights": experts.weights.version,
-            "weights_sha256": weights,
-            "rows": rows,
+            "measured_of": {name: current[name] for name in PARTS if name in rows},
+            "rows": {name: rows[name] for name in PARTS if name in rows},
         }
         replace_file(path, (json.dumps(found, indent=1) + "\n").encode())
         print(part, len(rows[part]), "rows", flush=True)
