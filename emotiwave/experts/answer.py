@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax
 
+from emotiwave.errors import ConfigError
 from emotiwave.labels import SEVEN
 
 
@@ -41,7 +42,12 @@ class Answer:
         """Take the commonness of classes in training back, by a weight of 0 (as it is) to 1 (as if all were as common).
 
         More weight finds more of the rare classes, and is wrong more often; what is not observed stays as it is.
+
+        Raises:
+            ConfigError: If the weight is not from 0 to 1.
         """
+        if not 0 <= weight <= 1:
+            raise ConfigError(f"the prior weight is {weight}; expected a number from 0 to 1")
         moved = log_softmax(self.log_posterior - weight * np.log(self.prior), axis=1)
         moved = np.where(self.observed[:, None], moved, self.log_posterior)
         return Answer(moved, self.prior, self.observed, self.reasons, self.quality, self.names)

@@ -1,6 +1,6 @@
 """How sure an expert may be: a temperature that depends on the quality of the input, fitted on validation data."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import numpy as np
@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
+from emotiwave.errors import CheckpointError
 from emotiwave.settings import Settings
 
 RIDGE = 1e-3
@@ -28,8 +29,8 @@ class Confidence(Settings):
     spread: tuple[Annotated[float, Field(gt=0)], ...]
     lowest: tuple[float, ...]
     highest: tuple[float, ...]
-    intercept: float
-    slopes: tuple[float, ...]
+    intercept: Annotated[float, Field(ge=-5, le=5)]
+    slopes: tuple[Annotated[float, Field(ge=-5, le=5)], ...]
 
     @model_validator(mode="after")
     def _alike(self) -> "Confidence":
@@ -37,6 +38,16 @@ class Confidence(Settings):
         if lengths != {len(self.measures)}:
             raise ValueError(f"expected {len(self.measures)} numbers of each kind, one per measure")
         return self
+
+    def check_measures(self, known: Iterable[str]) -> None:
+        """Refuse measures that an expert does not take.
+
+        Raises:
+            CheckpointError: One is named.
+        """
+        strange = set(self.measures) - set(known)
+        if strange:
+            raise CheckpointError(f"the confidence depends on {min(strange)!r}, which the expert does not measure")
 
     def temperature(self, quality: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
         """Temperature of each input, by its measures ``(inputs,)``."""

@@ -1,6 +1,7 @@
 """The installed weights: found, their terms told once, every file checked against its hash before it is used."""
 
 import hashlib
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +16,9 @@ from emotiwave.settings import Settings
 
 FORMAT = 1
 PACKAGE, DISTRIBUTION = "emotiwave_weights_research", "emotiwave-weights-research"
-DESCRIPTION = "weights.json"
+DESCRIPTION, CARD = "weights.json", "MODEL_CARD.md"
+OTHERS = (DESCRIPTION, "__init__.py")
+"""Files without a hash."""
 MAX_DESCRIPTION = 2**20
 """Bytes of ``weights.json``, above which it is refused unread."""
 MAX_FILE = 256 * 2**20
@@ -63,12 +66,16 @@ class WeightsFolder:
             ) from None
 
     def verify(self) -> None:
-        """Compare every file with its hash.
+        """Compare every file with its hash; there must be no other.
 
         Raises:
             CheckpointError: If one is missing, changed or not known.
         """
         known = self.description.sha256
+        for path in self.path.rglob("*"):
+            name = path.relative_to(self.path).as_posix()
+            if (path.is_symlink() or not path.is_dir()) and name not in (*known, *OTHERS) and path.suffix != ".pyc":
+                raise CheckpointError(f"{path}: {DESCRIPTION} knows no such file; take it away, or {INSTALL_AGAIN}")
         for name, expected in known.items():
             path = self.path / name
             if not path.is_file():
@@ -82,15 +89,27 @@ class WeightsFolder:
                         f"{INSTALL_AGAIN}"
                     )
 
+    def card(self) -> str:
+        """Read the model card.
+
+        Raises:
+            CheckpointError: If it is missing.
+        """
+        path = self.path / CARD
+        if not path.is_file():
+            raise CheckpointError(f"{path}: missing; {INSTALL_AGAIN}")
+        return path.read_text(encoding="utf-8")
+
     def tell_terms(self) -> None:
         """Print the terms on stderr, once per version and user; again and again where that cannot be noted."""
         told = Path(platformdirs.user_state_dir("emotiwave")) / "terms" / f"{DISTRIBUTION}-{self._mark()}"
-        if told.exists():
+        if os.path.exists(told):  # False, as well, where it must not be looked for
             return
-        print(f"{DISTRIBUTION} {self.description.version}: {self.description.terms}", file=sys.stderr)
+        terms = f"{DISTRIBUTION} {self.description.version}: {self.description.terms}"
+        print(printable(terms), file=sys.stderr)
         try:
             told.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(told, self.description.terms.encode())
+            replace_file(told, terms.encode())
         except OSError:  # a home that cannot be written to: the terms are told the next time too
             return
 

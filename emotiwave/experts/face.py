@@ -8,14 +8,13 @@ import torch
 from numpy.typing import NDArray
 
 from emotiwave.batch import Batch
-from emotiwave.errors import MediaError
 from emotiwave.experts.answer import Answer, put_together
 from emotiwave.experts.confidence import Confidence
 from emotiwave.experts.distribution import WeightsFolder
+from emotiwave.experts.model import load_expert
 from emotiwave.experts.shares import Shares
 from emotiwave.faces.crops import fit_face
 from emotiwave.labels import SEVEN
-from emotiwave.models.checkpoint import load_model
 from emotiwave.models.fusion import FusionModel
 from emotiwave.settings import Settings
 
@@ -45,7 +44,9 @@ class FaceExpert:
     @classmethod
     def load(cls, weights: WeightsFolder) -> "FaceExpert":
         """Read the model out of the folder of the weights."""
-        return cls(load_model(weights.path / "face"), weights.facts("vision", FaceFacts))
+        facts = weights.facts("vision", FaceFacts)
+        facts.confidence.check_measures(face_quality([], np.zeros((0, SIDE * SIDE), np.float32)))
+        return cls(load_expert(weights.path / "face", "vision"), facts)
 
     def __call__(self, faces: Sequence[NDArray[np.uint8]], *, prior_weight: float = 0.0) -> Answer:
         """Answer each picture; one that is tiny, or shows nothing, is not observed.
@@ -55,7 +56,7 @@ class FaceExpert:
                 ``(height, width, 3)`` RGB or ``(height, width, 1)`` grey, uint8, of any size.
             prior_weight: How much of the commonness of classes in training to take back (`Answer.with_prior`).
         """
-        reasons = [_unseen(face) for face in faces]
+        reasons = [why_unseen(face) for face in faces]
         observed = np.array([reason is None for reason in reasons], dtype=bool)
         seen = [face for face, reason in zip(faces, reasons, strict=True) if reason is None]
         pixels = to_pixels(seen)
@@ -103,14 +104,12 @@ def _coloured(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.repeat(face, 3, axis=2) if face.ndim == 3 and face.shape[2] == 1 else face
 
 
-def _unseen(face: NDArray[np.uint8]) -> str | None:
-    """Say why nothing can be read off a picture."""
+def why_unseen(face: NDArray[np.uint8]) -> str | None:
+    """Say why nothing can be read off a picture; None where something can."""
     if face.ndim != 3 or face.shape[2] not in (1, 3) or face.dtype != np.uint8:
-        raise MediaError(
-            f"a picture of shape {face.shape} {face.dtype}; expected (height, width, 3) or (height, width, 1) uint8"
-        )
+        return f"a picture of shape {face.shape} {face.dtype}; expected (height, width, 3) or (height, width, 1) uint8"
     if min(face.shape[:2]) < SMALLEST:
         return f"{face.shape[1]} x {face.shape[0]} pixels; expected at least {SMALLEST} along each side"
-    if (face / 255).std() < LEAST_CONTRAST:
+    if to_pixels([face]).std() < LEAST_CONTRAST:
         return "the picture shows nothing: all of it is about as bright"
     return None

@@ -10,20 +10,22 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from emotiwave.batch import Batch
+from emotiwave.errors import ConfigError
 from emotiwave.experts.answer import Answer, put_together
 from emotiwave.experts.confidence import Confidence
 from emotiwave.experts.distribution import WeightsFolder
+from emotiwave.experts.model import load_expert
 from emotiwave.experts.shares import Shares
 from emotiwave.features.extractors.words import encode_words
 from emotiwave.labels import SEVEN
-from emotiwave.models.checkpoint import load_model
 from emotiwave.models.fusion import FusionModel
 from emotiwave.settings import Settings
 
 MOST_WORDS = 1024
 """Words of a text that are read; of a longer one the first."""
-MOST_LETTERS = 100
-"""Letters of a word that are looked at to tell the script."""
+MOST_LETTERS = 6000
+"""Letters of a text that are read."""
+EMOTICON = re.compile(r"[:;=8xX][-'^o]?[()\[\]/\\|*<>]|<3|\^[_.]?\^")
 AT_ONCE = 32
 _COMMON = (
     "the of and a to in is you that it he was for on are as with his they i at be this have from or one "
@@ -55,33 +57,45 @@ class TextExpert:
     @classmethod
     def load(cls, weights: WeightsFolder) -> "TextExpert":
         """Read the model out of the folder of the weights."""
-        return cls(load_model(weights.path / "text"), weights.facts("text", TextFacts))
+        facts = weights.facts("text", TextFacts)
+        facts.confidence.check_measures(text_quality([]))
+        return cls(load_expert(weights.path / "text", "text"), facts)
 
     def __call__(self, texts: Sequence[str], *, prior_weight: float = 0.0) -> Answer:
-        """Answer each text; one without a letter or emoji is not observed.
+        """Answer each text; one without a letter, emoji or emoticon is not observed.
 
         Args:
             texts: English sentences.
             prior_weight: How much of the commonness of classes in training to take back (`Answer.with_prior`).
+
+        Raises:
+            ConfigError: If there is one text where a list is expected.
         """
-        words = [text.replace("\0", " ").split() for text in texts]
+        if isinstance(texts, str):
+            raise ConfigError("expected a list of texts; got one text: put it into a list")
+        words = [text.replace("\0", " ").split() if isinstance(text, str) else [] for text in texts]
         reasons = [_doubt(text_words) for text_words in words]
-        logits, observed = self.logits([text_words[:MOST_WORDS] for text_words in words])
-        for row in np.flatnonzero(~observed):
-            reasons[row] = "no words"
+        logits, known = self.logits([_first(text_words) for text_words in words])
+        observed = known & np.array([_says_something(text_words) for text_words in words], dtype=bool)
+        for row, text in enumerate(texts):
+            if not observed[row]:
+                reasons[row] = "no words" if isinstance(text, str) else f"{type(text).__name__} is no text"
         quality = text_quality([text_words for text_words, seen in zip(words, observed, strict=True) if seen])
         answers = self.facts.confidence.apply(logits[observed], quality)
         answer = put_together(answers, quality, np.array(self.facts.prior), reasons, observed)
         return answer.with_prior(prior_weight)
 
     def labels(self, answer: Answer) -> list[tuple[str, ...]]:
-        """Name every class of each text whose probability exceeds its threshold: perhaps several, perhaps none."""
+        """Name every class of each text whose probability exceeds its threshold: perhaps several, perhaps none.
+
+        Thresholds were tuned on answers without a prior weight.
+        """
         exceeds = answer.observed[:, None] & (answer.probabilities > np.array(self.facts.thresholds))
         return [tuple(name for name, holds in zip(SEVEN, row, strict=True) if holds) for row in exceeds]
 
     @torch.inference_mode()
     def logits(self, texts: Sequence[Sequence[str]]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Give log-posteriors before calibration ``(texts, 7)``, and which texts have a word that is known."""
+        """Give log-posteriors before calibration ``(texts, 7)``, and which texts have a word that is seen."""
         answers, observed = np.zeros((len(texts), len(SEVEN))), np.zeros(len(texts), dtype=bool)
         order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
         for start in range(0, len(order), AT_ONCE):
@@ -109,10 +123,31 @@ def _batch(texts: Sequence[Sequence[str]], n_classes: int) -> Batch:
     return Batch(ids, {"text": values}, {"text": mask}, torch.zeros(len(texts), n_classes), {"text": 0})
 
 
+def _first(words: Sequence[str]) -> list[str]:
+    """Give the words that are read."""
+    read, n_letters = [], 0
+    for word in words[:MOST_WORDS]:
+        read.append(word[: MOST_LETTERS - n_letters])
+        n_letters += len(read[-1])
+        if n_letters >= MOST_LETTERS:
+            break
+    return read
+
+
+def _says_something(words: Sequence[str]) -> bool:
+    return any(EMOTICON.search(word) or any(map(_is_letter_or_emoji, word)) for word in words)
+
+
+def _is_letter_or_emoji(letter: str) -> bool:
+    return letter.isalpha() or unicodedata.category(letter) == "So"
+
+
 def _doubt(words: Sequence[str]) -> str | None:
     if len(words) > MOST_WORDS:
         return f"{len(words):,} words; the first {MOST_WORDS:,} were read"
-    letters = [letter for word in words[:MOST_WORDS] for letter in word[:MOST_LETTERS] if letter.isalpha()]
+    if sum(map(len, words)) > MOST_LETTERS:
+        return f"{sum(map(len, words)):,} letters; the first {MOST_LETTERS:,} were read"
+    letters = [letter for word in words for letter in word if letter.isalpha()]
     if letters and sum("LATIN" in unicodedata.name(letter, "") for letter in letters) < len(letters) / 2:
         return "hardly a Latin letter; the expert knows English only"
     bare = [re.sub(r"^\W+|\W+$", "", word.lower().replace("\u2019", "'")) for word in words]

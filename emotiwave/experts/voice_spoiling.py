@@ -28,12 +28,15 @@ REVERBERATION = (0.15, 0.8)
 BABBLERS = 3
 CLIPPED = 0.05
 """Largest share of samples at the ceiling."""
+GAINS = (-30.0, 10.0)
+"""dB."""
 
 
 def spoil_voice(samples: Samples, others: Sequence[Samples], generator: np.random.Generator) -> Samples:
     """Change speed, tempo or pitch, then perhaps put the voice into a room, noise, a telephone, or clip it.
 
-    Noise is drawn, or is the babble of `BABBLERS` others.
+    Noise is drawn, or is the babble of `BABBLERS` others. Last, it is made louder or quieter, as by another distance or
+    another microphone.
     """
     way = generator.integers(4)
     if way == 1:
@@ -50,7 +53,7 @@ def spoil_voice(samples: Samples, others: Sequence[Samples], generator: np.rando
         samples = over_telephone(samples, SAMPLE_RATE)
     if generator.random() < 0.15:
         samples = clip(samples, generator.uniform(0.0, CLIPPED))
-    return samples
+    return (samples * 10 ** (generator.uniform(*GAINS) / 20)).clip(-1, 1).astype(np.float32)
 
 
 def _noise(n_samples: int, others: Sequence[Samples], generator: np.random.Generator) -> Samples:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emotiwave.errors import MediaError
+from emotiwave.errors import ConfigError, MediaError
 from emotiwave.features.extractors.prosody_statistics import ProsodyStatistics, ProsodyStatisticsSettings
 from emotiwave.pretrained.speaker_encoder import SpeakerEncoder
 from emotiwave.pretrained.speech_embedding import SpeechEmbedding
@@ -67,8 +67,11 @@ def voice_vector(
         ``(features,)``, the blocks one after the other, `SIZES` of each.
 
     Raises:
+        ConfigError: If there are no networks for a block that needs them.
         MediaError: If less than a tenth of a second of it is sound, or it is not finite.
     """
+    if networks is None and set(blocks) - {"prosody"}:
+        raise ConfigError(f"the blocks {', '.join(blocks)} need the networks; prosody alone needs none")
     if not np.isfinite(samples).all():
         raise MediaError("the sound is not finite: NaN or infinity among the samples")
     samples = without_offset(samples)

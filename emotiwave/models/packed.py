@@ -16,6 +16,8 @@ FEWEST = 4096
 MANY_ROWS = 8192
 """Rows from which on a matrix is a table, as of a vocabulary; each row then has a scale of its own."""
 LARGEST_BYTE = 127
+LARGEST_HALF = 65504.0
+"""Tensors with larger numbers stay as they are."""
 _TYPES: Mapping[Packing, torch.dtype] = {"float16": torch.float16, "int8": torch.int8}
 
 
@@ -24,7 +26,7 @@ def pack(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Pa
     packed: dict[str, Tensor] = {}
     how: dict[str, Packing] = {}
     for name, tensor in tensors.items():
-        if tensor.dtype != torch.float32 or tensor.numel() < FEWEST:
+        if tensor.dtype != torch.float32 or tensor.numel() < FEWEST or not tensor.abs().max() <= LARGEST_HALF:
             packed[name] = tensor
         elif tensor.ndim == 2 and len(tensor) >= MANY_ROWS:
             how[name] = "int8"
@@ -48,7 +50,8 @@ def unpack(tensors: Mapping[str, Tensor], how: Mapping[str, Packing]) -> dict[st
         tensor, scale = unpacked.get(name), unpacked.pop(name + SCALE, None)
         if tensor is None or tensor.dtype != _TYPES[packing] or (scale is None) == (packing == "int8"):
             raise CheckpointError(f"{printable(name)!r} is not packed as {packing}, as the description says")
-        if scale is not None and (scale.dtype != torch.float32 or scale.shape != (*tensor.shape[:1], 1)):
+        is_table = tensor.ndim == 2 and scale is not None and scale.shape == (len(tensor), 1)
+        if scale is not None and (scale.dtype != torch.float32 or not is_table):  # others would fill memory
             raise CheckpointError(f"the scales of {printable(name)!r} are not one float32 per row")
         unpacked[name] = tensor.float() if scale is None else tensor * scale
     return unpacked

@@ -12,8 +12,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-RATE = 16_000
-"""Hz of the sound that it takes."""
 BANDS = 32
 LEAST_FRAMES = 76
 """Frames of 10 ms that one vector of the last layer looks at; it gives one every 80 ms."""
@@ -28,7 +26,7 @@ LEAK, LOWEST = 0.2, -0.4
 
 
 class SpeechEmbedding(nn.Module):
-    """Sound to vectors; without its weights until a state dict is loaded."""
+    """Sound at 16 kHz to vectors; without its weights until a state dict is loaded."""
 
     mel_filters: Tensor
     window: Tensor

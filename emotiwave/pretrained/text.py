@@ -35,7 +35,7 @@ OFFSET_TYPES = (
 )
 """Architectures that count positions from behind the padding token's index, and so hold fewer tokens than positions."""
 
-PICTOGRAPHS = (range(0x2600, 0x27C0), range(0x1F300, 0x1FB00))
+PICTOGRAPHS = (range(0x2300, 0x2400), range(0x2600, 0x27C0), range(0x2B00, 0x2C00), range(0x1F300, 0x1FB00))
 """Code points of emoji, those of flags apart."""
 
 

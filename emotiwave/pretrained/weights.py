@@ -26,6 +26,8 @@ def load_networks(network: Network, path: Path) -> Network:
     wrong = [name for name in expected.keys() | held.keys() if _form(held, name) != expected.get(name)]
     if wrong:
         raise CheckpointError(f"{path}: the weights are of another network ({sorted(wrong)[0]!r} differs)")
+    if not all(torch.isfinite(values).all() for values in held.values()):
+        raise CheckpointError(f"{path}: some weights are not finite")
     network.load_state_dict(held, strict=True, assign=True)
     return network.eval().requires_grad_(False)
 

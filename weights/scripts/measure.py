@@ -31,6 +31,8 @@ from voice_corpus import (
     choose_penalty,
     corpus_quality,
     held_out_confidence,
+    is_made_by,
+    key_of,
     read_corpus,
     strangest,
     to_seven_shares,
@@ -56,7 +58,8 @@ DRAWS = 5
 NUMBERS = (1, 3, 5, 10)
 NOISES = ("dog", "glass", "thunder", "beep")
 ROOMS = ("room", "hall", "afir")
-DECIBELS = (20, 10, 5, 0)
+DECIBELS = (20, 10, 0)
+N_THREADS = 2
 TIMES = 30
 """Calls that are timed; the median counts."""
 Rows = list[dict[str, Any]]
@@ -145,8 +148,9 @@ def measure_single(experts: Experts, data: Texts, name: str, weights: Sequence[f
     """Decisions of one class each, by how much of the prior is taken back."""
     rows: Rows = []
     truth = data.targets.argmax(axis=1)
+    plain = experts.text(data.texts)
     for weight in weights:
-        answer = experts.text(data.texts, prior_weight=weight)
+        answer = plain.with_prior(weight)
         where = name if not weight else f"{name}; prior weight {weight:g}"
         rows += decisions("text", where, truth, answer.probabilities.argmax(axis=1), data.groups)
         if not weight:
@@ -177,10 +181,9 @@ def measure_faces(experts: Experts) -> Rows:
     """FER2013's private test, with and without pictures that are also elsewhere, and spoiled."""
     test = read_faces("test")
     rows = measure_pictures(experts.vision, test, "FER2013 private test", "none", 0)
-    kept = ~test.is_copy
-    pictures = tuple(picture for picture, keep in zip(test.pictures, kept, strict=True) if keep)
-    without = Faces(pictures, test.targets[kept], test.is_copy[kept])
-    rows += measure_pictures(experts.vision, without, "FER2013 private test without copies of other splits", "none", 0)
+    rows += measure_pictures(
+        experts.vision, test.without_copies(), "FER2013 private test without copies of other splits", "none", 0
+    )
     for kind, amounts in SPOILED_FACES.items():
         for amount in amounts:
             rows += measure_pictures(experts.vision, test, f"FER2013 private test, {kind} {amount:g}", kind, amount)
@@ -253,29 +256,38 @@ def spoil_test(folder: Path, test: VoiceCorpus) -> dict[str, tuple[NDArray[np.fl
     if root is None:
         raise SystemExit("EMOTIWAVE_DATA holds no RAVDESS")
     paths = {path.stem[3:]: path for path in sorted(root.rglob("03-01-*.*"))}
+    sounds = [read_sound(paths[str(name)]).samples for name in test.ids]
+    made_by = key_of(folder, test.sha256, *(path.name for path in sorted(assets_folder().iterdir())))
     found = {}
     for condition, spoil in spoiling().items():
         kept = folder / "spoiled" / f"{condition.replace(' ', '_').replace('%', 'percent')}_{test.folds[0]}.npz"
-        if not kept.exists():
-            sounds = [read_sound(paths[str(name)]).samples for name in test.ids]
-            spoiled = [spoil(number, samples) for number, samples in enumerate(sounds)]
+        spoiled = [spoil(number, samples) for number, samples in enumerate(sounds)]
+        if not is_made_by(kept, made_by):
             kept.parent.mkdir(exist_ok=True)
             with whole_file(kept) as scratch, scratch.open("wb") as file:
-                vectors = np.stack([voice_vector(samples, networks) for samples in spoiled])
-                np.savez(file, vectors=vectors, **voice_quality(spoiled))
+                np.savez(
+                    file, made_by=made_by, vectors=np.stack([voice_vector(samples, networks) for samples in spoiled])
+                )
         with np.load(kept) as held:
-            found[condition] = held["vectors"], {name: held[name] for name in ("snr", "seconds")}
+            found[condition] = held["vectors"], voice_quality(spoiled)
     return found
+
+
+def assets_folder() -> Path:
+    """Where real noises and rooms lie."""
+    assets = data_folder("noise_assets")
+    if assets is None:
+        raise SystemExit("EMOTIWAVE_DATA holds no noise_assets")
+    return assets
 
 
 def spoiling() -> dict[str, Callable[[int, NDArray[np.float32]], NDArray[np.float32]]]:
     """Ways of spoiling, each of a clip's number and samples; noises take turns."""
-    assets = data_folder("noise_assets")
-    if assets is None:
-        raise SystemExit("EMOTIWAVE_DATA holds no noise_assets")
+    assets = assets_folder()
     ways: dict[str, Callable[[int, NDArray[np.float32]], NDArray[np.float32]]] = {
         "telephone": lambda _, samples: over_telephone(samples, SAMPLE_RATE),
         "5 % of samples clipped": lambda _, samples: clip(samples, 0.05),
+        "20 dB quieter": lambda _, samples: samples / 10,
     }
     for name in ROOMS:
         ways[f"reverberation of {name}"] = partial(_reverberated, read_sound(assets / f"{name}.wav").samples)
@@ -301,7 +313,7 @@ def measure_voice(folder: Path) -> Rows:
     for blocks in CLIPS:
         with ProcessPoolExecutor(os.cpu_count()) as pool:
             folds = list(pool.map(partial(measure_fold, folder, blocks), range(1, 7)))
-        name = "RAVDESS, six EmoBox folds" + ("" if blocks == "all" else ", statistics of prosody alone")
+        name = "RAVDESS, six EmoBox folds" if blocks == "all" else "RAVDESS by prosody alone, six EmoBox folds"
         penalties = [fold["penalty"] for fold in folds]
         conditions: dict[str, list[str]] = {}
         for condition in folds[0]["conditions"]:
@@ -314,10 +326,10 @@ def measure_voice(folder: Path) -> Rows:
 
 
 def fold_means(folds: list[dict[str, Any]], name: str, condition: str, drawings: list[str], penalties: Any) -> Rows:
-    """Means over folds, as EmoBox has them, of each measure; the interval is that of a bootstrap over actors."""
+    """Means over folds, as EmoBox has them; the interval is that of the pooled measure, over actors."""
     eights, sevens, uars, errors, n, n_refused = [], [], [], [], 0, 0
     actors: list[NDArray[np.str_]] = []
-    truths, answers = [], []
+    truths, answers, names_of, eighths = [], [], [], []
     for fold in folds:
         test = fold["test"]
         for drawing in drawings:
@@ -334,21 +346,27 @@ def fold_means(folds: list[dict[str, Any]], name: str, condition: str, drawings:
             uars.append(recall_score(truth, decided, average="macro"))
             errors.append((targets, posterior))
             n += len(clips)
-            if drawing == drawings[0]:
-                truths.append(truth)
-                answers.append(decided)
-                actors.append(test.actors[clips])
+            truths.append(truth)
+            answers.append(decided)
+            names_of.append(test.labels[clips])
+            eighths.append(eight)
+            actors.append(test.actors[clips])
     truth, decided = np.concatenate(truths), np.concatenate(answers)
-    of_seven = interval(lambda rows: macro_f1(truth[rows], decided[rows]), np.concatenate(actors).tolist())
+    _, codes = np.unique([np.concatenate(names_of), np.concatenate(eighths)], return_inverse=True)
+    labels, eight = codes.reshape(2, -1)
+    who = np.concatenate(actors).tolist()
+    of_seven = interval(lambda rows: macro_f1(truth[rows], decided[rows]), who)
+    of_eight = interval(lambda rows: macro_f1(labels[rows], eight[rows]), who)
+    n //= len(drawings)
     ece = calibration_error(np.concatenate([p for _, p in errors]), np.concatenate([t for t, _ in errors]))
     more = {"inverse_penalties": penalties} if condition == "as recorded" else {}
     data = f"{name}, {condition}"
     return [
-        row("audio", data, "macro-F1 of eight", float(np.mean(eights)), n, **more),
+        row("audio", data, "macro-F1 of eight", float(np.mean(eights)), n, **of_eight, **more),
         row("audio", data, "macro-F1 of seven", float(np.mean(sevens)), n, **of_seven),
         row("audio", data, "UAR of seven", float(np.mean(uars)), n),
         row("audio", data, "ECE of seven", ece, n),
-        row("audio", data, "share not answered", n_refused / n, n),
+        row("audio", data, "share not answered", n_refused / (n * len(drawings)), n),
     ]
 
 
@@ -374,7 +392,8 @@ def by_speaker(folds: list[dict[str, Any]], name: str) -> Rows:
 
 
 def measure_time(experts: Experts) -> Rows:
-    """Medians of single calls, with all cores that there are."""
+    """Medians of single calls, with two threads."""
+    torch.set_num_threads(N_THREADS)
     sentence = "I really thought this would be fine, but now I am not so sure any more."
     generator = np.random.default_rng(0)
     sound = Waveform(generator.standard_normal(4 * SAMPLE_RATE).astype(np.float32) * 0.1, SAMPLE_RATE)
@@ -395,7 +414,7 @@ def measure_time(experts: Experts) -> Rows:
             call()
             times.append(time.perf_counter() - begin)
         expert, _, data = name.partition(": ")
-        rows.append(row(expert, data, "milliseconds", 1000 * float(np.median(times)), TIMES, cores=os.cpu_count()))
+        rows.append(row(expert, data, "milliseconds", 1000 * float(np.median(times)), TIMES, threads=N_THREADS))
     return rows
 
 
@@ -413,7 +432,7 @@ def digest_of(part: str, weights: Distribution) -> str:
     """Name what the numbers of a part depend on: the facts of its experts and the hashes of their files."""
     facts = {name: known for name, known in weights.experts.items() if part in ("time", name.split("_")[0])}
     folder = FOLDERS.get(part, "")
-    files = {name: sha256 for name, sha256 in weights.sha256.items() if name.startswith(folder)}
+    files = {name: sha256 for name, sha256 in weights.sha256.items() if name.startswith(folder) and "/" in name}
     return hashlib.sha256(json.dumps([facts, files], sort_keys=True).encode()).hexdigest()
 
 
@@ -422,7 +441,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--voice", type=Path, required=True, help="The folder of weights/scripts/voice.py.")
     parser.add_argument("--out", type=Path, default=Path("results"))
-    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), help="By default those not yet measured.")
     options = parser.parse_args()
     experts = load_experts()
     path = options.out / "experts.json"
@@ -430,7 +449,7 @@ def main() -> None:
     current = {part: digest_of(part, experts.weights) for part in PARTS}
     kept = [part for part in PARTS if before["measured_of"].get(part) == current[part]]
     rows = {part: before["rows"][part] for part in kept}
-    for part in options.parts:
+    for part in options.parts or [part for part in PARTS if part not in kept]:
         rows[part] = PARTS[part](experts, options.voice)
         found = {
             "command": "python weights/scripts/measure.py --voice runs/weights/voice --out results",

@@ -21,6 +21,13 @@ SPOILED_FACES: dict[str, tuple[float, ...]] = {
     "cover": (0.1, 0.2, 0.4),
 }
 """Standard deviation in pixels of 48; share of the light; pixels along a side; share of the area."""
+FITTED_FACES: dict[str, tuple[float, ...]] = {
+    "blur": (0.7, 1.5, 2.5),
+    "dark": (0.3, 0.07),
+    "small": (30, 20, 14),
+    "cover": (0.15, 0.3),
+}
+"""What the confidence of the face expert is fitted on: the same kinds, other amounts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +46,11 @@ class Faces:
     pictures: tuple[Picture, ...]
     targets: NDArray[np.float64]
     is_copy: NDArray[np.bool_]
+
+    def without_copies(self) -> "Faces":
+        """Those that are in no other split."""
+        kept = np.flatnonzero(~self.is_copy)
+        return Faces(tuple(self.pictures[k] for k in kept), self.targets[kept], self.is_copy[kept])
 
 
 _CORPORA: dict[str, Callable[[], MediaRecordings]] = {

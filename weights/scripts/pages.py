@@ -4,6 +4,7 @@ python weights/scripts/pages.py results
 """
 
 import argparse
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from jinja2 import Environment, StrictUndefined
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from emotiwave.experts.distribution import CARD, DESCRIPTION, find_weights
+
 HERE = Path(__file__).parent
-CARD = HERE.parent / "emotiwave_weights_research" / "MODEL_CARD.md"
+PACKAGE = HERE.parent / "emotiwave_weights_research"
 TEST, ALONE = "GoEmotions-Ekman test", "GoEmotions-Ekman test, comments of one class"
 MELD, DAIR = "MELD test, never trained on", "dair-ai emotion test, never trained on"
 FER, FER_ONCE = "FER2013 private test", "FER2013 private test without copies of other splits"
-RAVDESS, PROSODY = "RAVDESS, six EmoBox folds", "RAVDESS, six EmoBox folds, statistics of prosody alone"
+RAVDESS, PROSODY = "RAVDESS, six EmoBox folds", "RAVDESS by prosody alone, six EmoBox folds"
 RECORDED, FIVE = "as recorded", "after 5 clips of the speaker"
 GOALS: tuple[tuple[str, tuple[str, str, str], str, float | None, float | None], ...] = (
     ("GoEmotions-Ekman test, multi-label macro-F1", ("text", TEST, "multi-label macro-F1"), "share", 0.63, 0.655),
@@ -135,7 +138,8 @@ def draw(found: dict[str, Any], path: Path) -> None:
             axes = figure.add_subplot(1, 2, place)
             prefix = FER + ", " if expert == "vision" else RAVDESS + ", "
             rows = results.conditions(expert, prefix, what)
-            named = [(unspoiled, results.rows[expert, data, what]), *(row for row in rows if row[0] != RECORDED)]
+            spoiled = [row for row in rows if row[0] != RECORDED and not row[0].startswith(("after", "spoiled"))]
+            named = [(unspoiled, results.rows[expert, data, what]), *spoiled]
             values = [100 * row["value"] for _, row in named]
             colours = ["#1b6ca8" if name == unspoiled else "#9db8cc" for name, _ in named]
             bars = axes.barh([name for name, _ in named], values, color=colours)
@@ -154,7 +158,12 @@ def main() -> None:
     found = json.loads((folder / "experts.json").read_text(encoding="utf-8"))
     (folder / "experts.md").write_text(render("results_template.md", found), encoding="utf-8")
     draw(found, folder / "experts.svg")
-    CARD.write_text(render("card_template.md", found), encoding="utf-8")
+    card = render("card_template.md", found)
+    (PACKAGE / CARD).write_text(card, encoding="utf-8")
+    weights = find_weights(PACKAGE).description
+    sha256 = weights.sha256 | {CARD: hashlib.sha256(card.encode()).hexdigest()}
+    described = weights.model_copy(update={"sha256": sha256})
+    (PACKAGE / DESCRIPTION).write_text(described.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -13,24 +13,30 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
+from emotiwave.corruption import sound
 from emotiwave.datasets.ravdess import FOLDS, RavdessSettings, load
+from emotiwave.experts import voice_spoiling
+from emotiwave.experts import voice_vector as voice_vector_module
 from emotiwave.experts.confidence import Confidence, fit_confidence
 from emotiwave.experts.voice import clips_measure, merge_to_seven, voice_quality
 from emotiwave.experts.voice_classifier import Vectors, VoiceClassifier, fit
 from emotiwave.experts.voice_spoiling import BABBLERS, spoil_voice
 from emotiwave.experts.voice_vector import ALL, SIZES, Block, VoiceNetworks, voice_vector
+from emotiwave.features.extractors import prosody_statistics
 from emotiwave.files import whole_file
 from emotiwave.labels import SEVEN, to_seven
 from emotiwave.media.sound import read_sound
+from emotiwave.pretrained import speaker_encoder, speech_embedding
 from emotiwave.pretrained.weights import load_networks
 from emotiwave.signals import Waveform
 
+QUALITY = ("level", "range", "seconds")
 COPIES = 5
 """Vectors of each clip: as recorded, and spoiled in four ways."""
 REPEATS = 3
 """How often clips as recorded take part in training, each time centred on other clips of the actor."""
 
-PENALTIES = (0.3, 1.0, 3.0)
+PENALTIES = (1.0, 3.0)
 """Inverse penalties that are chosen from."""
 NUMBERS = (0, 1, 5, 10)
 """How many clips of a speaker an expert's confidence is fitted for."""
@@ -89,10 +95,11 @@ def read_corpus(folder: Path, root: Path | None = None) -> VoiceCorpus:
     for path in paths.values():
         digest.update(Path(path).read_bytes())
     parts = []
+    made_by = key_of(folder, digest.hexdigest())
     for fold in FOLDS:
         members = [utterance for utterance, of in zip(utterances, folds, strict=True) if of == fold]
         kept = folder / f"vectors_{fold}.npz"
-        if not kept.exists():
+        if not is_made_by(kept, made_by):
             sounds = {utterance.id: read_sound(Path(paths[utterance.id])) for utterance in members}
             actors = {utterance.id: str(utterance.speaker) for utterance in members}
             with ProcessPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
@@ -100,21 +107,38 @@ def read_corpus(folder: Path, root: Path | None = None) -> VoiceCorpus:
             with whole_file(kept) as scratch, scratch.open("wb") as file:
                 np.savez(
                     file,
+                    made_by=made_by,
                     vectors=np.stack([vectors for vectors, _ in measured]),
-                    **{name: np.stack([quality[name] for _, quality in measured]) for name in ("snr", "seconds")},
+                    **{name: np.stack([quality[name] for _, quality in measured]) for name in QUALITY},
                 )
         parts.append((np.flatnonzero(folds == fold), np.load(kept)))
     order = np.argsort(np.concatenate([rows for rows, _ in parts]))
-    joined = {name: np.concatenate([part[name] for _, part in parts])[order] for name in ("vectors", "snr", "seconds")}
+    joined = {name: np.concatenate([part[name] for _, part in parts])[order] for name in ("vectors", *QUALITY)}
     return VoiceCorpus(
         joined["vectors"],
-        {name: joined[name] for name in ("snr", "seconds")},
+        {name: joined[name] for name in QUALITY},
         np.array([utterance.id for utterance in utterances]),
         np.array([utterance.label for utterance in utterances]),
         np.array([utterance.speaker for utterance in utterances]),
         folds,
         digest.hexdigest(),
     )
+
+
+def key_of(folder: Path, *others: str) -> str:
+    """Name what vectors depend on: the networks, the code that measures and spoils, and whatever else."""
+    parts = [(folder / "networks.safetensors").read_bytes(), *(other.encode() for other in others)]
+    for module in (voice_vector_module, voice_spoiling, sound, speech_embedding, speaker_encoder, prosody_statistics):
+        parts.append(Path(str(module.__file__)).read_bytes())
+    return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+def is_made_by(kept: Path, key: str) -> bool:
+    """Whether vectors that were kept are those of a key."""
+    if not kept.exists():
+        return False
+    with np.load(kept) as held:
+        return "made_by" in held and str(held["made_by"]) == key
 
 
 def _measure(
