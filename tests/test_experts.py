@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file, save
 from scipy.special import log_softmax
 
 import emotiwave
@@ -17,10 +19,11 @@ from emotiwave.experts.voice import merge_to_seven, voice_quality
 from emotiwave.experts.voice_classifier import fit, spread_ratio
 from emotiwave.experts.voice_spoiling import spoil_voice
 from emotiwave.experts.voice_vector import ALL, SIZES, VoiceNetworks, active_span, voice_vector, without_offset
+from emotiwave.faces.crops import fit_face
 from emotiwave.labels import SEVEN
 from emotiwave.signals import Waveform
 from tests.made_media import write_sound
-from tests.made_weights import PRIOR, RAVDESS, describe, make_weights
+from tests.made_weights import PRIOR, RAVDESS, describe, make_weights, trust
 from tests.test_cli import run
 from tests.tiny_encoders import one_thread
 
@@ -58,6 +61,40 @@ def voice(seconds: float = 1.0, pitch: float = 150.0, seed: int = 0, level: floa
     return Waveform((level * (hum / 4 + noise)).astype(np.float32), RATE)
 
 
+def expected_of(raw: np.ndarray, measures: list[np.ndarray]) -> np.ndarray:
+    """What the confidence of the made weights makes of log-posteriors, by its formula."""
+    temperature = np.exp(0.3 + sum(0.1 * (k + 1) * (values - 1) / 2 for k, values in enumerate(measures)))
+    return log_softmax(raw / temperature[:, None], axis=1)
+
+
+def test_every_expert_is_calibrated_and_gives_back_the_prior(experts: Experts) -> None:
+    texts, clips, faces = ["i am happy", "you"], [voice(), voice(0.7, 300)], [face(), face(20)]
+    raw, _ = experts.text.logits([text.split() for text in texts])
+    answers = {experts.text(texts): expected_of(raw, [np.log2(np.array([4.0, 2.0]))])}
+    vectors = np.stack([voice_vector(clip.samples, experts.audio.networks) for clip in clips])
+    model = experts.audio.classifier
+    quality = voice_quality([clip.samples for clip in clips])
+    measures = [quality["level"], quality["range"], quality["seconds"], model.strangeness(vectors), np.zeros(2)]
+    answers[experts.audio(clips)] = expected_of(merge_to_seven(model.log_posterior(vectors), RAVDESS), measures)
+    pixels = np.stack([fit_face(picture, 48, is_grey=True).reshape(-1) / 255 for picture in faces]).astype(np.float32)
+    of_faces = face_quality(faces, pixels)
+    measures = [of_faces["side"], of_faces["sharpness"], of_faces["contrast"]]
+    answers[experts.vision(faces)] = expected_of(experts.vision.logits(pixels), measures)
+    for answer, expected in answers.items():
+        np.testing.assert_allclose(answer.log_posterior, expected, atol=1e-4)
+    weighed = (
+        experts.text(texts, prior_weight=0.5),
+        experts.audio(clips, prior_weight=0.5),
+        experts.vision(faces, prior_weight=0.5),
+    )
+    for answer, expected in zip(weighed, answers.values(), strict=True):
+        found = log_softmax(expected - 0.5 * np.log(PRIOR), axis=1)
+        np.testing.assert_allclose(answer.log_posterior, found, atol=1e-4)
+    for weight in (float("nan"), -0.1, 1.1):
+        with pytest.raises(ConfigError, match="prior weight"):
+            experts.text(texts, prior_weight=weight)
+
+
 # --- words
 
 
@@ -91,8 +128,23 @@ def test_doubtful_texts_are_told_of(experts: Experts) -> None:
     assert "Latin" in str(experts.text(["私はとても悲しいです"]).reasons[0])
     assert doubts[1] is None
     assert "3,000 words; the first 1,024" in str(doubts[2])
-    cut = experts.text([long[: 6 * 1024]])
-    np.testing.assert_allclose(experts.text([long]).log_posterior.argmax(), cut.log_posterior.argmax())
+    words = ["happy", *["sad"] * 1023, *["you"] * 50]
+    raw = [experts.text.logits([part])[0] for part in (words[:1024], words)]
+    assert not np.allclose(raw[0], raw[1], atol=1e-4)
+    found, expected = experts.text([" ".join(words)]), expected_of(raw[0], [np.log2([1.0 + len(words)])])
+    np.testing.assert_allclose(found.log_posterior, expected, atol=1e-4)
+    wide = experts.text(["怒" * 7000]).reasons[0]
+    assert wide == "7,000 letters; the first 6,000 were read"
+
+
+def test_what_says_nothing_is_not_observed(experts: Experts) -> None:
+    texts = ["...", "12345", "\u200b", "!!!", ":-(", "<3", "\u2b50", "a"]
+    assert experts.text(texts).observed.tolist() == [False] * 4 + [True] * 4
+    odd = experts.text([None, b"bytes", "happy"])  # pyright: ignore[reportArgumentType]
+    assert odd.observed.tolist() == [False, False, True]
+    assert odd.reasons[:2] == ("NoneType is no text", "bytes is no text")
+    with pytest.raises(ConfigError, match="put it into a list"):
+        experts.text("happy")
 
 
 # --- voice
@@ -138,6 +190,15 @@ def test_long_sound_is_heard_from_its_beginning_and_odd_rates_are_refused(expert
         experts.audio([Waveform(np.zeros(8000, np.float32), 8000)])
 
 
+def test_sound_of_another_form_is_not_observed_and_harms_no_other(experts: Experts) -> None:
+    samples = voice().samples
+    forms = [samples.astype(np.float64), np.stack([samples, samples]), (samples * 3e4).astype(np.int16), samples * 1e30]
+    answer = experts.audio([Waveform(form, RATE) for form in forms] + [voice()])
+    assert answer.observed.tolist() == [True, False, False, False, True]
+    np.testing.assert_array_equal(answer.log_posterior[0], answer.log_posterior[4])
+    assert "expected one channel of floats" in str(answer.reasons[1])
+
+
 def test_sound_that_is_not_finite_is_not_observed(experts: Experts) -> None:
     spoilt = [voice().samples.copy() for _ in range(2)]
     spoilt[0][500], spoilt[1][0] = np.nan, np.inf
@@ -151,7 +212,7 @@ def test_a_steady_offset_does_not_count(experts: Experts) -> None:
     shifted = experts.audio([Waveform(samples + np.float32(0.5), RATE)])
     centred = experts.audio([Waveform(samples - samples.mean(), RATE)])
     np.testing.assert_allclose(shifted.log_posterior, centred.log_posterior, atol=0.05)
-    np.testing.assert_allclose(shifted.quality["snr"], centred.quality["snr"], atol=0.1)
+    np.testing.assert_allclose(shifted.quality["range"], centred.quality["range"], atol=0.1)
     slight = (samples + np.float32(1e-3)).astype(np.float32)
     assert without_offset(slight) is slight
 
@@ -182,8 +243,11 @@ def test_a_speaker_changes_the_answer_as_the_formula_says(experts: Experts, tmp_
     np.testing.assert_allclose(speaker.offset, standard.sum(axis=0) / (3 + 4.0), rtol=1e-4, atol=1e-6)
     logits = (standard[:1] - speaker.offset) @ model.weights + model.bias
     expected = merge_to_seven(log_softmax(logits, axis=1), RAVDESS)
-    np.testing.assert_allclose(experts.audio(clips[:1], speaker=speaker).log_posterior, expected, atol=1e-4)
-    assert not np.allclose(experts.audio(clips[:1]).log_posterior, expected, atol=1e-3)
+    quality = voice_quality([clips[0].samples])
+    measures = [quality["level"], quality["range"], quality["seconds"], model.strangeness(vectors[:1]), np.log2([4.0])]
+    found = experts.audio(clips[:1], speaker=speaker).log_posterior
+    np.testing.assert_allclose(found, expected_of(expected, measures), atol=1e-4)
+    assert not np.allclose(experts.audio(clips[:1]).log_posterior, found, atol=1e-3)
     speaker.save(tmp_path / "speaker.safetensors")
     again = Speaker.read(tmp_path / "speaker.safetensors")
     assert (again.n_clips, again.blocks) == (3, "all")
@@ -195,14 +259,34 @@ def test_a_speaker_of_other_blocks_or_of_no_sound_is_refused(experts: Experts, f
     speaker, _ = lean.audio.enroll([voice()])
     with pytest.raises(ConfigError, match="'prosody'"):
         experts.audio([voice()], speaker=speaker)
-    with pytest.raises(MediaError, match="no clip of the speaker has sound"):
+    with pytest.raises(MediaError, match="no clip of the speaker can be used"):
         experts.audio.enroll([Waveform(np.zeros(RATE, np.float32), RATE)])
     with pytest.raises(ConfigError, match="no blocks 'both'"):
         load_experts(folder, voice="both")
-    for content in (b"", b"not safetensors at all", (folder / "voice" / "networks.safetensors").read_bytes()):
+    other, _ = experts.audio.enroll([voice()])
+    with pytest.raises(ConfigError, match="other weights"):
+        experts.audio([voice()], speaker=replace(other, made_with="0" * 64))
+    good = {"all": other.offset, "n_clips": np.array([1])}
+    changed = [
+        {"n_clips": np.array([-1])},
+        {"n_clips": np.array([0])},
+        {"n_clips": np.array([2**62])},
+        {"n_clips": np.array([np.nan])},
+        {"n_clips": np.array([1, 1])},
+        {"all": np.full_like(other.offset, np.nan)},
+        {"all": np.full_like(other.offset, 3e38)},
+        {"all": other.offset[:-1]},
+        {"all": other.offset.astype(np.float64)},
+        {"more": other.offset},
+    ]
+    contents = [b"", b"not safetensors at all", (folder / "voice" / "networks.safetensors").read_bytes()]
+    contents += [save(good | change) for change in changed] + [save(good) + b"\0" * 2**21]
+    for content in contents:
         (tmp_path / "bad").write_bytes(content)
         with pytest.raises(CheckpointError, match="no file of a speaker"):
             Speaker.read(tmp_path / "bad")
+    with pytest.raises(CheckpointError, match="no file of a speaker"):
+        Speaker.read(tmp_path)
 
 
 def test_calm_counts_as_neutral() -> None:
@@ -253,6 +337,9 @@ def test_spoiled_voices_stay_sound() -> None:
         assert np.isfinite(made).all()
         assert made.dtype == np.float32
         lengths.add(len(made))
+    loudness = [20 * np.log10(np.std(spoil_voice(given, others, generator)) / np.std(given)) for _ in range(60)]
+    assert min(loudness) < -22
+    assert max(loudness) > -3
     assert len(given) in lengths
     assert min(lengths) < 0.95 * len(given) < 1.05 * len(given) < max(lengths)
     np.testing.assert_array_equal(given, before)
@@ -264,7 +351,8 @@ def test_noise_is_seen_in_the_quality_of_a_clip() -> None:
     noisy = [spoken + level * np.random.default_rng(0).standard_normal(len(times)) for level in (0.001, 0.01, 0.1)]
     quality = voice_quality([clip.astype(np.float32) for clip in noisy])
     expected = [10 * np.log10((0.02 + level**2) / level**2) for level in (0.001, 0.01, 0.1)]
-    np.testing.assert_allclose(quality["snr"], expected, atol=1.5)
+    np.testing.assert_allclose(quality["range"], expected, atol=1.5)
+    np.testing.assert_allclose(quality["level"][:2], 10 * np.log10(0.02), atol=0.3)
     # the last pause is cut off where it is 40 dB below the voice
     np.testing.assert_allclose(quality["seconds"], np.log2([1.8, 2, 2]), atol=0.02)
 
@@ -291,10 +379,13 @@ def test_what_shows_nothing_is_not_observed(experts: Experts) -> None:
     assert answer.observed.tolist() == [False, False, True]
     assert "shows nothing" in str(answer.reasons[0])
     assert "7 x 7 pixels; expected at least 8" in str(answer.reasons[1])
-    with pytest.raises(MediaError, match=r"shape \(48, 48\) uint8"):
-        experts.vision([np.zeros((48, 48), np.uint8)])
-    with pytest.raises(MediaError, match="float64"):
-        experts.vision([np.zeros((48, 48, 3))])
+    red = np.zeros((48, 48, 3), np.uint8)
+    red[..., 0] = 255  # one colour, three values
+    odd = experts.vision([np.zeros((48, 48), np.uint8), np.zeros((48, 48, 3)), face(48, 4), red, face()])
+    assert odd.observed.tolist() == [False] * 4 + [True]
+    assert "shape (48, 48) uint8" in str(odd.reasons[0])
+    assert "float64" in str(odd.reasons[1])
+    assert "shows nothing" in str(odd.reasons[3])
 
 
 def test_quality_of_pictures() -> None:
@@ -339,6 +430,81 @@ def test_changed_weights_are_refused(copy: Path, name: str) -> None:
         load_experts(copy)
 
 
+def test_files_that_nobody_knows_are_refused(copy: Path) -> None:
+    (copy / "face" / "more.py").write_text("print('no')")
+    with pytest.raises(CheckpointError, match=r"more.py: weights.json knows no such file"):
+        load_experts(copy)
+    (copy / "face" / "more.py").unlink()
+    (copy / "MODEL_CARD.md").write_text("# Another\n")
+    with pytest.raises(CheckpointError, match=r"MODEL_CARD.md: its SHA-256"):
+        load_experts(copy)
+
+
+@pytest.mark.parametrize("what", ["mean", "scale", "weights", "bias"])
+def test_voices_of_weights_that_are_not_finite_are_refused(copy: Path, what: str) -> None:
+    path = copy / "voice" / "all.safetensors"
+    held = load_file(path)
+    held[what] = np.zeros_like(held[what]) if what == "scale" else np.full_like(held[what], np.nan)
+    path.write_bytes(save(held))
+    trust(copy)
+    with pytest.raises(CheckpointError, match="weights that are not finite"):
+        load_experts(copy)
+
+
+def test_networks_that_are_not_finite_are_refused(copy: Path) -> None:
+    path = copy / "voice" / "networks.safetensors"
+    held = load_file(path)
+    held["speaker.linear.bias"] = np.full_like(held["speaker.linear.bias"], np.inf)
+    path.write_bytes(save(held))
+    trust(copy)
+    with pytest.raises(CheckpointError, match="some weights are not finite"):
+        load_experts(copy)
+
+
+@pytest.mark.parametrize(
+    ("expert", "key", "value"),
+    [
+        ("audio_all", "classes", ["bogus", *RAVDESS[1:]]),
+        ("audio_all", "classes", ["calm"] * 8),
+        ("audio_all", "kappa", -1.0),
+        ("audio_all", "strangest", 0.0),
+        ("text", "prior", [0.5] * 7),
+        ("text", "thresholds", [0.5] * 6),
+        ("vision", "confidence", {}),
+    ],
+)
+def test_facts_that_cannot_be_are_refused(copy: Path, expert: str, key: str, value: object) -> None:
+    experts = json.loads((copy / "weights.json").read_text())["experts"]
+    experts[expert][key] = value
+    describe(copy, experts=experts)
+    with pytest.raises(CheckpointError, match=f"damaged facts of the {expert} expert"):
+        load_experts(copy)
+
+
+def test_a_confidence_by_measures_that_nobody_takes_is_refused(copy: Path) -> None:
+    experts = json.loads((copy / "weights.json").read_text())["experts"]
+    experts["vision"]["confidence"]["measures"] = ["side", "sharpness", "age"]
+    describe(copy, experts=experts)
+    with pytest.raises(CheckpointError, match="'age', which the expert does not measure"):
+        load_experts(copy)
+
+
+def test_a_model_of_other_classes_is_refused(copy: Path) -> None:
+    path = copy / "face" / "model.json"
+    described = json.loads(path.read_text())
+    described["label_set"]["names"] = described["label_set"]["names"][::-1]
+    path.write_text(json.dumps(described))
+    trust(copy)
+    with pytest.raises(CheckpointError, match=r"answers neutral, surprise.* of vision; expected anger"):
+        load_experts(copy)
+
+
+def test_terms_cannot_steer_a_terminal(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    describe(copy, terms="\x1b[2J gone")
+    load_experts(copy)
+    assert capsys.readouterr().err == "emotiwave-weights-research 9.9: \\x1b[2J gone\n"
+
+
 def test_weights_of_another_version_are_refused(copy: Path) -> None:
     describe(copy, format=2)
     with pytest.raises(CheckpointError, match="weights of format 2; this emotiwave reads format 1"):
@@ -371,7 +537,8 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path, copy: Path) -> No
 
 def test_facts_that_do_not_fit_the_weights_are_refused(copy: Path) -> None:
     experts = json.loads((copy / "weights.json").read_text())["experts"]
-    experts["audio_all"]["classes"] = experts["audio_all"]["classes"][:7]
+    experts["audio_all"]["classes"] = experts["audio_all"]["classes"]
+    experts["audio_all"]["classes"].remove("calm")
     describe(copy, experts=experts)
     with pytest.raises(CheckpointError, match="not the weights of a voice expert of 7 classes"):
         load_experts(copy)
@@ -434,5 +601,12 @@ def test_calibrate_makes_a_speaker_of_the_clips_that_can_be_used(monkeypatch, fo
     code, _, warned = run(capsys, "calibrate", words[1], "--out", str(out))
     assert code == 1
     assert "no clip of the speaker can be read" in warned
+    assert run(capsys, "calibrate", words[0], "--out", str(out))[0] == 0  # a speaker's file may be made anew
+    assert Speaker.read(out).n_clips == 1
+    before = (tmp_path / "one.wav").read_bytes()
+    for place in (tmp_path / "one.wav", tmp_path):
+        code, _, warned = run(capsys, "calibrate", words[0], "--out", str(place))
+        assert (code, "is there and no file of a speaker" in warned) == (1, True)
+    assert (tmp_path / "one.wav").read_bytes() == before
     code, _, warned = run(capsys, "calibrate", words[0], "--out", str(tmp_path / "one.wav" / "x"))
     assert (code, "cannot be written" in warned) == (1, True)

@@ -67,6 +67,17 @@ def test_a_packed_model_answers_nearly_the_same_in_less_room(tmp_path: Path) -> 
     assert not torch.equal(packed, whole)
 
 
+def test_numbers_that_half_precision_cannot_hold_stay() -> None:
+    large = {"large": torch.full((80, 80), 1e5)}
+    assert pack(large) == ({"large": large["large"]}, {})
+
+
+def test_a_table_that_would_fill_memory_is_refused() -> None:
+    bomb = {"t": torch.zeros(200_000, dtype=torch.int8), "t" + SCALE: torch.ones(200_000, 1)}
+    with pytest.raises(CheckpointError, match="scales of 't'"):
+        unpack(bomb, {"t": "int8"})
+
+
 @pytest.mark.parametrize("lie", ["none_there", "no_scale", "wrong_kind", "two_scales"])
 def test_what_is_not_packed_as_said_is_refused(lie: str) -> None:
     packed, how = pack(tensors())

@@ -30,6 +30,8 @@ _NETWORKS = "voice/networks.safetensors"
 MAX_SPEAKER = 2**20
 """Bytes of a speaker's file, above which it is refused unread."""
 MOST_CLIPS = 1_000_000
+LOUDEST_SAMPLE = 1e4
+"""Times full scale."""
 _FRAME = 320
 QUIETEST, LOUDEST = 10, 95
 """Percentiles of the level of 20-ms frames that stand for pauses and voice."""
@@ -227,6 +229,8 @@ def _checked(samples: NDArray[np.float32]) -> NDArray[np.float32]:
         raise MediaError(
             f"sound of shape {samples.shape} {samples.dtype}; expected one channel of floats, full scale at 1"
         )
+    if samples.size and not np.abs(samples).max() <= LOUDEST_SAMPLE:
+        raise MediaError(f"samples that are not finite, or beyond {LOUDEST_SAMPLE:g} times full scale")
     return np.asarray(samples, np.float32)
 
 
