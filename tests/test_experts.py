@@ -185,7 +185,7 @@ def test_long_sound_is_heard_from_its_beginning_and_odd_rates_are_refused(expert
     long = voice(61)
     answer = experts.audio([long, Waveform(long.samples[: 60 * RATE], RATE)])
     np.testing.assert_array_equal(answer.log_posterior[0], answer.log_posterior[1])
-    assert answer.reasons == ("61 s; the first 60 s were heard", None)
+    assert answer.reasons == ("longer than 60 s; the first 60 s were heard", None)
     with pytest.raises(ConfigError, match="8000 Hz; expected 16000"):
         experts.audio([Waveform(np.zeros(8000, np.float32), 8000)])
 
@@ -597,6 +597,7 @@ def test_calibrate_makes_a_speaker_of_the_clips_that_can_be_used(monkeypatch, fo
     assert "a speaker, of 2 clips" in told
     assert "bad.wav" in warned
     assert "silent.wav: 0.00 s of sound" in warned
+    assert warned.count("warning:") == 2
     assert Speaker.read(out).n_clips == 2
     code, _, warned = run(capsys, "calibrate", words[1], "--out", str(out))
     assert code == 1

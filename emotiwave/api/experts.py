@@ -8,7 +8,7 @@ from emotiwave.errors import CheckpointError, ConfigError, MediaError
 from emotiwave.experts import Experts, Speaker, VoiceExpert, load_experts
 from emotiwave.experts.distribution import find_weights
 from emotiwave.experts.voice import LONGEST
-from emotiwave.media.sound import read_sound
+from emotiwave.media.sound import sound_blocks
 from emotiwave.settings import PathLike
 from emotiwave.signals import Waveform
 
@@ -77,7 +77,9 @@ def calibrate(
     remarks: dict[str, str] = {}
     for clip in dict.fromkeys(map(str, clips)):
         try:
-            sounds[clip] = read_sound(Path(clip), end=LONGEST)
+            sounds[clip] = next(sound_blocks(Path(clip), seconds=LONGEST + 1)).waveform
+        except StopIteration:
+            remarks[clip] = "holds no sound"
         except MediaError as error:
             remarks[clip] = str(error)
     if not sounds:

@@ -220,7 +220,7 @@ class VoiceExpert:
                 continue
             vectors.append(vector)
             is_long = len(clip.samples) > most
-            reasons.append(f"{clip.duration:.0f} s; the first {LONGEST:g} s were heard" if is_long else None)
+            reasons.append(f"longer than {LONGEST:g} s; the first {LONGEST:g} s were heard" if is_long else None)
         return vectors, reasons
 
 
