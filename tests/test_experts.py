@@ -128,9 +128,9 @@ def test_doubtful_texts_are_told_of(experts: Experts) -> None:
     assert "Latin" in str(experts.text(["私はとても悲しいです"]).reasons[0])
     assert doubts[1] is None
     assert "3,000 words; the first 1,024" in str(doubts[2])
-    words = ["happy", *["sad"] * 1023, *["you"] * 50]
+    words = ["sad"] * 1024 + ["happy"] * 500
     raw = [experts.text.logits([part])[0] for part in (words[:1024], words)]
-    assert not np.allclose(raw[0], raw[1], atol=1e-4)
+    assert np.abs(raw[0] - raw[1]).max() > 0.002  # ten times what is tolerated below, after calibration
     found, expected = experts.text([" ".join(words)]), expected_of(raw[0], [np.log2([1.0 + len(words)])])
     np.testing.assert_allclose(found.log_posterior, expected, atol=1e-4)
     wide = experts.text(["怒" * 7000]).reasons[0]
