@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from emotiwave.api import (
         calibrate,
+        clips_of,
         compare,
         demo,
         evaluate,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         load_model,
         prepare,
         push,
+        sample_clip,
         save_encoder,
         train,
         write_manifest,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 __version__ = version("emotiwave")
 __all__ = [
     "calibrate",
+    "clips_of",
     "compare",
     "demo",
     "evaluate",
@@ -41,6 +44,7 @@ __all__ = [
     "load_model",
     "prepare",
     "push",
+    "sample_clip",
     "save_encoder",
     "train",
     "write_manifest",

@@ -71,6 +71,14 @@ class Recordings:
         return (*self.sources, *self.files.values(), *((self.words,) if self.words else ()), *self.preferred)
 
 
+KINDS = {
+    "image": (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm"),
+    "audio": (".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".wma", ".amr"),
+    "transcript": (".txt", ".srt", ".vtt", ".json"),
+}
+"""What a file is by its suffix; every other is taken for a video."""
+
+
 @dataclass(frozen=True)
 class Sources:
     """Where the signals of one utterance lie; what is None, it does not have.
@@ -88,6 +96,19 @@ class Sources:
     words: Path | None = None
     words_id: str | None = None
     is_face: bool = False
+
+    @classmethod
+    def of_file(cls, path: Path) -> "Sources":
+        """Take a file for what its suffix says; the path becomes absolute."""
+        path = path.absolute()
+        match next((kind for kind, suffixes in KINDS.items() if path.suffix.lower() in suffixes), "video"):
+            case "image":
+                return cls(image=path)
+            case "audio":
+                return cls(audio=path)
+            case "transcript":
+                return cls(transcript=path)
+        return cls(video=path)
 
     @property
     def files(self) -> tuple[Path, ...]:

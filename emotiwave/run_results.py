@@ -104,3 +104,26 @@ def _label_column(rows: Any, labels: LabelSet) -> pa.Array:
     if labels.kind == "multilabel":
         return pa.array(chosen, type=pa.list_(pa.string()))
     return pa.array([row[0] for row in chosen], type=pa.string())
+
+
+def read_thresholds(folder: Path, labels: LabelSet) -> dict[str, dict[str, float]]:
+    """Read the thresholds of ``thresholds.json``: configuration -> class -> threshold; nothing where none were tuned.
+
+    Raises:
+        CheckpointError: If it is damaged, or of other classes.
+    """
+    path = folder / "thresholds.json"
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["thresholds"]
+        tuned = {
+            str(configuration): {str(name): float(value) for name, value in row.items()}
+            for configuration, row in found.items()
+        }
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error!r}); run `emotiwave evaluate {folder}` again") from None
+    strange = {name for row in tuned.values() for name in row} - set(labels.names)
+    if strange:
+        raise CheckpointError(f"{path}: a threshold of {min(strange)!r}, which the run does not answer")
+    return tuned

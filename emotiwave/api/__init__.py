@@ -4,11 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from emotiwave.api.analysis import clips_of, load, sample_clip
     from emotiwave.api.comparing import compare
     from emotiwave.api.data import export_mmsa, prepare, write_manifest
     from emotiwave.api.demonstration import demo
     from emotiwave.api.encoders import save_encoder
-    from emotiwave.api.experts import calibrate, info, load
+    from emotiwave.api.experts import calibrate, info
     from emotiwave.api.extraction import extract
     from emotiwave.api.hub import load_model, push
     from emotiwave.api.inspection import inspect
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Run",
     "calibrate",
+    "clips_of",
     "compare",
     "demo",
     "evaluate",
@@ -30,17 +32,19 @@ __all__ = [
     "load_model",
     "prepare",
     "push",
+    "sample_clip",
     "save_encoder",
     "train",
     "write_manifest",
     "write_report",
 ]
 _MODULES = {
+    "analysis": ("clips_of", "load", "sample_clip"),
     "comparing": ("compare",),
     "data": ("export_mmsa", "prepare", "write_manifest"),
     "demonstration": ("demo",),
     "encoders": ("save_encoder",),
-    "experts": ("calibrate", "info", "load"),
+    "experts": ("calibrate", "info"),
     "extraction": ("extract",),
     "hub": ("load_model", "push"),
     "inspection": ("inspect",),

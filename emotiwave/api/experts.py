@@ -1,11 +1,11 @@
-"""The trained experts: read, told about, and made familiar with a speaker."""
+"""The trained experts: told about, made familiar with a speaker, made as sure as they deserve on someone's data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from emotiwave.errors import CheckpointError, ConfigError, MediaError
-from emotiwave.experts import Experts, Speaker, VoiceExpert, load_experts
+from emotiwave.experts import Speaker, VoiceExpert
 from emotiwave.experts.distribution import find_weights
 from emotiwave.experts.voice import LONGEST
 from emotiwave.media.sound import sound_blocks
@@ -20,20 +20,6 @@ class Enrolled:
     path: Path
     n_clips: int
     remarks: dict[str, str]
-
-
-def load(folder: PathLike | None = None, *, voice: str = "all") -> Experts:
-    """Read the trained experts; every file is compared with its hash first, and the terms are printed once.
-
-    Args:
-        folder: Of weights; by default that of the installed distribution ``emotiwave-weights-research``.
-        voice: ``all`` of the voice expert, or ``prosody``: its own statistics alone, faster and less exact.
-
-    Raises:
-        MissingExtraError: If the distribution is not installed; the error says how to.
-        CheckpointError: If weights are damaged, changed or of another version.
-    """
-    return load_experts(None if folder is None else Path(folder), voice=voice)
 
 
 def info(folder: PathLike | None = None) -> str:

@@ -20,12 +20,6 @@ from emotiwave.recordings import MediaRecordings, Sources
 from emotiwave.settings import PathLike
 from emotiwave.types import LabelSet, Utterance
 
-KINDS = {
-    "image": (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".pgm", ".ppm"),
-    "audio": (".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".wma", ".amr"),
-    "transcript": (".txt", ".srt", ".vtt", ".json"),
-}
-"""What a file is by its suffix; every other is taken for a video."""
 KEPT_COLUMNS = ("label", "labels", "speaker", "dialogue", "split", "language")
 """Columns of a manifest that go on into the table of features."""
 MANIFESTS = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -106,7 +100,7 @@ def _recordings(files: Sequence[Path]) -> tuple[MediaRecordings, dict[str, dict[
     else:
         names = _names(files)
         utterances = tuple(Utterance(name, "test", "unlabelled") for name in names)
-        sources = {name: _source(path) for name, path in zip(names, files, strict=True)}
+        sources = {name: Sources.of_file(path) for name, path in zip(names, files, strict=True)}
     if not utterances:
         raise DatasetError(f"{files[0]}: has no rows; nothing to extract")
     return MediaRecordings("files", "extraction", "that of the files", _UNLABELLED, utterances, sources), columns
@@ -123,15 +117,3 @@ def _names(files: Sequence[Path]) -> list[str]:
             name += "-2"
         names[name] = None
     return list(names)
-
-
-def _source(path: Path) -> Sources:
-    path = path.absolute()
-    match next((kind for kind, suffixes in KINDS.items() if path.suffix.lower() in suffixes), "video"):
-        case "image":
-            return Sources(image=path)
-        case "audio":
-            return Sources(audio=path)
-        case "transcript":
-            return Sources(transcript=path)
-    return Sources(video=path)

@@ -91,20 +91,30 @@ def load_model(source: PathLike, *, revision: str | None = None) -> FusionModel:
         CheckpointError: If files are missing, damaged, of another version or of another model.
         ConfigError: If it cannot be found or fetched.
     """
+    return load_folder(find_model(source, revision=revision))
+
+
+def find_model(source: PathLike, *, revision: str | None = None) -> Path:
+    """Find the folder of a model: a run, a folder with the files of a model, or what the Hub holds under a name.
+
+    Raises:
+        CheckpointError: If the Hub holds no model there.
+        ConfigError: If it cannot be found or fetched.
+    """
     name, folder = os.fspath(source), Path(source)
     if not name.strip():
         raise ConfigError(f"{name!r} names no model; expected a run, a folder with {DESCRIPTION}, or OWNER/NAME")
     if folder.is_dir():
         if revision is not None:
             raise ConfigError(f"{name} is a folder and has no revision {revision!r}; leave the revision out")
-        return load_folder(folder)
+        return folder
     if folder.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1:
         raise ConfigError(f"no folder {name}; expected a run, a folder with {DESCRIPTION}, or OWNER/NAME of the Hub")
     with _hub_errors(name, revision):
         snapshot = Path(huggingface_hub.snapshot_download(name, revision=revision, allow_patterns=list(SHARED)))
     if not (snapshot / DESCRIPTION).is_file():
         raise CheckpointError(f"{name}: the Hub holds no {DESCRIPTION} there; expected a model of emotiwave")
-    return load_folder(snapshot)
+    return snapshot
 
 
 def _shared_files(folder: Path) -> tuple[dict[str, bytes | Path], list[str]]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from emotiwave.cli.analysis_commands import analyze
 from emotiwave.cli.data_commands import data
 from emotiwave.cli.screen import INTERRUPTED, Overrides, print_comparison, print_scores, stderr, stdout, suggest
 from emotiwave.errors import DataWarning, EmotiwaveError, printable
@@ -22,6 +23,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Robust, interpretable multimodal emotion recognition: one model for every combination of modalities.",
 )
+app.command()(analyze)
 app.add_typer(data, name="data")
 Runs = Annotated[list[Path], typer.Argument(help="Run folders that `emotiwave train` made.")]
 

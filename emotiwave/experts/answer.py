@@ -10,6 +10,9 @@ from scipy.special import log_softmax
 from emotiwave.errors import ConfigError
 from emotiwave.labels import SEVEN
 
+Prior = NDArray[np.float64]
+"""How common each of the seven classes is ``(7,)``."""
+
 
 @dataclass(frozen=True, eq=False)
 class Answer:
@@ -21,7 +24,7 @@ class Answer:
     """
 
     log_posterior: NDArray[np.float64]
-    prior: NDArray[np.float64]
+    prior: Prior
     observed: NDArray[np.bool_]
     reasons: tuple[str | None, ...]
     quality: dict[str, NDArray[np.float64]]
@@ -56,7 +59,7 @@ class Answer:
 def put_together(
     log_posterior: NDArray[np.float64],
     quality: dict[str, NDArray[np.float64]],
-    prior: NDArray[np.float64],
+    prior: Prior,
     reasons: Sequence[str | None],
     observed: NDArray[np.bool_],
 ) -> Answer:

@@ -8,9 +8,10 @@ import torch
 from numpy.typing import NDArray
 
 from emotiwave.batch import Batch
-from emotiwave.experts.answer import Answer, put_together
+from emotiwave.experts.answer import Answer, Prior, put_together
 from emotiwave.experts.confidence import Confidence
 from emotiwave.experts.distribution import WeightsFolder
+from emotiwave.experts.expert import Crop
 from emotiwave.experts.model import load_expert
 from emotiwave.experts.shares import Shares
 from emotiwave.faces.crops import fit_face
@@ -36,10 +37,15 @@ class FaceFacts(Settings):
 class FaceExpert:
     """A compact residual network trained on FER2013."""
 
-    modality = "vision"
+    name, modality, crop, is_shipped = "a residual network trained on FER2013", "vision", Crop(), True
 
     def __init__(self, model: FusionModel, facts: FaceFacts) -> None:
         self.model, self.facts = model, facts
+
+    @property
+    def prior(self) -> Prior:
+        """How common each class was in training."""
+        return np.array(self.facts.prior)
 
     @classmethod
     def load(cls, weights: WeightsFolder) -> "FaceExpert":
@@ -62,7 +68,7 @@ class FaceExpert:
         pixels = to_pixels(seen)
         quality = face_quality(seen, pixels)
         answers = self.facts.confidence.apply(self.logits(pixels), quality)
-        answer = put_together(answers, quality, np.array(self.facts.prior), reasons, observed)
+        answer = put_together(answers, quality, self.prior, reasons, observed)
         return answer.with_prior(prior_weight)
 
     @torch.inference_mode()

@@ -11,9 +11,10 @@ from pydantic import Field
 
 from emotiwave.batch import Batch
 from emotiwave.errors import ConfigError
-from emotiwave.experts.answer import Answer, put_together
+from emotiwave.experts.answer import Answer, Prior, put_together
 from emotiwave.experts.confidence import Confidence
 from emotiwave.experts.distribution import WeightsFolder
+from emotiwave.experts.expert import Crop
 from emotiwave.experts.model import load_expert
 from emotiwave.experts.shares import Shares
 from emotiwave.features.extractors.words import encode_words
@@ -49,10 +50,15 @@ class TextFacts(Settings):
 class TextExpert:
     """MiniLM (Wang et al., 2020) trained on GoEmotions."""
 
-    modality = "text"
+    name, modality, crop, is_shipped = "MiniLM trained on GoEmotions", "text", Crop(), True
 
     def __init__(self, model: FusionModel, facts: TextFacts) -> None:
         self.model, self.facts = model, facts
+
+    @property
+    def prior(self) -> Prior:
+        """How common each class was in training."""
+        return np.array(self.facts.prior)
 
     @classmethod
     def load(cls, weights: WeightsFolder) -> "TextExpert":
@@ -76,13 +82,13 @@ class TextExpert:
         words = [text.replace("\0", " ").split() if isinstance(text, str) else [] for text in texts]
         reasons = [_doubt(text_words) for text_words in words]
         logits, known = self.logits([_first(text_words) for text_words in words])
-        observed = known & np.array([_says_something(text_words) for text_words in words], dtype=bool)
+        observed = known & np.array([says_something(text_words) for text_words in words], dtype=bool)
         for row, text in enumerate(texts):
             if not observed[row]:
                 reasons[row] = "no words" if isinstance(text, str) else f"{type(text).__name__} is no text"
         quality = text_quality([text_words for text_words, seen in zip(words, observed, strict=True) if seen])
         answers = self.facts.confidence.apply(logits[observed], quality)
-        answer = put_together(answers, quality, np.array(self.facts.prior), reasons, observed)
+        answer = put_together(answers, quality, self.prior, reasons, observed)
         return answer.with_prior(prior_weight)
 
     def labels(self, answer: Answer) -> list[tuple[str, ...]]:
@@ -134,7 +140,8 @@ def _first(words: Sequence[str]) -> list[str]:
     return read
 
 
-def _says_something(words: Sequence[str]) -> bool:
+def says_something(words: Sequence[str]) -> bool:
+    """Whether any word has a letter, an emoji or an emoticon."""
     return any(EMOTICON.search(word) or any(map(_is_letter_or_emoji, word)) for word in words)
 
 

@@ -13,9 +13,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
 from emotiwave.errors import CheckpointError, ConfigError, FeatureError, MediaError
-from emotiwave.experts.answer import Answer, put_together
+from emotiwave.experts.answer import Answer, Prior, put_together
 from emotiwave.experts.confidence import Confidence
 from emotiwave.experts.distribution import INSTALL_AGAIN, WeightsFolder
+from emotiwave.experts.expert import Crop
 from emotiwave.experts.shares import Shares
 from emotiwave.experts.voice_classifier import FARTHEST, VoiceClassifier
 from emotiwave.experts.voice_vector import ALL, SIZES, VoiceNetworks, active_span, voice_vector, without_offset
@@ -104,7 +105,7 @@ class Speaker:
 class VoiceExpert:
     """A linear model over statistics of the voice, trained on the actors of RAVDESS."""
 
-    modality = "audio"
+    name, modality, crop, is_shipped = "statistics of the voice trained on RAVDESS", "audio", Crop(), True
 
     def __init__(
         self, blocks: str, networks: VoiceNetworks | None, classifier: VoiceClassifier, facts: VoiceFacts
@@ -112,6 +113,11 @@ class VoiceExpert:
         self.blocks, self.networks, self.classifier, self.facts = blocks, networks, classifier, facts
         held = (classifier.mean, classifier.scale, classifier.weights, classifier.bias)
         self.sha256 = hashlib.sha256(b"".join(values.tobytes() for values in held)).hexdigest()
+
+    @property
+    def prior(self) -> Prior:
+        """How common each class was in training."""
+        return np.array(self.facts.prior)
 
     @classmethod
     def load(cls, weights: WeightsFolder, blocks: str = "all") -> "VoiceExpert":
@@ -177,7 +183,7 @@ class VoiceExpert:
         offset = 0.0 if speaker is None else speaker.offset
         raw = merge_to_seven(self.classifier.log_posterior(found, offset), self.classifier.classes)
         answers = self.facts.confidence.apply(raw, quality)
-        answer = put_together(answers, quality, np.array(self.facts.prior), reasons, observed)
+        answer = put_together(answers, quality, self.prior, reasons, observed)
         return answer.with_prior(prior_weight)
 
     def enroll(self, clips: Sequence[Waveform]) -> tuple[Speaker, tuple[str | None, ...]]:
@@ -205,7 +211,7 @@ class VoiceExpert:
                 raise ConfigError(f"sound of {clip.rate} Hz; expected {SAMPLE_RATE}: read it by media.sound.read_sound")
             most = round(LONGEST * SAMPLE_RATE)
             try:
-                vector = voice_vector(_checked(clip.samples)[:most], self.networks, CLIPS[self.blocks])
+                vector = voice_vector(checked_samples(clip.samples)[:most], self.networks, CLIPS[self.blocks])
             except (MediaError, FeatureError) as error:
                 vectors.append(None)
                 reasons.append(str(error))
@@ -224,7 +230,12 @@ class VoiceExpert:
         return vectors, reasons
 
 
-def _checked(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+def checked_samples(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Refuse what is no sound.
+
+    Raises:
+        MediaError: If it is not one channel of finite floats.
+    """
     if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.floating):
         raise MediaError(
             f"sound of shape {samples.shape} {samples.dtype}; expected one channel of floats, full scale at 1"

@@ -3,6 +3,7 @@
 import hashlib
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -72,9 +73,33 @@ class FaceDetector(ABC):
         found = [face for face in self._find(image) if face.score >= self.settings.confidence]
         return sorted(found, key=lambda face: (-face.score, face.x, face.y))
 
+    def follow(self, image: NDArray[np.uint8], faces: Sequence[Face]) -> list[Face] | None:
+        """Find faces again that were there a moment before, each near where it was and about as large.
+
+        Several times as fast as `detect`; newcomers are not seen.
+
+        Returns:
+            A face for each of ``faces``, in their order; None if one of them is not found there.
+
+        Raises:
+            MediaError: If the image is no picture.
+        """
+        check_picture(image)
+        found = []
+        for face in faces:
+            again = self._find_near(image, face)
+            if again is None or again.score < self.settings.confidence:
+                return None
+            found.append(again)
+        return found
+
     @abstractmethod
     def _find(self, image: NDArray[np.uint8]) -> list[Face]:
         """Find faces of any score."""
+
+    @abstractmethod
+    def _find_near(self, image: NDArray[np.uint8], face: Face) -> Face | None:
+        """Find a face near another one."""
 
 
 class YunetDetector(FaceDetector):
@@ -90,6 +115,8 @@ class YunetDetector(FaceDetector):
     CLOSE_UP = 256
     """Pixels, a multiple of 32 as the network wants; the face takes 1 / `AROUND` of it."""
     AROUND = 1.2
+    AROUND_MOVED = 1.5
+    """Of a face that may have moved since; it then has about 170 pixels, enough for its landmarks."""
     LEAST = 64
     """Pixels; smaller pictures get black at the right and below. Where a side is rounded up to 32, the network reads
     memory that nobody wrote (seen with OpenCV 4.14), and finds faces of any size."""
@@ -129,15 +156,32 @@ class YunetDetector(FaceDetector):
             faces[: self.CLOSE_UPS] = [self._look_closer(image, face) for face in faces[: self.CLOSE_UPS]]
         return faces
 
+    def _find_near(self, image: NDArray[np.uint8], face: Face) -> Face | None:
+        edge = max(face.width, face.height) * self.AROUND_MOVED
+        near = self._nearest(image, face.centre, edge, within=self.CLOSE_UP / 3)
+        if near is None:
+            return None
+        scale, (x, y) = edge / self.CLOSE_UP, np.array(face.centre) - edge / 2
+        landmarks = None if near.landmarks is None else near.landmarks * scale + (x, y)
+        return Face(x + near.x * scale, y + near.y * scale, near.width * scale, near.height * scale, near.score, landmarks)
+
+    def _nearest(
+        self, image: NDArray[np.uint8], centre: tuple[float, float], edge: float, *, within: float
+    ) -> Face | None:
+        """Find the face in a close-up whose middle is nearest to that of the close-up, in pixels of the close-up."""
+        square = cut_square(image, centre, edge, 0.0, side=self.CLOSE_UP, is_grey=False)
+        middle = (self.CLOSE_UP / 2, self.CLOSE_UP / 2)
+        found = _run(self.close, square, np.ones(2))
+        near = min(found, key=lambda other: math.dist(other.centre, middle), default=None)
+        return None if near is None or math.dist(near.centre, middle) > within else near
+
     def _look_closer(self, image: NDArray[np.uint8], face: Face) -> Face:
         """The same face with landmarks of its own close-up, if it is found there."""
         edge = max(face.width, face.height) * self.AROUND
-        square = cut_square(image, face.centre, edge, 0.0, side=self.CLOSE_UP, is_grey=False)
-        middle = self.CLOSE_UP / 2
-        found = _run(self.close, square, np.ones(2))
-        near = min(found, key=lambda other: math.dist(other.centre, (middle, middle)), default=None)
-        if near is None or near.landmarks is None or math.dist(near.centre, (middle, middle)) > middle / 4:
+        near = self._nearest(image, face.centre, edge, within=self.CLOSE_UP / 8)
+        if near is None or near.landmarks is None:
             return face
+        middle = self.CLOSE_UP / 2
         return replace(face, landmarks=(near.landmarks - middle) * edge / self.CLOSE_UP + face.centre)
 
 
@@ -164,6 +208,9 @@ class HaarDetector(FaceDetector):
     EYES_SIDE = 128
     """Pixels of the face that eyes are looked for in; below are where: left, right, top, bottom."""
     EYES_WHERE = ((0.0, 0.55, 0.12, 0.62), (0.45, 1.0, 0.12, 0.62))
+    REACH = 1.0
+    """Times the size of a face, from its middle, that it is looked for a moment later; and below, times larger."""
+    CHANGE = 1.4
     CASCADES = ("frontalface_default", "righteye_2splits", "lefteye_2splits")
 
     def __init__(self, settings: FaceSettings, why_not_yunet: str | None = None) -> None:
@@ -184,15 +231,39 @@ class HaarDetector(FaceDetector):
             found = max(turned, key=lambda boxes: max((box[3] for box in boxes), default=0.0))
         return [self._face(image, *box) for box in found]
 
+    def _find_near(self, image: NDArray[np.uint8], face: Face) -> Face | None:
+        small, scale = _shrink(image, self.settings.longest)
+        size = face.width / self.GROW / scale.mean()
+        (x, y), reach = face.centre / scale, size * self.REACH
+        left, top = max(0, math.floor(x - reach)), max(0, math.floor(y - reach))
+        part = self._grey(small)[top : math.ceil(y + reach), left : math.ceil(x + reach)]
+        if not part.size:
+            return None
+        sizes = (round(size / self.CHANGE),) * 2, (round(size * self.CHANGE),) * 2
+        offset = np.array([left, top])
+        found = self._boxes(np.ascontiguousarray(part), scale, 0.0, offset=offset, sizes=sizes)
+        best = max(found, key=lambda box: box[3], default=None)
+        return None if best is None else self._face(image, *best)
+
     def _grey(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         return np.asarray(cv2.equalizeHist(grey) if grey.mean() < self.DARK else grey, np.uint8)
 
     def _boxes(
-        self, grey: NDArray[np.uint8], scale: NDArray[np.float64], angle: float
+        self,
+        grey: NDArray[np.uint8],
+        scale: NDArray[np.float64],
+        angle: float,
+        *,
+        offset: NDArray[np.int64] | float = 0.0,
+        sizes: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0)),
     ) -> list[tuple[NDArray[np.float64], float, float, float]]:
-        """Centre and side of each face in pixels of the whole picture, the angle, and the score."""
-        boxes, votes = self.cascade.detectMultiScale2(grey, self.STEP, 2)
+        """Centre and side of each face in pixels of the whole picture, the angle, and the score.
+
+        ``offset`` is where ``grey`` begins in the picture that it was cut out of; ``sizes`` are the least and the
+        largest windows, (0, 0) for any.
+        """
+        boxes, votes = self.cascade.detectMultiScale2(grey, self.STEP, 2, 0, *sizes)
         middle = np.array([grey.shape[1], grey.shape[0]]) / 2
         turn = _rotation(angle)
         found = []
@@ -200,7 +271,7 @@ class HaarDetector(FaceDetector):
             score = float(n / (n + self.SCORE))
             if score >= self.settings.confidence:
                 centre = turn @ (np.array([x + width / 2, y + height / 2]) - middle) + middle
-                found.append((centre * scale, float(width * self.GROW * scale.mean()), angle, score))
+                found.append(((centre + offset) * scale, float(width * self.GROW * scale.mean()), angle, score))
         return found
 
     def _face(

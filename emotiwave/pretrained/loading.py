@@ -71,9 +71,9 @@ class Encoder:
             CheckpointError: If the weights are missing, damaged, of another network, or not finite.
             ConfigError: If they must be downloaded and cannot be.
         """
-        weights = self.files.weights()
-        _check_declared(self, weights)
-        return _read_module(self)
+        from transformers import AutoModel
+
+        return read_network(self, AutoModel, NOT_NEEDED)
 
     def with_module(self, module: "torch.nn.Module") -> "Encoder":
         """Give the same encoder with a network that was made of its settings elsewhere."""
@@ -234,13 +234,24 @@ def _check_declared(encoder: Encoder, weights: list[Path]) -> None:
         )
 
 
-def _read_module(encoder: Encoder) -> "torch.nn.Module":
-    import torch
-    from transformers import AutoModel
+def read_network(encoder: Encoder, architecture: Any, not_needed: re.Pattern[str]) -> "torch.nn.Module":
+    """Read the weights of an encoder, or of a network on top of it, into one of transformers' ``AutoModel`` classes.
 
+    Args:
+        encoder: Whose files and settings they are.
+        architecture: The class.
+        not_needed: Names of parameters that may be missing.
+
+    Raises:
+        CheckpointError: If weights are damaged, missing, of another network, or not finite.
+        ConfigError: If they must be downloaded and cannot be.
+    """
+    import torch
+
+    _check_declared(encoder, encoder.files.weights())
     try:
         with quiet_transformers():
-            module, info = AutoModel.from_pretrained(
+            module, info = architecture.from_pretrained(
                 encoder.files.folder,
                 config=encoder.config,
                 use_safetensors=True,
@@ -252,7 +263,7 @@ def _read_module(encoder: Encoder) -> "torch.nn.Module":
     except Exception as error:  # shapes that do not fit raise RuntimeError, and damage anything
         why = " ".join(str(error).split())[:300]
         raise CheckpointError(f"{encoder.name}: the weights cannot be loaded into its network ({why})") from None
-    _check_complete(encoder, info)
+    _check_complete(encoder, info, not_needed)
     if any("pooler." in key for key in info["missing_keys"]):
         module.pooler = None  # it would be at random
     broken = [name for name, weight in module.named_parameters() if not torch.isfinite(weight).all()]
@@ -261,14 +272,14 @@ def _read_module(encoder: Encoder) -> "torch.nn.Module":
     return module.eval()
 
 
-def _check_complete(encoder: Encoder, info: Mapping[str, Any]) -> None:
-    missing = sorted(key for key in info["missing_keys"] if not NOT_NEEDED.search(key))
+def _check_complete(encoder: Encoder, info: Mapping[str, Any], not_needed: re.Pattern[str]) -> None:
+    missing = sorted(key for key in info["missing_keys"] if not not_needed.search(key))
     mismatched = sorted(str(key) for key in info["mismatched_keys"])
     wrong = missing or mismatched or sorted(str(error) for error in info["error_msgs"])
     if wrong:
         raise CheckpointError(
             f"{encoder.name}: {len(wrong)} weights of a {encoder.config.model_type} network are missing or of another "
-            f"shape, {wrong[0]!r} first; such layers would be random: give the checkpoint of a whole encoder"
+            f"shape, {wrong[0]!r} first; such layers would be random: give a whole checkpoint"
         )
 
 

@@ -1,0 +1,12 @@
+"""What a recogniser says of a clip: one form for Python, JSON, tables and notebooks."""
+
+from emotiwave.analysis.analysis import (
+    Analysis,
+    Contributions,
+    ModalityUse,
+    Moment,
+    Subject,
+    json_schema,
+)
+
+__all__ = ["Analysis", "Contributions", "ModalityUse", "Moment", "Subject", "json_schema"]

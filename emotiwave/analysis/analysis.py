@@ -1,0 +1,136 @@
+"""The nouns of an answer, and their JSON Schema."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0)]
+DIGITS = 6
+"""Decimal places in `Analysis.to_dict`."""
+SURE = 0.5
+"""A decision about one class that is less probable is told as one that is not sure."""
+
+
+class Part(BaseModel):
+    """A part of an answer; never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ModalityUse(Part):
+    """How much of a modality could be used: a share ``observed`` of what was given, and why not the rest."""
+
+    used: bool
+    observed: Probability
+    reason: str | None = None
+
+
+class Contributions(BaseModel):
+    """Who contributed what: ``base`` and every modality's share add up to the answer, on the ``scale`` named.
+
+    ``log_odds`` of each class where one class holds, ``logit`` where several may, ``value`` of continuous labels.
+    Further keys are modalities, each with its exact Shapley value per class.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+    __pydantic_extra__: dict[str, dict[str, float]] = Field(init=False)
+
+    scale: Literal["log_odds", "logit", "value"]
+    base: dict[str, float]
+
+    @property
+    def modalities(self) -> Mapping[str, dict[str, float]]:
+        """Modality -> class -> its share."""
+        return self.__pydantic_extra__
+
+    def total(self, name: str) -> float:
+        """What base and modalities add up to for a class."""
+        return self.base[name] + sum(shares[name] for shares in self.modalities.values())
+
+
+class Moment(Part):
+    """A stretch of the clip in seconds; ``emotions`` is None where nothing could be observed.
+
+    ``final`` tells an answer that stays from one that more of a stream may change; ``modalities`` are those heard.
+    """
+
+    start: Seconds
+    end: Seconds
+    final: bool = True
+    emotions: dict[str, float] | None
+    modalities: tuple[str, ...] = ()
+
+
+class Subject(Part):
+    """A face that was seen for ``seconds``, from ``start`` to ``end`` (None in photos), and what it alone expresses."""
+
+    id: str
+    judged: bool
+    start: Seconds | None = None
+    end: Seconds | None = None
+    seconds: Seconds | None = None
+    emotions: dict[str, float] | None
+    decision: str | tuple[str, ...] | None
+
+
+class Analysis(Part):
+    """What is expressed, how sure that is, from which signal, and when.
+
+    ``emotions`` are probabilities (values of continuous labels), or None where there is nothing to judge. ``decision``
+    is then None too, and ``reason`` says why; it also says what makes a decision doubtful. ``confidence`` is the
+    probability that the decision is right (multilabel: the whole set), None of continuous labels.
+    """
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    input: str
+    model: str
+    label_kind: Literal["categorical", "multilabel", "continuous"]
+    label_set: tuple[str, ...]
+    emotions: dict[str, float] | None
+    decision: str | tuple[str, ...] | None
+    confidence: Probability | None
+    reason: str | None = None
+    modalities: dict[str, ModalityUse]
+    contributions: Contributions | None = None
+    timeline: tuple[Moment, ...] = ()
+    subjects: tuple[Subject, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def answered(self) -> bool:
+        """Whether there was anything to judge."""
+        return self.emotions is not None
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the decision is more probable than all else together; True of continuous labels."""
+        return self.answered and (self.confidence is None or self.confidence >= SURE)
+
+    def ranked(self) -> list[tuple[str, float]]:
+        """Classes and their probabilities (values), the largest first."""
+        return sorted((self.emotions or {}).items(), key=lambda item: -item[1])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values as the JSON Schema says, numbers to six decimal places."""
+        return _rounded(self.model_dump(mode="json", by_alias=True))
+
+    def _repr_html_(self) -> str:
+        from emotiwave.analysis.html import draw_html
+
+        return draw_html(self)
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of `Analysis.to_dict`; ``analysis/schema.json`` holds the same."""
+    schema = Analysis.model_json_schema(by_alias=True, mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, DIGITS)
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    return [_rounded(inner) for inner in value] if isinstance(value, list) else value

@@ -1,0 +1,221 @@
+"""The command `emotiwave analyze`: clips in, answers with reasons out, one by one as they are ready."""
+
+import csv
+import json
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from emotiwave.cli.analysis_view import columns, rows, show_analysis
+from emotiwave.cli.screen import INTERRUPTED, Overrides, stderr, stdout
+from emotiwave.errors import ConfigError, printable
+
+if TYPE_CHECKING:
+    from emotiwave.analysis import Analysis
+    from emotiwave.recognizer import Clip, Failed
+
+NOTHING_TO_JUDGE = 3
+
+
+def analyze(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FILE]...",
+            help="Clips of their own: video, sound, photos, transcripts, or manifests (.csv .tsv .jsonl .parquet).",
+            show_default=False,
+        ),
+    ] = None,
+    video: Annotated[Path | None, typer.Option(help="Video of one clip; the next four are of the same one.")] = None,
+    audio: Annotated[Path | None, typer.Option(help="Its sound, instead of the video's.")] = None,
+    image: Annotated[Path | None, typer.Option(help="A photo, instead of the video's pictures.")] = None,
+    text: Annotated[str | None, typer.Option(help="What is written or said.")] = None,
+    transcript: Annotated[Path | None, typer.Option(help="What is said: .srt .vtt .json with times, or .txt.")] = None,
+    lines: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A text file, each line a sentence of its own.")
+    ] = None,
+    sample: Annotated[bool, typer.Option("--sample", help="The clip that comes along.")] = False,
+    start: Annotated[float | None, typer.Option(help="Second to begin at, of one clip.")] = None,
+    end: Annotated[float | None, typer.Option(help="Second to end at.")] = None,
+    face: Annotated[bool, typer.Option("--face", help="Photos are faces that were cut out already.")] = False,
+    modalities: Annotated[
+        str | None, typer.Option(help="Listen to these only, such as text,audio.", show_default=False)
+    ] = None,
+    timeline: Annotated[bool, typer.Option("--timeline", help="Show what is expressed when.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Show what each modality contributes, by class.")] = False,
+    enroll: Annotated[
+        list[Path] | None,
+        typer.Option(help="The speaker: a file of `emotiwave calibrate`, or clips of that speaker (repeat)."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A run trained on media, or OWNER/NAME of the Hub, instead of the experts.")
+    ] = None,
+    expert: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODALITY=NAME", help="A classifier of the Hub or a folder, or a file of `emotiwave calibrate`."
+        ),
+    ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODALITY=FILE", help="JSON: the class, or null, of each label of such a classifier."),
+    ] = None,
+    voice: Annotated[str, typer.Option(help="Of the voice expert: all, or its statistics of prosody alone.")] = "all",
+    settings: Overrides = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: an object, of several inputs an array.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print a table: a row per input, with --timeline one per stretch.")
+    ] = False,
+) -> None:
+    """Say what is expressed in a clip, a voice, a photo or a sentence, how sure that is, from which signal, and when.
+
+    Exits with 0 if all was answered, 3 if there was nothing to judge in an input, 1 if one could not be read. What is
+    done is printed at once, and kept when you stop it.
+    """
+    from emotiwave import api
+    from emotiwave.api.analysis import lines_of
+    from emotiwave.recognizer import make_clip
+
+    if as_json and as_csv:
+        raise ConfigError("--json and --csv exclude each other; give one of them")
+    if (start is not None or end is not None) and (files is None or len(files) > 1) and video is None and audio is None:
+        raise ConfigError("--start and --end are of one clip; give one file")
+    clips: list[Clip] = []
+    given = {"video": video, "audio": audio, "image": image, "text": text, "transcript": transcript}
+    given = {name: value for name, value in given.items() if value is not None}
+    if given:
+        clips.append(make_clip(**given, start=start, end=end, is_face=face))
+    if files and len(files) == 1 and start is not None:
+        clips.append(make_clip(files[0], start=start, end=end, is_face=face))
+    elif files:
+        clips += api.clips_of(files, is_face=face)
+    if lines is not None:
+        clips += lines_of(lines)
+    if sample:
+        clips.append(api.sample_clip())
+    if not clips:
+        raise ConfigError(
+            "nothing to analyse; give files, --sample, --lines, or --video, --audio, --image, --text, --transcript"
+        )
+    with stderr.status("reading the models") if stderr.is_terminal else nullcontext():
+        recognizer = api.load(
+            model,
+            voice=voice,
+            experts=_pairs(expert, "--expert"),
+            labels={name: _read_labels(path) for name, path in _pairs(labels, "--labels").items()},
+            speaker=enroll or None,
+            settings=settings,
+        )
+    for told in getattr(recognizer, "remarks", ()):
+        stderr.print(printable(told), highlight=False, soft_wrap=True)
+    asked = None if modalities is None else [name.strip() for name in modalities.split(",") if name.strip()]
+    out = _Output(
+        is_list=len(clips) > 1 or lines is not None,
+        names=recognizer.label_set.names,
+        form="json" if as_json else "csv" if as_csv else "screen",
+        timeline=timeline,
+        explain=explain,
+    )
+    bar = Progress(
+        TextColumn("analysing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=stderr, transient=True
+    )
+    bar.disable = len(clips) < 2 or not stderr.is_terminal
+    interrupted = False
+    with bar:
+        task = bar.add_task("", total=len(clips))
+        try:
+            for found in recognizer.analyze_each(clips, modalities=asked):
+                out.take(found)
+                bar.advance(task)
+        except KeyboardInterrupt:
+            interrupted = True
+    out.close()
+    if interrupted:
+        stderr.print(f"\nStopped after {out.n_taken} of {len(clips)}; what is above is done.", highlight=False)
+        raise typer.Exit(INTERRUPTED)
+    if out.exit_code:
+        raise typer.Exit(out.exit_code)
+
+
+class _Output:
+    """Prints answers as they come, in the form that was asked for; valid JSON also if it is closed early."""
+
+    def __init__(self, *, is_list: bool, names: tuple[str, ...], form: str, timeline: bool, explain: bool) -> None:
+        self.is_list, self.form, self.timeline, self.explain = is_list, form, timeline, explain
+        self.names = names
+        self.n_taken = self.n_failed = self.n_nothing = 0
+        self.table = csv.DictWriter(sys.stdout, columns(names, timeline=timeline), restval="", extrasaction="ignore")
+        if form == "csv":
+            self.table.writeheader()
+        if form == "json" and is_list:
+            sys.stdout.write("[")
+
+    def take(self, found: "Analysis | Failed") -> None:
+        """Print one answer, or why there is none."""
+        if hasattr(found, "error"):
+            self._fail(found)
+        else:
+            self.n_nothing += not found.answered  # pyright: ignore[reportAttributeAccessIssue]
+            self._answer(found)
+        self.n_taken += 1
+        sys.stdout.flush()
+
+    def close(self) -> None:
+        """Print what ends the output."""
+        if self.form == "json" and self.is_list:
+            sys.stdout.write("\n]\n")
+            sys.stdout.flush()
+
+    @property
+    def exit_code(self) -> int:
+        """0 if all was answered, 1 if an input could not be read, 3 if there was nothing to judge in one."""
+        return 1 if self.n_failed else NOTHING_TO_JUDGE if self.n_nothing else 0
+
+    def _answer(self, analysis: Any) -> None:
+        if self.form == "json":
+            self._json(analysis.to_dict())
+        elif self.form == "csv":
+            self.table.writerows(rows(analysis, timeline=self.timeline))
+        else:
+            show_analysis(analysis, stdout, timeline=self.timeline, explain=self.explain)
+            if self.is_list:
+                stdout.print()
+
+    def _fail(self, failed: Any) -> None:
+        self.n_failed += 1
+        told = failed.error if failed.error.startswith(failed.input) else f"{failed.input}: {failed.error}"
+        if self.form == "json" and self.is_list:
+            self._json({"input": failed.input, "error": failed.error})
+        elif self.form == "csv" and not self.timeline:
+            self.table.writerow({"input": failed.input, "error": failed.error})
+        stderr.print(f"error: {printable(told)}", style="red", highlight=False, markup=False, soft_wrap=True)
+
+    def _json(self, described: dict[str, Any]) -> None:
+        if self.is_list:
+            sys.stdout.write(("," if self.n_taken else "") + "\n" + json.dumps(described, ensure_ascii=False))
+        else:
+            print(json.dumps(described, indent=1, ensure_ascii=False))
+
+
+def _pairs(given: list[str] | None, option: str) -> dict[str, str]:
+    pairs = {}
+    for pair in given or ():
+        name, sign, value = pair.partition("=")
+        if not sign or not name or not value:
+            raise ConfigError(f"{option} takes MODALITY=VALUE, such as text=OWNER/NAME; got {pair!r}")
+        pairs[name] = value
+    return pairs
+
+
+def _read_labels(path: str) -> dict[str, str | None]:
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read as JSON ({error}); expected label: class, or null") from None
+    if not isinstance(found, dict) or not all(isinstance(name, str | None) for name in found.values()):
+        raise ConfigError(f'{path}: expected an object such as {{"LABEL_0": "anger", "LABEL_1": null}}')
+    return found

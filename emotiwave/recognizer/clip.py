@@ -1,0 +1,154 @@
+"""What a recogniser is given: files, arrays and text of one clip."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+from PIL import Image
+
+from emotiwave.errors import ConfigError, MediaError
+from emotiwave.recordings import Sources
+from emotiwave.settings import PathLike
+from emotiwave.signals import SAMPLE_RATE, Waveform
+from emotiwave.types import Segment
+
+Sound = Waveform | tuple[NDArray[np.floating], int]
+"""Sound at 16 kHz, or samples ``(samples,)`` or ``(samples, channels)`` with their rate in Hz."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """One clip: where its signals lie, or the signals themselves; what is None, it does not have.
+
+    ``sound`` and ``picture`` take the place of files. ``segment`` is the stretch of the files that is meant.
+    """
+
+    name: str
+    sources: Sources = Sources()
+    sound: Waveform | None = None
+    picture: NDArray[np.uint8] | None = None
+    segment: Segment | None = None
+
+    @property
+    def is_text_only(self) -> bool:
+        """Whether there is nothing but text."""
+        return self.sources.text is not None and not self.sources.files and self.sound is None and self.picture is None
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether its words are spoken, and its face one that speaks."""
+        return bool(self.sources.video or self.sources.audio or self.sources.transcript or self.sound is not None)
+
+
+def make_clip(
+    media: "PathLike | Clip | Waveform | Image.Image | NDArray[np.uint8] | None" = None,
+    *,
+    video: PathLike | None = None,
+    audio: PathLike | Sound | None = None,
+    image: "PathLike | Image.Image | NDArray[np.uint8] | None" = None,
+    text: str | None = None,
+    transcript: PathLike | None = None,
+    start: float | None = None,
+    end: float | None = None,
+    is_face: bool = False,
+    name: str | None = None,
+) -> Clip:
+    """Put together what is given of one clip.
+
+    Args:
+        media: A file, for what its suffix says; a picture; sound; or a clip, which is taken as it is.
+        video: A file of pictures and sound, and perhaps subtitles.
+        audio: A file, `Waveform`, or samples and their rate; instead of a video's sound.
+        image: A file, Pillow image or array ``(height, width)`` or ``(height, width, 3)`` uint8; instead of a video's
+            pictures.
+        text: What is written or said.
+        transcript: A file of words, perhaps with times.
+        start: Second of the files from which on they are looked at; with ``end``.
+        end: Second up to which.
+        is_face: The picture is one face that was cut out already, and none is looked for.
+        name: How it is called in the answer.
+
+    Raises:
+        ConfigError: If nothing is given, or something is given twice.
+        MediaError: If an array is no sound or picture.
+    """
+    if isinstance(media, Clip):
+        return media
+    given = {"video": video, "audio": audio, "image": image, "transcript": transcript}
+    if isinstance(media, str | os.PathLike):
+        _check_is_file(media)
+        of = Sources.of_file(Path(media))
+        kind = next(kind for kind in given if getattr(of, kind) is not None)
+        media, given = None, _add(given, kind, media)
+    elif isinstance(media, Waveform | tuple):
+        media, given = None, _add(given, "audio", media)
+    elif media is not None:
+        media, given = None, _add(given, "image", media)
+    if text is not None and not isinstance(text, str):
+        raise ConfigError(f"text must be a string; got {type(text).__name__}")
+    if all(value is None for value in (*given.values(), text)):
+        raise ConfigError("nothing to analyse; give a file, or video, audio, image, text or transcript")
+    if (start is None) != (end is None):
+        raise ConfigError("a start without an end, or an end without a start; give both in seconds, or none")
+    if start is not None and end is not None and not 0 <= start < end:
+        raise ConfigError(f"start {start:g} and end {end:g}; expected seconds with 0 <= start < end")
+    files = {kind: Path(value).absolute() for kind, value in given.items() if isinstance(value, str | os.PathLike)}
+    first = next(iter(files.values()), None)
+    sound, picture = given["audio"], given["image"]
+    return Clip(
+        name or (str(next(value for value in given.values() if isinstance(value, str | os.PathLike))) if files else "")
+        or ("text" if text is not None else "array"),
+        Sources(**files, text=text, is_face=is_face),
+        None if sound is None or "audio" in files else _waveform(sound),
+        None if picture is None or "image" in files else _picture(picture),
+        Segment(str(first), start, end) if start is not None and end is not None else None,
+    )
+
+
+def _add(given: dict[str, Any], kind: str, media: Any) -> dict[str, Any]:
+    if given[kind] is not None:
+        raise ConfigError(f"{kind} is given twice; give it once")
+    return given | {kind: media}
+
+
+def _check_is_file(media: PathLike) -> None:
+    if isinstance(media, str) and not Path(media).suffix and not os.path.exists(media):
+        raise MediaError(f"{media[:80]!r}: no such file; a sentence is given as text (--text, text=...)")
+
+
+def _waveform(sound: Any) -> Waveform:
+    if isinstance(sound, tuple) and len(sound) == 2 and isinstance(sound[1], int | np.integer):
+        samples, rate = np.asarray(sound[0]), int(sound[1])
+        if samples.ndim not in (1, 2) or not np.issubdtype(samples.dtype, np.floating) or rate < 1000:
+            raise MediaError(
+                f"sound of shape {samples.shape} {samples.dtype} at {rate} Hz; expected floats (samples,) or (samples, "
+                "channels), full scale at 1, and Hz"
+            )
+        mono = samples if samples.ndim == 1 else samples.mean(axis=1)
+        sound = Waveform(mono.astype(np.float32), rate)
+    if not isinstance(sound, Waveform):
+        raise MediaError(f"{type(sound).__name__} is no sound; expected a file, a Waveform, or samples and their rate")
+    if not np.isfinite(sound.samples).all():
+        raise MediaError("samples that are not finite; expected floats, full scale at 1")
+    if sound.rate == SAMPLE_RATE:
+        return sound
+    return Waveform(soxr.resample(sound.samples, sound.rate, SAMPLE_RATE).astype(np.float32), SAMPLE_RATE)
+
+
+def _picture(picture: Any) -> NDArray[np.uint8]:
+    if isinstance(picture, Image.Image):
+        picture = np.asarray(picture.convert("RGB"))
+    array = np.asarray(picture)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim == 2:
+        array = np.repeat(array[:, :, None], 3, axis=2)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
+        raise MediaError(
+            f"a picture of shape {array.shape} {array.dtype}; expected (height, width) or (height, width, 3) uint8, RGB"
+        )
+    return np.ascontiguousarray(array)

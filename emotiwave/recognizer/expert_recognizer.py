@@ -1,0 +1,411 @@
+"""Anyone's clip, voice, photo or sentence, by the experts: read, put together, told with reasons."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import takewhile
+from threading import Event
+from typing import Any
+
+import numpy as np
+
+from emotiwave.analysis import Analysis, ModalityUse, Moment, Subject
+from emotiwave.errors import ConfigError, EmotiwaveError, MediaError, unknown_name
+from emotiwave.experts import MODALITIES, Experts, ModalityExpert, Speaker, VoiceExpert
+from emotiwave.faces.detectors import load_detector
+from emotiwave.features.extraction.settings import MediaFeatureSettings
+from emotiwave.features.extraction.words import read_words
+from emotiwave.labels import SEVEN
+from emotiwave.media.ahead import ahead
+from emotiwave.media.photos import read_photo
+from emotiwave.media.pictures import read_frames
+from emotiwave.media.sound import read_sound
+from emotiwave.media.speech import SpeechDetector, SpeechRecogniser
+from emotiwave.recognizer.clip import Clip, make_clip
+from emotiwave.recognizer.face_reading import FaceReader, FacesSeen
+from emotiwave.recognizer.failures import NOT_THE_FILES_FAULT, Attempt, Failed, attempt, noted_warnings
+from emotiwave.recognizer.fusion import AT_HOME, Fusion
+from emotiwave.recognizer.reading import Array, Reading
+from emotiwave.recognizer.settings import RecognizerSettings
+from emotiwave.recognizer.text_reading import read_texts
+from emotiwave.recognizer.voice_reading import blocks_of, read_voice
+from emotiwave.signals import Frame, Word
+from emotiwave.types import LabelSet
+
+AHEAD = 8
+"""Pictures that are decoded while others are looked at."""
+LONGEST_SIDE = 640
+TEXTS_AT_ONCE = 64
+MOST_STRETCHES = 240
+"""Stretches of a timeline that are a second long; of a longer clip they grow, up to four seconds."""
+LONGEST_STRETCH = 4.0
+NOT_CALIBRATED = "not calibrated on your data, so that it may be too sure of itself; see emotiwave calibrate"
+Readings = Mapping[str, Reading]
+"""What was read of a clip, by modality; without those that it does not have."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Heard:
+    """What was found in a clip: readings, faces, and why a modality that was given could not be read."""
+
+    readings: dict[str, Reading]
+    faces: FacesSeen | None
+    errors: dict[str, str]
+    warnings: tuple[str, ...]
+
+
+class ExpertRecognizer:
+    """Three experts, and their evidence put together; `emotiwave.load` makes one."""
+
+    label_set = LabelSet("categorical", SEVEN)
+
+    def __init__(
+        self, experts: Experts, settings: RecognizerSettings | None = None, speaker: Speaker | None = None
+    ) -> None:
+        self.experts = experts
+        self.settings = settings or RecognizerSettings()
+        self.speaker = speaker
+        for modality in self.settings.reliability:
+            if modality not in MODALITIES:
+                raise ConfigError(f"reliability: {unknown_name('modality', modality, MODALITIES)}")
+        priors = np.mean([experts[modality].prior for modality in MODALITIES], axis=0)
+        self.fusion = Fusion(SEVEN, priors / priors.sum(), self.settings.overlap)
+
+    @property
+    def text(self) -> ModalityExpert:
+        """The expert of words."""
+        return self.experts.text
+
+    @property
+    def audio(self) -> ModalityExpert:
+        """The expert of voices."""
+        return self.experts.audio
+
+    @property
+    def vision(self) -> ModalityExpert:
+        """The expert of faces."""
+        return self.experts.vision
+
+    @property
+    def name(self) -> str:
+        """What answers, in a few words."""
+        weights = self.experts.weights
+        of_weights = [] if weights is None else [f"emotiwave-weights-research {weights.version}"]
+        others = [f"{m}: {self.experts[m].name}" for m in MODALITIES if not self.experts[m].is_shipped]
+        return ", ".join([*of_weights, *others])
+
+    def analyze(self, media: Any = None, *, modalities: Collection[str] | None = None, **given: Any) -> Analysis:
+        """Say what is expressed in a clip, how sure that is, from which signal, and when.
+
+        Args:
+            media: A file, a picture (array or Pillow image), a `Waveform`, or a `Clip`.
+            modalities: The only ones to listen to, of text, audio and vision.
+            **given: What `make_clip` takes: ``video``, ``audio``, ``image``, ``text``, ``transcript``, ``start``,
+                ``end``, ``is_face``, ``name``.
+
+        Raises:
+            EmotiwaveError: If nothing that was given can be read.
+        """
+        clip = make_clip(media, **given)
+        return self._sum_up(clip, self._read([clip], modalities)[0])
+
+    def analyze_each(
+        self, clips: Iterable[Clip], *, modalities: Collection[str] | None = None
+    ) -> Iterator[Analysis | Failed]:
+        """Analyse one clip after the other; one that cannot be read is told of, and the next one's turn comes.
+
+        Sentences that follow each other are read together, which is faster.
+        """
+        waiting: list[Clip] = []
+        for clip in clips:
+            if clip.is_text_only:
+                waiting.append(clip)
+                if len(waiting) < TEXTS_AT_ONCE:
+                    continue
+                yield from self._answer(waiting, modalities)
+                waiting = []
+            else:
+                yield from self._answer(waiting, modalities)
+                waiting = []
+                yield from self._answer([clip], modalities)
+        yield from self._answer(waiting, modalities)
+
+    def _answer(self, clips: Sequence[Clip], modalities: Collection[str] | None) -> Iterator[Analysis | Failed]:
+        try:
+            heard = self._read(clips, modalities)
+        except NOT_THE_FILES_FAULT:
+            raise
+        except EmotiwaveError as error:
+            yield from (Failed(clip.name, str(error)) for clip in clips)
+            return
+        for clip, one in zip(clips, heard, strict=True):
+            try:
+                yield self._sum_up(clip, one)
+            except MediaError as error:
+                yield Failed(clip.name, str(error))
+
+    # --- reading
+
+    def _read(self, clips: Sequence[Clip], modalities: Collection[str] | None) -> list[_Heard]:
+        asked = _asked(modalities)
+        words = [attempt(partial(self._words, clip)) if "text" in asked else Attempt(None) for clip in clips]
+        with_words = [row for row, one in enumerate(words) if one.found is not None]
+        texts = read_texts(
+            [words[row].found or () for row in with_words],
+            self.experts.text,
+            self.settings.usability,
+            window=self.settings.window,
+            reliability=[self._worth("text", clips[row]) for row in with_words],
+        )
+        of_words = dict(zip(with_words, texts, strict=True))
+        heard = []
+        for row, clip in enumerate(clips):
+            with noted_warnings() as told:
+                voice, faces = self._hear_and_see(clip, asked)
+            found = {"text": of_words.get(row), "audio": voice.found}
+            found["vision"] = None if faces.found is None else faces.found.reading
+            attempts = {"text": words[row], "audio": voice, "vision": faces}
+            heard.append(
+                _Heard(
+                    {name: reading for name, reading in found.items() if reading is not None},
+                    faces.found,
+                    {name: one.error for name, one in attempts.items() if one.error is not None},
+                    tuple(told),
+                )
+            )
+        return heard
+
+    def _words(self, clip: Clip) -> tuple[Word, ...] | None:
+        found = read_words(clip.sources, clip.segment, MediaFeatureSettings(subtitles=self.settings.subtitles), {})
+        if found is not None:
+            return found[0]
+        heard = clip.sources.audio or clip.sources.video
+        if self.settings.asr is None or (heard is None and clip.sound is None):
+            return None
+        sound = clip.sound
+        if sound is None and heard is not None:
+            sound = read_sound(heard, *_bounds(clip))
+        return None if sound is None else self._recogniser.transcribe(sound)
+
+    def _hear_and_see(
+        self, clip: Clip, asked: Collection[str]
+    ) -> tuple[Attempt[Reading | None], Attempt[FacesSeen | None]]:
+        """Hear the sound in a thread while pictures are looked at."""
+        stop = Event()
+        hear: Callable[[], Reading | None] = partial(self._voice, clip, stop) if "audio" in asked else _nothing
+        see: Callable[[], FacesSeen | None] = partial(self._faces, clip) if "vision" in asked else _nothing
+        with ThreadPoolExecutor(1) as pool:
+            heard = pool.submit(attempt, hear)
+            try:
+                seen = attempt(see)
+            except BaseException:
+                stop.set()
+                raise
+            return heard.result(), seen
+
+    def _voice(self, clip: Clip, stop: Event) -> Reading | None:
+        sound = clip.sound or clip.sources.audio or clip.sources.video
+        if sound is None:
+            return None
+        start, end = _bounds(clip)
+        expert = self.experts.audio
+        return read_voice(
+            takewhile(lambda _: not stop.is_set(), blocks_of(sound, start, end, self.settings.window)),
+            expert if self.speaker is None else partial(_with_speaker, expert, self.speaker),
+            self.settings.usability,
+            window=self.settings.window,
+            reliability=self._worth("audio", clip),
+            find_non_speech=self._speech.non_speech_spans if self.settings.speech_only else None,
+        )
+
+    def _faces(self, clip: Clip) -> FacesSeen | None:
+        sources, start = clip.sources, _bounds(clip)[0]
+        is_photo = clip.picture is not None or sources.image is not None
+        if not is_photo and sources.video is None:
+            return None
+        detector = None if sources.is_face and is_photo else self._detector
+        reader = FaceReader(
+            self.experts.vision,
+            self.experts.vision.crop,
+            detector,
+            self.settings.faces,
+            self.settings.usability,
+            0.0 if is_photo else start or 0.0,
+            self._worth("vision", clip),
+        )
+        if clip.picture is not None:
+            return reader.take([Frame(clip.picture, np.nan, np.nan)])
+        if sources.image is not None:
+            return reader.take([read_photo(sources.image, longest=LONGEST_SIDE)])
+        if sources.video is None:
+            return None
+        frames = read_frames(sources.video, *_bounds(clip), rate=self.settings.frame_rate, longest=LONGEST_SIDE)
+        with ahead(frames, AHEAD) as pictures:
+            return reader.take(pictures)
+
+    def _worth(self, modality: str, clip: Clip) -> float:
+        """What evidence is worth: all of it where the expert is at home, or was calibrated on data of the user's."""
+        expert = self.experts[modality]
+        is_photo = clip.picture is not None or clip.sources.image is not None
+        is_at_home = is_photo if modality == "vision" else modality == "text" and not clip.is_recording
+        is_calibrated = not expert.is_shipped and hasattr(expert, "calibration")
+        return AT_HOME if is_at_home or is_calibrated else self.settings.reliability.get(modality, AT_HOME)
+
+    @cached_property
+    def _detector(self) -> Any:
+        return load_detector(self.settings.faces)
+
+    @cached_property
+    def _speech(self) -> SpeechDetector:
+        return SpeechDetector()
+
+    @cached_property
+    def _recogniser(self) -> SpeechRecogniser:
+        return SpeechRecogniser(str(self.settings.asr), language=self.settings.language)
+
+    # --- summing up
+
+    def _sum_up(self, clip: Clip, heard: _Heard) -> Analysis:
+        if not heard.readings and heard.errors:
+            raise MediaError(_worst(clip, heard.errors))
+        used = {name: reading for name, reading in heard.readings.items() if reading.is_used}
+        uses = {name: _use(reading) for name, reading in heard.readings.items()}
+        uses |= {
+            name: ModalityUse(used=False, observed=0.0, reason=_without_path(why, clip))
+            for name, why in heard.errors.items()
+        }
+        evidence = {name: reading.pool() for name, reading in used.items()}
+        worth = {name: reading.reliability for name, reading in used.items()}
+        answer = np.exp(self.fusion.log_posterior(evidence, worth)) if used else None
+        decision = None if answer is None else SEVEN[int(answer.argmax())]
+        confidence = None if answer is None else float(answer.max())
+        return Analysis(
+            input=clip.name,
+            model=self.name,
+            label_kind="categorical",
+            label_set=SEVEN,
+            emotions=None if answer is None else _by_class(answer),
+            decision=decision,
+            confidence=confidence,
+            reason=_reason(uses, answer),
+            modalities={name: uses[name] for name in MODALITIES if name in uses},
+            contributions=self.fusion.contributions(evidence, worth) if used else None,
+            timeline=self._timeline(used),
+            subjects=self._subjects(heard.faces),
+            warnings=(*heard.warnings, *self._doubts(heard)),
+        )
+
+    def _timeline(self, used: Readings) -> tuple[Moment, ...]:
+        timed = {name: reading for name, reading in used.items() if reading.is_timed}
+        end = max((reading.end for reading in timed.values()), default=0.0)
+        if end <= 0:
+            return ()
+        length = min(LONGEST_STRETCH, max(1.0, np.ceil(end / MOST_STRETCHES)))
+        edges = np.append(np.arange(0.0, end - length / 4, length), end)  # no short stretch at the end
+        evidence = {name: reading.between(edges) for name, reading in timed.items()}
+        worth = {name: reading.reliability for name, reading in timed.items()}
+        answers = np.exp(self.fusion.log_posterior(evidence, worth))
+        moments = []
+        for index, (first, last) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)):
+            there = tuple(name for name, values in evidence.items() if np.isfinite(values[index]).all())
+            emotions = _by_class(answers[index]) if there else None
+            moments.append(Moment(start=first, end=last, emotions=emotions, modalities=there))
+        return tuple(moments)
+
+    def _subjects(self, faces: FacesSeen | None) -> tuple[Subject, ...]:
+        """Tell of every face, what it alone expresses; there is nothing to tell apart of a clip with one."""
+        found = []
+        for seen in () if faces is None else faces.faces:
+            alone = {"vision": seen.reading.pool()} if seen.reading.is_used else {}
+            answer = np.exp(self.fusion.log_posterior(alone, {"vision": seen.reading.reliability}))
+            times = {"start": seen.start, "end": seen.end, "seconds": seen.seconds}
+            found.append(
+                Subject(
+                    id=f"face-{seen.number + 1}",
+                    judged=faces is not None and seen.reading is faces.reading,
+                    emotions=_by_class(answer) if alone else None,
+                    decision=SEVEN[int(answer.argmax())] if alone else None,
+                    **{name: None if np.isnan(value) else value for name, value in times.items()},
+                )
+            )
+        return tuple(found)
+
+    def _doubts(self, heard: _Heard) -> list[str]:
+        told = [f"{name}: {doubt}" for name, reading in heard.readings.items() for doubt in reading.warnings]
+        for name, reading in heard.readings.items():
+            expert = self.experts[name]
+            if reading.is_used and not expert.is_shipped and not hasattr(expert, "calibration"):
+                told.append(f"{name}: {expert.name} is {NOT_CALIBRATED}")
+        text = heard.readings.get("text")
+        if text is not None and text.is_used and not text.is_timed and len(heard.readings) > 1:
+            told.append("text: its words have no times; they count for the whole clip and not in the timeline")
+        judged = [seen for seen in heard.faces.faces if seen.reading is heard.faces.reading] if heard.faces else []
+        others = 0 if heard.faces is None else len(heard.faces.faces) - len(judged)
+        if others:
+            told.append(f"vision: {others} other {'face' if others == 1 else 'faces'}; the one judged is there most")
+        return told
+
+
+def _nothing() -> None:
+    """Read nothing: the modality was not asked for."""
+
+
+def _with_speaker(expert: Any, speaker: Speaker, clips: Sequence[Any]) -> Any:
+    """Ask a voice expert that knows of speakers.
+
+    Raises:
+        ConfigError: If another one is in its place.
+    """
+    inner = getattr(expert, "expert", expert)
+    if not isinstance(inner, VoiceExpert):
+        raise ConfigError(f"{expert.name} knows nothing of speakers; leave the speaker out, or its expert in place")
+    return expert(clips, speaker=speaker)
+
+
+def _asked(modalities: Collection[str] | None) -> Collection[str]:
+    if isinstance(modalities, str):
+        raise ConfigError(f"modalities must be a list of names; got {modalities!r}")
+    for name in modalities or ():
+        if name not in MODALITIES:
+            raise ConfigError(unknown_name("modality", name, MODALITIES))
+    return MODALITIES if modalities is None else modalities
+
+
+def _bounds(clip: Clip) -> tuple[float | None, float | None]:
+    return (None, None) if clip.segment is None else (clip.segment.start, clip.segment.end)
+
+
+def _use(reading: Reading) -> ModalityUse:
+    judged = reading.usability
+    told = ", ".join(f"{reason} {100 * share:.0f} %" for reason, share in judged.reasons.items() if share >= 0.005)
+    return ModalityUse(
+        used=reading.is_used,
+        observed=min(1.0, max(0.0, judged.observed)),
+        reason=(told or ("nothing could be read" if not reading.is_used else None)),
+    )
+
+
+def _reason(uses: Mapping[str, ModalityUse], answer: Array | None) -> str | None:
+    if answer is None:
+        why = "; ".join(f"{name}: {use.reason}" for name, use in uses.items())
+        return f"nothing to judge ({why or 'no modality that was asked for is there'})"
+    if answer.max() >= 0.5:
+        return None
+    first, second = np.argsort(-answer)[:2]
+    return f"not sure: {SEVEN[first]} {answer[first]:.2f}, {SEVEN[second]} {answer[second]:.2f}"
+
+
+def _worst(clip: Clip, errors: Mapping[str, str]) -> str:
+    whys = dict.fromkeys(errors.values())
+    return "; ".join(whys) or f"{clip.name}: nothing could be read"
+
+
+def _without_path(why: str, clip: Clip) -> str:
+    for path in clip.sources.files:
+        why = why.removeprefix(f"{path}: ")
+    return why
+
+
+def _by_class(answer: Array) -> dict[str, float]:
+    return dict(zip(SEVEN, answer.tolist(), strict=True))

@@ -1,0 +1,201 @@
+"""Pictures of a clip as the face expert sees them: every face is followed and answered, one of them is judged."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotiwave.experts import Crop
+from emotiwave.faces.crops import cut_face, fit_face
+from emotiwave.faces.detectors import FaceDetector, FaceSettings
+from emotiwave.faces.face import Face
+from emotiwave.faces.tracking import FaceTracker
+from emotiwave.labels import SEVEN
+from emotiwave.media.usability import (
+    FreezeDetector,
+    UsabilitySettings,
+    summarise,
+    summarise_counts,
+    unusable_picture,
+)
+from emotiwave.recognizer.reading import Array, Ask, Reading
+from emotiwave.signals import Frame, Span, Usability
+
+AT_ONCE = 64
+"""Faces that are answered together."""
+LOOK_AROUND = 1.0
+"""Seconds after which newcomers are looked for; between, faces are followed from picture to picture."""
+MOST_FOLLOWED = 3
+"""Faces that are followed so; of more, all of each picture is searched."""
+MOST_FACES = 8
+"""Faces of one picture that are answered, the largest ones."""
+MOST_SUBJECTS = 10
+SHORTEST = 0.5
+"""Seconds that a face must be seen for to be told of, where there are times."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """One face over the clip, and its reading; ``start`` to ``end`` and ``seconds`` are NaN of a photo."""
+
+    number: int
+    start: float
+    end: float
+    seconds: float
+    reading: Reading
+
+
+@dataclass(frozen=True, eq=False)
+class FacesSeen:
+    """What was seen: the reading of the face that is judged, and of every face worth telling of, the judged one first."""
+
+    reading: Reading
+    faces: tuple[Seen, ...]
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One picture: when it is shown, why it is of no use, and the numbers of the faces in it and of tiny ones."""
+
+    start: float
+    end: float
+    reason: str | None
+    faces: frozenset[int] = frozenset()
+    tiny: frozenset[int] = frozenset()
+
+
+@dataclass(eq=False)
+class FaceReader:
+    """Takes the pictures of a clip one after another; of each face it keeps what the expert says, not the pixels."""
+
+    expert: Ask
+    crop: Crop
+    detector: FaceDetector | None
+    faces: FaceSettings
+    usability: UsabilitySettings
+    origin: float = 0.0
+    """Where the clip starts in the file, in seconds."""
+    reliability: float = 1.0
+    _pictures: list[_Picture] = field(default_factory=list, init=False)
+    _waiting: list[tuple[int, int, NDArray[np.uint8]]] = field(default_factory=list, init=False)
+    _said: dict[int, dict[int, Array]] = field(default_factory=dict, init=False)
+    _unread: dict[int, dict[int, str]] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._last: list[Face] = []
+        self._looked_around = -np.inf
+        self._tracker = FaceTracker(self.faces)
+        self._freezes = FreezeDetector(self.usability)
+
+    def take(self, pictures: Iterable[Frame]) -> FacesSeen:
+        """Look at all pictures.
+
+        Raises:
+            MediaError: If they cannot be decoded.
+        """
+        for picture in pictures:
+            self._look(picture)
+            if len(self._waiting) >= AT_ONCE:
+                self._ask()
+        self._ask()
+        return self._sum_up()
+
+    def _look(self, picture: Frame) -> None:
+        start, end = picture.start - self.origin, picture.end - self.origin
+        reason = unusable_picture(picture.image, self.usability)
+        self._freezes.see(picture)
+        if self.detector is None:  # the picture is a face
+            numbers, found = [0], [Face(0, 0, *picture.image.shape[1::-1], 1.0)]
+            self._tracker.update(found, 0.0 if np.isnan(start) else start)
+        else:
+            found = self._find(self.detector, picture.image, start)
+            numbers = self._tracker.update(found, 0.0 if np.isnan(start) else start)
+        by_size = sorted(zip(numbers, found, strict=True), key=lambda one: -one[1].area)
+        tiny = {
+            number
+            for number, face in by_size
+            if self.detector is not None and min(face.width, face.height) * picture.scale < self.usability.smallest_face
+        }
+        if reason is None:
+            for number, face in [one for one in by_size if one[0] not in tiny][:MOST_FACES]:
+                self._waiting.append((number, len(self._pictures), self._cut(picture.image, face)))
+        self._pictures.append(_Picture(start, end, reason, frozenset(numbers), frozenset(tiny)))
+
+    def _find(self, detector: FaceDetector, image: NDArray[np.uint8], time_s: float) -> list[Face]:
+        """Follow faces for a second, then look all over the picture; also where one is lost."""
+        found = None
+        if 1 <= len(self._last) <= MOST_FOLLOWED and 0 <= time_s - self._looked_around < LOOK_AROUND:
+            found = detector.follow(image, self._last)
+        if found is None:
+            found, self._looked_around = detector.detect(image), time_s
+        self._last = found
+        return found
+
+    def _cut(self, image: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
+        """Cut a face out, not larger than it is in the picture, so that its size can be measured."""
+        if self.detector is None:
+            return fit_face(image, min(self.crop.side, max(image.shape[:2])), self.crop.is_grey)
+        edge = max(face.width, face.height) * (1 + 2 * self.faces.margin)
+        side = max(1, min(self.crop.side, round(edge)))
+        return cut_face(
+            image, face, side=side, is_grey=self.crop.is_grey, margin=self.faces.margin, align=self.faces.align
+        )
+
+    def _ask(self) -> None:
+        """Let the expert answer the faces that wait."""
+        answer = self.expert([crop for _, _, crop in self._waiting])
+        evidence = answer.log_posterior - np.log(answer.prior)
+        for row, (number, index, _) in enumerate(self._waiting):
+            if answer.observed[row]:
+                self._said.setdefault(number, {})[index] = evidence[row]
+            else:
+                self._unread.setdefault(number, {})[index] = "unreadable"
+        self._waiting.clear()
+
+    def _sum_up(self) -> FacesSeen:
+        frozen = [
+            Span(span.start - self.origin, span.end - self.origin, span.reason) for span in self._freezes.spans
+        ]
+        main = self._tracker.main_subject()
+        reading = self._reading_of(main, frozen)
+        others = sorted(self._tracker.subjects(), key=lambda one: (-one.presence, -one.total_area))
+        seen = []
+        for subject in others:
+            is_timed = not np.isnan(self._pictures[0].start)
+            seconds = sum(p.end - p.start for p in self._pictures if subject.id in p.faces)
+            if len(seen) == MOST_SUBJECTS or (is_timed and subject.id != main and seconds < SHORTEST):
+                continue
+            of = reading if subject.id == main else self._reading_of(subject.id, frozen)
+            times = (subject.first_seen, subject.last_seen) if is_timed else (np.nan, np.nan)
+            seen.append(Seen(subject.id, *times, seconds, of))
+        seen.sort(key=lambda one: one.number != main)
+        return FacesSeen(reading, tuple(seen))
+
+    def _reading_of(self, number: int | None, frozen: Sequence[Span]) -> Reading:
+        said, unread = self._said.get(-1 if number is None else number, {}), self._unread.get(number or 0, {})
+        reasons: dict[int, str] = {}
+        for index, picture in enumerate(self._pictures):
+            if picture.reason:
+                reasons[index] = picture.reason
+            elif number is None or number not in picture.faces:
+                reasons[index] = "no face"
+            elif number in picture.tiny:
+                reasons[index] = "tiny face"
+            elif index not in said:
+                reasons[index] = unread.get(index, "too many faces")
+            elif any(span.start <= (picture.start + picture.end) / 2 < span.end for span in frozen):
+                reasons[index] = "frozen"
+        used = [index for index in said if index not in reasons]
+        times = np.array([(self._pictures[index].start, self._pictures[index].end) for index in used]).reshape(-1, 2)
+        weights = np.nan_to_num(times[:, 1] - times[:, 0], nan=1.0)
+        evidence = np.array([said[index] for index in used]).reshape(-1, len(SEVEN))
+        return Reading("vision", evidence, times, weights, self._usability(reasons), self.reliability)
+
+    def _usability(self, reasons: Mapping[int, str]) -> Usability:
+        pictures = self._pictures
+        if np.isnan(pictures[0].start):
+            return summarise_counts("vision", Counter(reasons.values()), len(pictures), self.usability)
+        spans = [Span(pictures[index].start, pictures[index].end, why) for index, why in sorted(reasons.items())]
+        return summarise("vision", spans, pictures[0].start, pictures[-1].end, self.usability)

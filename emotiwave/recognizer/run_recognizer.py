@@ -1,0 +1,398 @@
+"""Anyone's clip by a run that was trained on media: the features of its recipe, its model in every configuration."""
+
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.io import wavfile
+from scipy.special import expit, log_softmax, softmax
+
+from emotiwave.analysis import Analysis, ModalityUse, Moment
+from emotiwave.batch import collate
+from emotiwave.dialogues import find_neighbours
+from emotiwave.errors import CheckpointError, ConfigError, EmotiwaveError, MediaError, unknown_name
+from emotiwave.explanation.shapley import attributable_scores
+from emotiwave.features.extraction.reader import MediaReader
+from emotiwave.features.extraction.settings import DEFAULTS, MediaFeatureSettings
+from emotiwave.features.prepared import PreparedRecording
+from emotiwave.media.containers import describe_media
+from emotiwave.media.transcripts import read_transcript
+from emotiwave.models.checkpoint import load_model
+from emotiwave.models.fusion import FusionModel
+from emotiwave.recognizer.clip import Clip, make_clip
+from emotiwave.recognizer.failures import NOT_THE_FILES_FAULT, Failed
+from emotiwave.recognizer.fusion import contributions_of, subsets
+from emotiwave.recognizer.reading import TRIMMED, trimmed_mean
+from emotiwave.recognizer.voice_reading import windows
+from emotiwave.recordings import Sources
+from emotiwave.run_folder import is_finished, read_run
+from emotiwave.run_results import read_thresholds
+from emotiwave.sequences import ComputationalSequence
+from emotiwave.settings import PathLike
+from emotiwave.signals import join_words
+from emotiwave.types import Configuration, Corpus, Label, LabelSet, Segment, Utterance
+
+UTTERANCE = 8.0
+"""Seconds of a stretch of a long clip, each an utterance: about as long as those of CMU-MOSI and CMU-MOSEI."""
+LONGEST_UTTERANCE = 12.0
+"""Seconds of a clip that is looked at as one utterance."""
+MOST_WINDOWS = 256
+"""Stretches that are read together, which bounds memory."""
+Array = NDArray[np.float64]
+SCALES = {"categorical": "log_odds", "distribution": "log_odds", "multilabel": "logit", "continuous": "value"}
+
+
+@dataclass(frozen=True, eq=False)
+class _Answers:
+    """What the model says of stretches: logits ``(stretches, classes)`` by subset, and which modalities are there."""
+
+    logits: Mapping[frozenset[str], Array]
+    present: Mapping[str, NDArray[np.bool_]]
+
+
+class RunRecognizer:
+    """A trained model and the extractors of its features; a stretch of some seconds is an utterance."""
+
+    def __init__(
+        self,
+        model: FusionModel,
+        features: MediaFeatureSettings,
+        *,
+        name: str,
+        thresholds: Mapping[str, Mapping[str, float]] | None = None,
+        met_missing: bool = True,
+    ) -> None:
+        self.model, self.features, self.name = model.eval(), features, name
+        self.thresholds, self.met_missing = thresholds or {}, met_missing
+        signals = model.modalities if features.extractors is None else tuple(DEFAULTS)
+        choices = features.choices([signal for signal in signals if signal in DEFAULTS])
+        missing = set(model.modalities) - set(choices)
+        if missing:
+            raise ConfigError(f"{name}: nothing extracts {min(missing)!r} from media, which the model needs")
+        self.choices = {modality: choices[modality] for modality in model.modalities}
+
+    @classmethod
+    def load(cls, folder: Path) -> "RunRecognizer":
+        """Read a run that was trained on features of media.
+
+        Raises:
+            CheckpointError: If there is no finished run, or it is damaged.
+            ConfigError: If its features are not ones that Emotiwave extracts from media.
+        """
+        recipe = read_run(folder)
+        if (folder / "environment.json").exists() and not is_finished(folder):  # the Hub is not given that file
+            raise CheckpointError(f"{folder}: the run is not finished; go on with emotiwave train --resume")
+        if not isinstance(recipe.features, MediaFeatureSettings):
+            raise ConfigError(
+                f"{folder}: was trained on features that came with {recipe.dataset_name or 'its feature store'}, and "
+                "not on ones that are extracted from media; analyse by a run of media, such as one of the recipe "
+                "manifest"
+            )
+        model = load_model(folder)
+        training = recipe.training
+        return cls(
+            model,
+            recipe.features,
+            name=folder.name,
+            thresholds=read_thresholds(folder, model.spec.label_set),
+            met_missing=training.configurations == "all" or training.modality_dropout > 0,
+        )
+
+    @property
+    def label_set(self) -> LabelSet:
+        """What the run answers."""
+        return self.model.spec.label_set
+
+    def analyze(self, media: Any = None, *, modalities: Collection[str] | None = None, **given: Any) -> Analysis:
+        """Say what is expressed in a clip, as `ExpertRecognizer.analyze` does.
+
+        Raises:
+            EmotiwaveError: If nothing that was given can be read.
+        """
+        clip = make_clip(media, **given)
+        with ExitStack() as stack:
+            reader = stack.enter_context(self._open(clip.sources.is_face))
+            return self._analyze(reader, clip, modalities)
+
+    def analyze_each(
+        self, clips: Iterable[Clip], *, modalities: Collection[str] | None = None
+    ) -> Iterator[Analysis | Failed]:
+        """Analyse one clip after the other; one that cannot be read is told of, and the next one's turn comes."""
+        with ExitStack() as stack:
+            reader = None
+            for clip in clips:
+                reader = reader or stack.enter_context(self._open(False))
+                try:
+                    yield self._analyze(reader, clip, modalities)
+                except NOT_THE_FILES_FAULT:
+                    raise
+                except (EmotiwaveError, OSError) as error:
+                    yield Failed(clip.name, str(error))
+
+    def _open(self, is_face: bool) -> MediaReader:
+        settings = self.features.model_copy(update={"cache": False})
+        return MediaReader(settings, self.choices, finds_faces=not is_face)
+
+    def _analyze(self, reader: MediaReader, clip: Clip, modalities: Collection[str] | None) -> Analysis:
+        asked = self._asked(modalities)
+        with tempfile.TemporaryDirectory() as scratch:
+            sources, warnings = _as_files(clip, Path(scratch))
+            stretches = _stretches(clip, sources)
+            sources, more = _readable_words(sources, stretches)
+            warnings += more
+            parts = [stretches[first : first + MOST_WINDOWS] for first in range(0, len(stretches), MOST_WINDOWS)]
+            read = [self._read(reader, sources, part, clip) for part in parts]
+        answers = _join([self._answer(prepared, part, asked) for prepared, part in zip(read, parts, strict=True)])
+        return self._sum_up(clip, stretches, read, answers, asked, warnings)
+
+    def _asked(self, modalities: Collection[str] | None) -> tuple[str, ...]:
+        if isinstance(modalities, str):
+            raise ConfigError(f"modalities must be a list of names; got {modalities!r}")
+        for name in modalities or ():
+            if name not in self.model.modalities:
+                raise ConfigError(unknown_name("modality", name, self.model.modalities))
+        return tuple(name for name in self.model.modalities if modalities is None or name in modalities)
+
+    def _read(
+        self, reader: MediaReader, sources: Sources, stretches: Sequence[Segment | None], clip: Clip
+    ) -> PreparedRecording:
+        names = [str(index) for index in range(len(stretches))]
+        label = self._any_label()
+        wanted = [
+            (Utterance(name, "test", label, dialogue=clip.name, segment=segment), sources)
+            for name, segment in zip(names, stretches, strict=True)
+        ]
+        return reader.read(clip.name, wanted)
+
+    def _any_label(self) -> Label:
+        """A label for utterances that have none: the corpus wants one, the model never sees it."""
+        labels = self.label_set
+        if labels.kind == "categorical":
+            return labels.names[0]
+        if labels.kind == "multilabel":
+            return ()
+        if labels.kind == "distribution":
+            return (1.0, *(0.0,) * (len(labels.names) - 1))
+        return (0.0,) * len(labels.names)
+
+    @torch.inference_mode()
+    def _answer(
+        self, prepared: PreparedRecording, stretches: Sequence[Segment | None], asked: Sequence[str]
+    ) -> _Answers:
+        n, n_classes = len(stretches), self.model.n_classes
+        present = {name: np.array(prepared.modalities[name].observed, dtype=bool) for name in asked}
+        there = [name for name in asked if present[name].any()]
+        prior = self.model.prior_logits.double().numpy()
+        logits = {frozenset(some): np.tile(prior, (n, 1)) for some in subsets(there)}
+        kept = np.flatnonzero(np.array(prepared.kept))
+        if len(kept):
+            corpus = self._corpus(prepared, kept)
+            neighbours = None if self.model.context is None else find_neighbours(corpus, self.model.context)
+            batch = collate(corpus, np.arange(len(kept)), neighbours)
+            wanted = [Configuration(some) for some in subsets(there) if some]
+            for configuration, answer in self.model.each_configuration(batch, wanted):
+                if not torch.isfinite(answer).all():
+                    raise CheckpointError(f"{self.name}: answers that are not finite; train the run again")
+                logits[frozenset(configuration.modalities)][kept] = answer.double().numpy()
+        return _Answers({some: values.reshape(n, n_classes) for some, values in logits.items()}, present)
+
+    def _corpus(self, prepared: PreparedRecording, kept: NDArray[np.int64]) -> Corpus:
+        ids = [prepared.ids[row] for row in kept]
+        sequences = {}
+        for name, of in prepared.modalities.items():
+            lengths = np.array(of.lengths)
+            offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+            sequences[name] = ComputationalSequence(prepared.ids, of.values, of.intervals, offsets)
+            if len(kept) < len(prepared.ids):
+                sequences[name] = ComputationalSequence.from_sequences(
+                    {one: sequences[name][one] for one in ids}, size=of.values.shape[1]
+                )
+        utterances = tuple(Utterance(one, "test", self._any_label(), dialogue="clip") for one in ids)
+        return Corpus("clip", "analysis", "that of the clip", self.label_set, utterances, sequences)
+
+    # --- summing up
+
+    def _sum_up(
+        self,
+        clip: Clip,
+        stretches: Sequence[Segment | None],
+        read: Sequence[PreparedRecording],
+        answers: _Answers,
+        asked: Sequence[str],
+        warnings: Sequence[str],
+    ) -> Analysis:
+        labels, uses = self.label_set, _uses(read, asked, stretches)
+        errors = list(dict.fromkeys(row["error"] for prepared in read for row in prepared.errors))
+        seen = np.any([*answers.present.values(), np.zeros(len(stretches), bool)], axis=0)
+        if not seen.any() and errors:
+            raise MediaError("; ".join(errors))
+        there = [name for name, present in answers.present.items() if present.any()]
+        weights = np.array([_seconds(segment) for segment in stretches])
+        pooled = {some: self._pool(values[seen], weights[seen]) for some, values in answers.logits.items()}
+        emotions = confidence = decision = contributions = None
+        if there:
+            logits = pooled[frozenset(there)]
+            emotions = self._by_class(logits)
+            decision, confidence = self._decide(logits, there)
+            scores = {some: attributable_scores(values, labels.kind) for some, values in pooled.items()}
+            contributions = contributions_of(scores, labels.names, SCALES[labels.kind])
+        reason = None
+        if not there:
+            why = "; ".join(f"{name}: {use.reason}" for name, use in uses.items())
+            reason = f"nothing to judge ({why or 'no modality of the run is there'})"
+        elif labels.is_exclusive and confidence is not None and confidence < 0.5:
+            reason = f"not sure: {decision} {confidence:.2f}"
+        told = [*warnings, *errors]
+        if there and len(there) > 1 and not self.met_missing:
+            told.append("the run was trained without missing modalities: what each one contributes is a rough guess")
+        if len(stretches) > 1:
+            told.append(f"looked at in stretches of about {UTTERANCE:g} s, each as one utterance")
+        return Analysis(
+            input=clip.name,
+            model=self.name,
+            label_kind="categorical" if labels.is_exclusive else labels.kind,  # pyright: ignore[reportArgumentType]
+            label_set=labels.names,
+            emotions=emotions,
+            decision=decision,
+            confidence=confidence,
+            reason=reason,
+            modalities=uses,
+            contributions=contributions,
+            timeline=self._timeline(stretches, answers, there, seen),
+            warnings=tuple(dict.fromkeys(told)),
+        )
+
+    def _pool(self, logits: Array, weights: Array) -> Array:
+        """Logits ``(classes,)`` of the whole clip; a trimmed mean, as of the experts."""
+        if not len(logits):
+            return self.model.prior_logits.double().numpy()
+        values = log_softmax(logits, axis=1) if self.label_set.is_exclusive else logits
+        return trimmed_mean(values, weights, TRIMMED)
+
+    def _by_class(self, logits: Array) -> dict[str, float]:
+        labels = self.label_set
+        if labels.kind == "continuous":
+            answers = np.clip(logits, *labels.bounds)
+        else:
+            answers = softmax(logits) if labels.is_exclusive else expit(logits)
+        return dict(zip(labels.names, answers.tolist(), strict=True))
+
+    def _decide(self, logits: Array, there: Sequence[str]) -> tuple[Any, float | None]:
+        """The decision and how probable it is; of several classes that each is right, taken for independent."""
+        labels = self.label_set
+        if labels.kind == "continuous":
+            return None, None
+        answers = self._by_class(logits)
+        if labels.is_exclusive:
+            best = max(answers, key=lambda name: answers[name])
+            return best, answers[best]
+        bounds = self.thresholds.get(str(Configuration(tuple(sorted(there)))), {})
+        chosen = tuple(name for name, value in answers.items() if value > bounds.get(name, 0.5))
+        right = [value if name in chosen else 1 - value for name, value in answers.items()]
+        return chosen, float(np.prod(right))
+
+    def _timeline(
+        self,
+        stretches: Sequence[Segment | None],
+        answers: _Answers,
+        there: Sequence[str],
+        seen: NDArray[np.bool_],
+    ) -> tuple[Moment, ...]:
+        if not there or any(segment is None for segment in stretches):
+            return ()
+        origin = stretches[0].start if stretches[0] is not None else 0.0
+        moments = []
+        for index, segment in enumerate(stretches):
+            if segment is None:
+                continue
+            used = tuple(name for name in there if answers.present[name][index])
+            emotions = self._by_class(answers.logits[frozenset(there)][index]) if seen[index] else None
+            moments.append(
+                Moment(start=segment.start - origin, end=segment.end - origin, emotions=emotions, modalities=used)
+            )
+        return tuple(moments)
+
+
+def load_run(folder: PathLike) -> RunRecognizer:
+    """Read a run as a recogniser."""
+    return RunRecognizer.load(Path(folder))
+
+
+def _as_files(clip: Clip, scratch: Path) -> tuple[Sources, list[str]]:
+    """Write arrays to files, which is what extractors are given."""
+    sources = clip.sources
+    if clip.sound is not None:
+        wavfile.write(scratch / "sound.wav", clip.sound.rate, clip.sound.samples)
+        sources = replace(sources, audio=scratch / "sound.wav")
+    if clip.picture is not None:
+        Image.fromarray(clip.picture).save(scratch / "picture.png")
+        sources = replace(sources, image=scratch / "picture.png")
+    return sources, []
+
+
+def _stretches(clip: Clip, sources: Sources) -> list[Segment | None]:
+    """Divide a clip into utterances; a short one, or one without a length, is one."""
+    recording = sources.video or sources.audio
+    start, end = (0.0, None) if clip.segment is None else (clip.segment.start, clip.segment.end)
+    if recording is not None and end is None:
+        end = describe_media(recording).duration
+    if recording is None or end is None or end - start <= LONGEST_UTTERANCE:
+        return [clip.segment]
+    return [Segment(str(recording), first, last) for first, last in windows(start, end, UTTERANCE)]
+
+
+def _readable_words(sources: Sources, stretches: Sequence[Segment | None]) -> tuple[Sources, list[str]]:
+    """Give words without times to every stretch, and say so."""
+    if sources.transcript is None or stretches[0] is None:
+        return sources, []
+    words = read_transcript(sources.transcript)
+    if all(np.isfinite(word.start) for word in words):
+        return sources, []
+    told = "text: its words have no times; all of them are taken for every stretch"
+    return replace(sources, transcript=None, text=join_words(words)), [told] if len(stretches) > 1 else []
+
+
+def _seconds(segment: Segment | None) -> float:
+    return 1.0 if segment is None else segment.end - segment.start
+
+
+def _uses(
+    read: Sequence[PreparedRecording], asked: Sequence[str], stretches: Sequence[Segment | None]
+) -> dict[str, ModalityUse]:
+    """How much of each modality was used over all stretches, and the reasons, those of the least used first."""
+    uses = {}
+    for name in asked:
+        rows = [row for prepared in read for row in prepared.usability if row["modality"] == name and "observed" in row]
+        errors = [row["error"] for prepared in read for row in prepared.errors if row["modality"] == name]
+        if not rows and not errors:
+            continue
+        observed = sum(float(row["observed"]) for row in rows) / len(stretches)
+        told = dict.fromkeys(
+            str(row["reason"]).removeprefix(f"{name} ")
+            for row in sorted(rows, key=lambda row: row["observed"])
+            if row["reason"] != f"{name} observed"
+        )
+        uses[name] = ModalityUse(
+            used=any(row["used"] for row in rows),
+            observed=min(1.0, observed),
+            reason="; ".join([*list(told)[:2], *errors[:1]]) or None,
+        )
+    return uses
+
+
+def _join(parts: Sequence[_Answers]) -> _Answers:
+    """Put the answers of parts of a clip together; what no part has of a subset is answered without it."""
+    if len(parts) == 1:
+        return parts[0]
+    wanted = {frozenset(some) for some in subsets(sorted(set().union(*(max(part.logits, key=len) for part in parts))))}
+    return _Answers(
+        {some: np.concatenate([part.logits[some & max(part.logits, key=len)] for part in parts]) for some in wanted},
+        {name: np.concatenate([part.present[name] for part in parts]) for name in parts[0].present},
+    )
