@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from emotiwave.api import (
         calibrate,
+        calibrate_expert,
         clips_of,
         compare,
         demo,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __version__ = version("emotiwave")
 __all__ = [
     "calibrate",
+    "calibrate_expert",
     "clips_of",
     "compare",
     "demo",

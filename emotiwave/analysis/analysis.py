@@ -35,7 +35,7 @@ class Contributions(BaseModel):
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
-    __pydantic_extra__: dict[str, dict[str, float]] = Field(init=False)
+    __pydantic_extra__: dict[str, dict[str, float]] = Field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
 
     scale: Literal["log_odds", "logit", "value"]
     base: dict[str, float]

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from emotiwave.api.data import export_mmsa, prepare, write_manifest
     from emotiwave.api.demonstration import demo
     from emotiwave.api.encoders import save_encoder
-    from emotiwave.api.experts import calibrate, info
+    from emotiwave.api.experts import calibrate, calibrate_expert, info
     from emotiwave.api.extraction import extract
     from emotiwave.api.hub import load_model, push
     from emotiwave.api.inspection import inspect
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Run",
     "calibrate",
+    "calibrate_expert",
     "clips_of",
     "compare",
     "demo",
@@ -44,7 +45,7 @@ _MODULES = {
     "data": ("export_mmsa", "prepare", "write_manifest"),
     "demonstration": ("demo",),
     "encoders": ("save_encoder",),
-    "experts": ("calibrate", "info"),
+    "experts": ("calibrate", "calibrate_expert", "info"),
     "extraction": ("extract",),
     "hub": ("load_model", "push"),
     "inspection": ("inspect",),

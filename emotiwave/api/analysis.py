@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from emotiwave.api.hub import find_model
@@ -73,8 +74,7 @@ def clips_of(files: Iterable[PathLike], *, is_face: bool = False) -> list[Clip]:
         if file.suffix.lower() in MANIFESTS:
             clips += _rows(file)
         else:
-            sources = Sources.of_file(file)
-            clips.append(make_clip(**{kind: path for kind, path in _kinds(sources)}, is_face=is_face, name=str(file)))
+            clips.append(Clip(str(file), replace(Sources.of_file(file), is_face=is_face)))
     if not clips:
         raise ConfigError("nothing to analyse; give files, or --video, --audio, --image, --text, --transcript")
     return clips
@@ -96,11 +96,6 @@ def lines_of(file: Path) -> list[Clip]:
 def sample_clip() -> Clip:
     """Give the clip that comes along: a photo of a face in the public domain, a synthetic voice, and its words."""
     return make_clip(video=SAMPLE / "sample.mp4", transcript=SAMPLE / "sample.srt", name="sample.mp4")
-
-
-def _kinds(sources: Sources) -> list[tuple[str, Path]]:
-    found = [(kind, getattr(sources, kind)) for kind in ("video", "audio", "image", "transcript")]
-    return [(kind, path) for kind, path in found if path is not None]
 
 
 def _rows(file: Path) -> list[Clip]:

@@ -105,8 +105,8 @@ def analyze(
         recognizer = api.load(
             model,
             voice=voice,
-            experts=_pairs(expert, "--expert"),
-            labels={name: _read_labels(path) for name, path in _pairs(labels, "--labels").items()},
+            experts=pairs(expert, "--expert"),
+            labels={name: read_labels(path) for name, path in pairs(labels, "--labels").items()},
             speaker=enroll or None,
             settings=settings,
         )
@@ -121,7 +121,12 @@ def analyze(
         explain=explain,
     )
     bar = Progress(
-        TextColumn("analysing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=stderr, transient=True
+        TextColumn("analysing"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=stderr,
+        transient=True,
     )
     bar.disable = len(clips) < 2 or not stderr.is_terminal
     interrupted = False
@@ -201,17 +206,19 @@ class _Output:
             print(json.dumps(described, indent=1, ensure_ascii=False))
 
 
-def _pairs(given: list[str] | None, option: str) -> dict[str, str]:
-    pairs = {}
+def pairs(given: list[str] | None, option: str) -> dict[str, str]:
+    """Read words of the form MODALITY=VALUE."""
+    found = {}
     for pair in given or ():
         name, sign, value = pair.partition("=")
         if not sign or not name or not value:
             raise ConfigError(f"{option} takes MODALITY=VALUE, such as text=OWNER/NAME; got {pair!r}")
-        pairs[name] = value
-    return pairs
+        found[name] = value
+    return found
 
 
-def _read_labels(path: str) -> dict[str, str | None]:
+def read_labels(path: str) -> dict[str, str | None]:
+    """Read a label map."""
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -75,7 +75,9 @@ def _bars(analysis: "Analysis") -> Table:
         if rank >= 3 and abs(value) < LEAST:
             continue
         length = round(BAR * abs(value) / largest)
-        table.add_row("  " + printable(name), Text("█" * length or "▏", style=COLOURS.get(name, "default")), f"{value:.2f}")
+        table.add_row(
+            "  " + printable(name), Text("█" * length or "▏", style=COLOURS.get(name, "default")), f"{value:.2f}"
+        )
     return table
 
 
@@ -126,7 +128,9 @@ def _timeline(analysis: "Analysis") -> Table:
     moments = analysis.timeline
     step = max(1, -(-len(moments) // STRIP))
     table = Table.grid(padding=(0, 1))
-    table.add_row("  timeline", f"{moments[0].start:.0f} to {moments[-1].end:.0f} s, a mark for {_mark(analysis, step)}")
+    table.add_row(
+        "  timeline", f"{moments[0].start:.0f} to {moments[-1].end:.0f} s, a mark for {_mark(analysis, step)}"
+    )
     for name in analysis.label_set:
         values = [None if moment.emotions is None else moment.emotions[name] for moment in moments]
         groups = [values[first : first + step] for first in range(0, len(values), step)]
@@ -166,7 +170,9 @@ def columns(names: tuple[str, ...], *, timeline: bool) -> list[str]:
     """Name the columns of a table of analyses, or of their stretches."""
     if timeline:
         return ["input", "start", "end", "modalities", *names]
-    parts = [f"{modality}_{what}" for modality in ("text", "audio", "vision") for what in ("used", "observed", "reason")]
+    parts = [
+        f"{modality}_{what}" for modality in ("text", "audio", "vision") for what in ("used", "observed", "reason")
+    ]
     return ["input", "decision", "confidence", "reason", *names, *parts, "warnings", "error"]
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from emotiwave.cli.analysis_commands import analyze
+from emotiwave.cli.calibrate_command import calibrate
 from emotiwave.cli.data_commands import data
 from emotiwave.cli.screen import INTERRUPTED, Overrides, print_comparison, print_scores, stderr, stdout, suggest
 from emotiwave.errors import DataWarning, EmotiwaveError, printable
@@ -24,6 +25,7 @@ app = typer.Typer(
     help="Robust, interpretable multimodal emotion recognition: one model for every combination of modalities.",
 )
 app.command()(analyze)
+app.command()(calibrate)
 app.add_typer(data, name="data")
 Runs = Annotated[list[Path], typer.Argument(help="Run folders that `emotiwave train` made.")]
 
@@ -173,22 +175,6 @@ def info() -> None:
     from emotiwave import api
 
     print(api.info(), end="")
-
-
-@app.command()
-def calibrate(
-    clips: Annotated[list[Path], typer.Argument(help="Sound or video of one speaker, best a sentence each.")],
-    out: Annotated[Path, typer.Option("--out", help="The file of the speaker to make (.safetensors).")],
-    voice: Annotated[str, typer.Option(help="Of the voice expert: all, or its statistics of prosody alone.")] = "all",
-) -> None:
-    """Make the voice expert familiar with a speaker, by clips without labels: what it says then is right more often."""
-    from emotiwave import api
-
-    done = api.calibrate(clips, out=out, voice=voice)
-    for clip, remark in done.remarks.items():
-        told = remark if remark.startswith(clip) else f"{clip}: {remark}"
-        stderr.print(f"warning: {told}", style="yellow", highlight=False, markup=False, soft_wrap=True)
-    stdout.print(f"{done.path}: a speaker, of {done.n_clips} clips", highlight=False, soft_wrap=True)
 
 
 @app.command()

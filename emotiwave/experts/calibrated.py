@@ -141,9 +141,10 @@ def fit_calibration(log_posterior: Array, truth: NDArray[np.int64], groups: Sequ
     Raises:
         ConfigError: If there are fewer than 20 examples, or all are of one class.
     """
-    if len(truth) < LEAST or len(set(truth.tolist())) < 2:
+    n_classes = len(set(truth.tolist()))
+    if len(truth) < LEAST or n_classes < 2:
         raise ConfigError(
-            f"{len(truth)} examples of {len(set(truth.tolist()))} classes can be used; expected at least {LEAST}, of two"
+            f"{len(truth)} examples of {n_classes} classes can be used; expected at least {LEAST}, of two classes"
         )
     log_temperature, shifts = _fit(log_posterior, truth)
     names = np.unique(np.asarray(groups))

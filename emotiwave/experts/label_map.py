@@ -56,8 +56,9 @@ def map_labels(labels: Sequence[str], given: LabelMap | None, *, source: str) ->
             unknown.append(label)
     if unknown:
         raise ConfigError(
-            f"{source}: it is not known what {', '.join(map(repr, unknown))} means; say which of {', '.join(SEVEN)}, or "
-            'null, each is, by a label map such as {"LABEL_0": "anger", "LABEL_1": null}'
+            f"{source}: it is not known what {', '.join(map(repr, unknown))} means; say which of "
+            f"{', '.join(SEVEN)}, or null, each is, "
+            'by a label map such as {"LABEL_0": "anger", "LABEL_1": null}'
         )
     if len({name for name in found.values() if name is not None}) < 2:
         raise ConfigError(f"{source}: its labels reach {found}; expected at least two of the seven classes")

@@ -60,6 +60,7 @@ def load_experts(
             raise ConfigError(unknown_name("modality", modality, MODALITIES))
     if needless := set(labels) - set(chosen):
         raise ConfigError(f"labels of {needless.pop()} are given, and no classifier of it; choose one as its expert")
+    # of files that calibrate made
     calibrations = {modality: read for modality in chosen if (read := _calibration(modality, chosen[modality]))}
     shipped = [
         modality

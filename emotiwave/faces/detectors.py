@@ -163,7 +163,9 @@ class YunetDetector(FaceDetector):
             return None
         scale, (x, y) = edge / self.CLOSE_UP, np.array(face.centre) - edge / 2
         landmarks = None if near.landmarks is None else near.landmarks * scale + (x, y)
-        return Face(x + near.x * scale, y + near.y * scale, near.width * scale, near.height * scale, near.score, landmarks)
+        return Face(
+            x + near.x * scale, y + near.y * scale, near.width * scale, near.height * scale, near.score, landmarks
+        )
 
     def _nearest(
         self, image: NDArray[np.uint8], centre: tuple[float, float], edge: float, *, within: float

@@ -78,9 +78,7 @@ class Classifier:
         longest = max(map(len, rows))
         ids = torch.tensor([[*row, *[self.preprocessing.padding] * (longest - len(row))] for row in rows])
         lengths = torch.tensor([len(row) for row in rows])
-        return self.module(
-            input_ids=ids, attention_mask=(torch.arange(longest) < lengths[:, None]).long()
-        ).logits
+        return self.module(input_ids=ids, attention_mask=(torch.arange(longest) < lengths[:, None]).long()).logits
 
     def _prepared(self, sound: Waveform) -> "torch.Tensor":
         samples, rate = sound.samples, self.preprocessing.rate

@@ -1,9 +1,9 @@
 """Media in, an `Analysis` out: by the experts, or by a run that was trained on media."""
 
 from emotiwave.recognizer.clip import Clip, make_clip
-from emotiwave.recognizer.expert_recognizer import ExpertRecognizer
+from emotiwave.recognizer.expert_recognizer import ExpertRecognizer, Heard
 from emotiwave.recognizer.failures import Failed
 from emotiwave.recognizer.run_recognizer import RunRecognizer
 from emotiwave.recognizer.settings import RecognizerSettings
 
-__all__ = ["Clip", "ExpertRecognizer", "Failed", "RecognizerSettings", "RunRecognizer", "make_clip"]
+__all__ = ["Clip", "ExpertRecognizer", "Failed", "Heard", "RecognizerSettings", "RunRecognizer", "make_clip"]

@@ -28,7 +28,7 @@ class Clip:
     """
 
     name: str
-    sources: Sources = Sources()
+    sources: Sources
     sound: Waveform | None = None
     picture: NDArray[np.uint8] | None = None
     segment: Segment | None = None
@@ -100,9 +100,17 @@ def make_clip(
     first = next(iter(files.values()), None)
     sound, picture = given["audio"], given["image"]
     return Clip(
-        name or (str(next(value for value in given.values() if isinstance(value, str | os.PathLike))) if files else "")
+        name
+        or (str(next(value for value in given.values() if isinstance(value, str | os.PathLike))) if files else "")
         or ("text" if text is not None else "array"),
-        Sources(**files, text=text, is_face=is_face),
+        Sources(
+            video=files.get("video"),
+            audio=files.get("audio"),
+            image=files.get("image"),
+            transcript=files.get("transcript"),
+            text=text,
+            is_face=is_face,
+        ),
         None if sound is None or "audio" in files else _waveform(sound),
         None if picture is None or "image" in files else _picture(picture),
         Segment(str(first), start, end) if start is not None and end is not None else None,

@@ -46,7 +46,7 @@ Readings = Mapping[str, Reading]
 
 
 @dataclass(frozen=True, eq=False)
-class _Heard:
+class Heard:
     """What was found in a clip: readings, faces, and why a modality that was given could not be read."""
 
     readings: dict[str, Reading]
@@ -93,7 +93,8 @@ class ExpertRecognizer:
         weights = self.experts.weights
         of_weights = [] if weights is None else [f"emotiwave-weights-research {weights.version}"]
         others = [f"{m}: {self.experts[m].name}" for m in MODALITIES if not self.experts[m].is_shipped]
-        return ", ".join([*of_weights, *others])
+        faces = [f"faces found by {self._detector.name}"] if "_detector" in self.__dict__ else []
+        return ", ".join([*of_weights, *others, *faces])
 
     def analyze(self, media: Any = None, *, modalities: Collection[str] | None = None, **given: Any) -> Analysis:
         """Say what is expressed in a clip, how sure that is, from which signal, and when.
@@ -108,7 +109,7 @@ class ExpertRecognizer:
             EmotiwaveError: If nothing that was given can be read.
         """
         clip = make_clip(media, **given)
-        return self._sum_up(clip, self._read([clip], modalities)[0])
+        return self._sum_up(clip, self.read([clip], modalities)[0])
 
     def analyze_each(
         self, clips: Iterable[Clip], *, modalities: Collection[str] | None = None
@@ -133,7 +134,7 @@ class ExpertRecognizer:
 
     def _answer(self, clips: Sequence[Clip], modalities: Collection[str] | None) -> Iterator[Analysis | Failed]:
         try:
-            heard = self._read(clips, modalities)
+            heard = self.read(clips, modalities)
         except NOT_THE_FILES_FAULT:
             raise
         except EmotiwaveError as error:
@@ -147,7 +148,8 @@ class ExpertRecognizer:
 
     # --- reading
 
-    def _read(self, clips: Sequence[Clip], modalities: Collection[str] | None) -> list[_Heard]:
+    def read(self, clips: Sequence[Clip], modalities: Collection[str] | None = None) -> list[Heard]:
+        """Let the experts read clips, and put nothing together yet."""
         asked = _asked(modalities)
         words = [attempt(partial(self._words, clip)) if "text" in asked else Attempt(None) for clip in clips]
         with_words = [row for row, one in enumerate(words) if one.found is not None]
@@ -167,7 +169,7 @@ class ExpertRecognizer:
             found["vision"] = None if faces.found is None else faces.found.reading
             attempts = {"text": words[row], "audio": voice, "vision": faces}
             heard.append(
-                _Heard(
+                Heard(
                     {name: reading for name, reading in found.items() if reading is not None},
                     faces.found,
                     {name: one.error for name, one in attempts.items() if one.error is not None},
@@ -266,7 +268,7 @@ class ExpertRecognizer:
 
     # --- summing up
 
-    def _sum_up(self, clip: Clip, heard: _Heard) -> Analysis:
+    def _sum_up(self, clip: Clip, heard: Heard) -> Analysis:
         if not heard.readings and heard.errors:
             raise MediaError(_worst(clip, heard.errors))
         used = {name: reading for name, reading in heard.readings.items() if reading.is_used}
@@ -331,7 +333,7 @@ class ExpertRecognizer:
             )
         return tuple(found)
 
-    def _doubts(self, heard: _Heard) -> list[str]:
+    def _doubts(self, heard: Heard) -> list[str]:
         told = [f"{name}: {doubt}" for name, reading in heard.readings.items() for doubt in reading.warnings]
         for name, reading in heard.readings.items():
             expert = self.experts[name]

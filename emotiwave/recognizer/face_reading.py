@@ -49,7 +49,7 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class FacesSeen:
-    """What was seen: the reading of the face that is judged, and of every face worth telling of, the judged one first."""
+    """What was seen: the reading of the face that is judged, and of every face to tell of, the judged one first."""
 
     reading: Reading
     faces: tuple[Seen, ...]
@@ -107,7 +107,7 @@ class FaceReader:
         reason = unusable_picture(picture.image, self.usability)
         self._freezes.see(picture)
         if self.detector is None:  # the picture is a face
-            numbers, found = [0], [Face(0, 0, *picture.image.shape[1::-1], 1.0)]
+            numbers, found = [0], [Face(0, 0, picture.image.shape[1], picture.image.shape[0], 1.0)]
             self._tracker.update(found, 0.0 if np.isnan(start) else start)
         else:
             found = self._find(self.detector, picture.image, start)
@@ -155,9 +155,7 @@ class FaceReader:
         self._waiting.clear()
 
     def _sum_up(self) -> FacesSeen:
-        frozen = [
-            Span(span.start - self.origin, span.end - self.origin, span.reason) for span in self._freezes.spans
-        ]
+        frozen = [Span(span.start - self.origin, span.end - self.origin, span.reason) for span in self._freezes.spans]
         main = self._tracker.main_subject()
         reading = self._reading_of(main, frozen)
         others = sorted(self._tracker.subjects(), key=lambda one: (-one.presence, -one.total_area))

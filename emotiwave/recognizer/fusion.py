@@ -18,8 +18,8 @@ from emotiwave.analysis import Contributions
 from emotiwave.explanation.shapley import attributable_scores, shapley_values
 
 OVERLAP = 0.23
-"""Fitted on what raters heard and, others, saw of CREMA-D's clips (`results/fusion.json`): of voice and face. Words were
-never at odds with the emotion there, so the same is assumed of them."""
+"""Fitted on what some raters heard and others saw of CREMA-D's clips (`results/fusion.json`), so of voice and face. The
+words tell nothing there; that they have as much in common with the others is assumed."""
 RELIABILITY = {"text": 0.45, "audio": 0.45, "vision": 0.45}
 """What the evidence of an expert is worth off the kind of data it was trained on. Fitted for words that are spoken, on
 the dialogues of MELD (`results/fusion.json`); taken for voices and for faces of videos, where nothing was measured."""
@@ -41,7 +41,7 @@ class Fusion:
         if not evidence:
             return log_softmax(np.log(self.prior))
         stacked = np.stack([np.asarray(values, np.float64) for values in evidence.values()])
-        is_there = np.isfinite(stacked).all(axis=-1)
+        is_there = np.asarray(np.isfinite(stacked).all(axis=-1))
         rates = np.array([reliability[name] for name in evidence])
         worth = is_there * rates.reshape(-1, *(1,) * (is_there.ndim - 1))
         gains = worth / (1 + self.overlap * (worth.sum(axis=0) - worth))
@@ -49,7 +49,7 @@ class Fusion:
         return log_softmax(np.log(self.prior) + added, axis=-1)
 
     def contributions(self, evidence: Mapping[str, Array], reliability: Mapping[str, float]) -> Contributions:
-        """Share the log-odds of every class among the modalities, exactly, over all subsets of evidence ``(classes,)``."""
+        """Share the log-odds of every class among the modalities, exactly, by all subsets of evidence ``(classes,)``."""
         scores = {
             frozenset(some): attributable_scores(
                 self.log_posterior({name: evidence[name] for name in some}, reliability), "categorical"

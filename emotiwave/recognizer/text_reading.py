@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from emotiwave.recognizer.reading import Ask, Reading
 from emotiwave.media.usability import UsabilitySettings, unusable_text
+from emotiwave.recognizer.reading import Ask, Reading
 from emotiwave.signals import Usability, Word, join_words
 
 MOST_WORDS = 40
@@ -34,9 +34,7 @@ def read_texts(
         reliability: What the evidence is worth, of each clip.
     """
     useless = [unusable_text([word.text for word in words], usability) for words in texts]
-    parts = [
-        [] if why else cut_sentences(words, window) for words, why in zip(texts, useless, strict=True)
-    ]
+    parts = [[] if why else cut_sentences(words, window) for words, why in zip(texts, useless, strict=True)]
     answer = expert([join_words(words) for of_clip in parts for words in of_clip])
     evidence = answer.log_posterior - np.log(answer.prior)
     readings, first = [], 0

@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from emotiwave.recognizer.reading import Ask, Reading
 from emotiwave.labels import SEVEN
 from emotiwave.media.sound import SoundBlock, sound_blocks
 from emotiwave.media.usability import UsabilitySettings, summarise, unusable_sound
+from emotiwave.recognizer.reading import Ask, Reading
 from emotiwave.signals import Span, Waveform
 
 WINDOWS_AT_ONCE = 8
@@ -98,7 +99,7 @@ def windows(start: float, end: float, window: float) -> list[tuple[float, float]
     """
     number = max(1, round((end - start) / window))
     edges = np.linspace(start, end, number + 1).tolist()
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def _cut(waveform: Waveform, unusable: Sequence[Span], part: tuple[float, float]) -> Waveform:
