@@ -4,11 +4,8 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from emotiwave.api.hub import find_model
-from emotiwave.config import override_tables, parse_table
-from emotiwave.datasets.manifest_files import read_table
-from emotiwave.datasets.manifest_rows import read_rows
 from emotiwave.errors import ConfigError, DatasetError, MediaError
 from emotiwave.experts import Chosen, ModalityExpert, Speaker, VoiceExpert, load_experts
 from emotiwave.experts.distribution import DESCRIPTION
@@ -16,9 +13,12 @@ from emotiwave.experts.label_map import LabelMap
 from emotiwave.experts.voice import LONGEST
 from emotiwave.media.sound import sound_blocks
 from emotiwave.media.text_files import read_text
-from emotiwave.recognizer import Clip, ExpertRecognizer, RecognizerSettings, RunRecognizer, make_clip
+from emotiwave.recognizer import Clip, ExpertRecognizer, RecognizerSettings, make_clip
 from emotiwave.recordings import Sources
 from emotiwave.settings import PathLike
+
+if TYPE_CHECKING:
+    from emotiwave.recognizer.run_recognizer import RunRecognizer
 
 MANIFESTS = (".csv", ".tsv", ".jsonl", ".parquet")
 SAMPLE = Path(__file__).parents[1] / "sample"
@@ -32,7 +32,7 @@ def load(
     labels: Mapping[str, LabelMap] | None = None,
     speaker: "PathLike | Sequence[PathLike] | Speaker | None" = None,
     settings: RecognizerSettings | Iterable[str] | None = None,
-) -> ExpertRecognizer | RunRecognizer:
+) -> "ExpertRecognizer | RunRecognizer":
     """Make a recogniser; its method ``analyze`` takes a clip, a voice, a photo or a sentence.
 
     Args:
@@ -52,10 +52,15 @@ def load(
         ConfigError: If a setting, an expert or a label is not known.
     """
     if source is not None and not (Path(source) / DESCRIPTION).is_file():
+        if isinstance(settings, str):
+            raise ConfigError(f"settings must be a list of KEY=VALUE strings; got {settings!r}")
         if experts or labels or speaker or settings or voice != "all":
             raise ConfigError(f"{os.fspath(source)}: a run has no experts, speaker or settings; leave them out")
+        from emotiwave.api.hub import find_model  # what runs need takes seconds to import
+        from emotiwave.recognizer.run_recognizer import RunRecognizer
+
         return RunRecognizer.load(find_model(source))
-    chosen = settings if isinstance(settings, RecognizerSettings) else _settings(settings or ())
+    chosen = settings if isinstance(settings, RecognizerSettings) else _settings(tuple(settings or ()))
     found = load_experts(None if source is None else Path(source), voice=voice, chosen=experts, labels=labels)
     return ExpertRecognizer(found, chosen, None if speaker is None else _speaker(speaker, found.audio))
 
@@ -99,15 +104,20 @@ def sample_clip() -> Clip:
 
 
 def _rows(file: Path) -> list[Clip]:
+    from emotiwave.datasets.manifest_files import read_table
+    from emotiwave.datasets.manifest_rows import read_rows
+
     rows = read_rows(file, extra_columns=read_table(file).columns)
     if not rows:
         raise DatasetError(f"{file}: has no rows; nothing to analyse")
     return [Clip(row.id, row.sources, segment=row.segment) for row in rows]
 
 
-def _settings(overrides: Iterable[str]) -> RecognizerSettings:
-    if isinstance(overrides, str):
-        raise ConfigError(f"settings must be a list of KEY=VALUE strings; got {overrides!r}")
+def _settings(overrides: tuple[str, ...]) -> RecognizerSettings:
+    if not overrides:
+        return RecognizerSettings()
+    from emotiwave.config import override_tables, parse_table
+
     tables: dict[str, dict[str, object]] = {"recognizer": {}}
     for override in overrides:
         override_tables(tables, f"recognizer.{override}")

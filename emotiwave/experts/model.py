@@ -14,7 +14,7 @@ def load_expert(folder: Path, modality: str) -> FusionModel:
     Raises:
         CheckpointError: If it is damaged, or of another modality or other classes.
     """
-    model = load_model(folder)
+    model = load_model(folder, lean=True)
     labels = model.spec.label_set
     if model.modalities != (modality,) or labels.names != SEVEN or not labels.is_exclusive:
         raise CheckpointError(

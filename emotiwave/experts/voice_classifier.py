@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax
-from sklearn.linear_model import LogisticRegression
 
 from emotiwave.experts.voice_vector import SIZES, Block
 
@@ -77,6 +76,8 @@ def fit(
         repeats: How often the clips as recorded take part, each time centred on other clips; spoiled ones once.
         seed: Of the drawing of clips.
     """
+    from sklearn.linear_model import LogisticRegression  # takes a second to import; answers need none of it
+
     recorded = vectors[:, 0]
     mean = recorded.mean(axis=0)
     scale = recorded.std(axis=0)

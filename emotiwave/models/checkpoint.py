@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, PositiveInt, StringConstraints, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from emotiwave.errors import CheckpointError, EmotiwaveError, MissingExtraError, printable
 from emotiwave.files import replace_file, whole_file
@@ -95,8 +96,12 @@ def save_model(model: FusionModel, folder: Path, *, packed: bool = False) -> Non
     replace_file(folder / DESCRIPTION, description.to_json())
 
 
-def load_model(folder: Path) -> FusionModel:
+def load_model(folder: Path, *, lean: bool = False) -> FusionModel:
     """Read a model and put it in evaluation mode.
+
+    Args:
+        folder: Where `save_model` wrote it.
+        lean: Build encoders for answers alone, without the libraries that train them where that can be.
 
     Raises:
         CheckpointError: If files are missing, damaged, of another format, or of another model.
@@ -104,7 +109,7 @@ def load_model(folder: Path) -> FusionModel:
     """
     description = read_description(folder)
     _check_files(folder, description.sha256)
-    spec = ModelSpec(description.settings, description.sizes, description.label_set, folder)
+    spec = ModelSpec(description.settings, description.sizes, description.label_set, folder, lean)
     weights = _read_weights(folder / WEIGHTS, description.packed)
     _check_weights(weights, _distinct(_build(spec, "meta")), folder / WEIGHTS, spec.settings.name)
     model = _build(spec, "cpu")
@@ -219,10 +224,22 @@ def _digest(path: Path) -> str:
         raise CheckpointError(f"{path}: cannot be read ({error})") from None
 
 
+class _WithoutStart(TorchFunctionMode):
+    """Leaves new weights as they lie in memory: all of them are read. On ``meta`` torch would import its compiler."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return given["tensor"] if "tensor" in given else args[0]
+        return func(*args, **given)
+
+
 def _build(spec: ModelSpec, device: str) -> FusionModel:
     """Build the model without weights; on ``meta`` it takes no memory."""
     try:
-        with torch.random.fork_rng(devices=[]), torch.device(device):
+        with torch.random.fork_rng(devices=[]), torch.device(device), _WithoutStart():
             return create_model(spec)
     except MissingExtraError:
         raise

@@ -83,7 +83,7 @@ class Evidence(FusionModel):
 
     @staticmethod
     def _small(*shape: int) -> nn.Parameter:
-        return nn.Parameter(START * torch.randn(*shape))
+        return nn.Parameter(nn.init.normal_(torch.empty(*shape), std=START))
 
     def fit(self, batches: Iterable[Batch], n_utterances: int) -> None:
         """Take the spread of mean frames and the mean length, so that shrinkage treats all features alike.

@@ -74,6 +74,8 @@ class ModelSpec:
     sizes: Mapping[str, int]
     label_set: LabelSet
     folder: Path | None = None
+    lean: bool = False
+    """Build encoders for answers alone, of what is quickest to import."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +159,7 @@ class FusionModel(nn.Module, ABC):
     def _build_encoder(self, name: str) -> ModalityEncoder:
         chosen = self.spec.settings.encoders.get(name, self.default_encoders().get(name, "features"))
         folder = None if self.spec.folder is None else self.spec.folder / "encoders" / name
-        return build_encoder(choose_encoder(name, chosen), Origin(name, self.spec.sizes[name], folder))
+        return build_encoder(choose_encoder(name, chosen), Origin(name, self.spec.sizes[name], folder, self.spec.lean))
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """Give the trained parameters in groups of one learning rate each; encoders may ask for lower ones."""

@@ -5,11 +5,12 @@ AI in Resemblyzer 0.1.4 (Apache-2.0). Written anew; the weights converted by ``w
 not cut out here, and sound quieter than -30 dB of full scale is brought to that.
 """
 
+import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers.audio_utils import mel_filter_bank
 
 RATE = 16_000
 """Hz of the sound that it takes."""
@@ -20,6 +21,10 @@ STRETCH, STEP = 160, 80
 QUIET = -30.0
 """dB of full scale; quieter sound is made louder."""
 NOTHING = 1e-9
+CORNER_HERTZ, CORNER_MEL = 1000.0, 15.0
+"""Where the mel scale of Slaney's Auditory Toolbox (1998) turns from linear to logarithmic."""
+MEL_STEP = np.log(6.4) / 27.0
+"""Of the logarithm of the frequency, for each mel above it."""
 
 
 class SpeakerEncoder(nn.Module):
@@ -30,7 +35,7 @@ class SpeakerEncoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        filters = mel_filter_bank(WINDOW // 2 + 1, BANDS, 0, RATE / 2, RATE, norm="slaney", mel_scale="slaney")
+        filters = slaney_filters(WINDOW // 2 + 1, BANDS, RATE)
         self.register_buffer("mel_filters", torch.tensor(filters, dtype=torch.float32), persistent=False)
         self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
         self.lstm = nn.LSTM(BANDS, WIDTH, 3, batch_first=True)
@@ -64,3 +69,18 @@ class SpeakerEncoder(nn.Module):
         _, hidden = self(samples)
         vector = F.normalize(F.relu(self.linear(hidden[:, -WIDTH:])), dim=1).mean(dim=0)
         return F.normalize(vector, dim=0)
+
+
+def slaney_filters(n_bins: int, n_bands: int, rate: int) -> NDArray[np.float64]:
+    """Weights ``(n_bins, n_bands)`` of triangular bands over a spectrum up to half the rate, each of the same area.
+
+    Their corners are equally far apart in mel, from 0 Hz up.
+    """
+    highest = CORNER_MEL + np.log(rate / 2 / CORNER_HERTZ) / MEL_STEP
+    mel = np.linspace(0.0, highest, n_bands + 2)
+    above = CORNER_HERTZ * np.exp(MEL_STEP * (np.maximum(mel, CORNER_MEL) - CORNER_MEL))
+    corners = np.where(mel < CORNER_MEL, mel * CORNER_HERTZ / CORNER_MEL, above)
+    low, middle, high = corners[:-2], corners[1:-1], corners[2:]
+    frequencies = np.linspace(0, rate // 2, n_bins)[:, None]
+    rising, falling = (frequencies - low) / (middle - low), (high - frequencies) / (high - middle)
+    return np.maximum(0.0, np.minimum(rising, falling)) * 2.0 / (high - low)

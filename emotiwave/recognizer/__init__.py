@@ -3,7 +3,6 @@
 from emotiwave.recognizer.clip import Clip, make_clip
 from emotiwave.recognizer.expert_recognizer import ExpertRecognizer, Heard
 from emotiwave.recognizer.failures import Failed
-from emotiwave.recognizer.run_recognizer import RunRecognizer
 from emotiwave.recognizer.settings import RecognizerSettings
 
-__all__ = ["Clip", "ExpertRecognizer", "Failed", "Heard", "RecognizerSettings", "RunRecognizer", "make_clip"]
+__all__ = ["Clip", "ExpertRecognizer", "Failed", "Heard", "RecognizerSettings", "make_clip"]

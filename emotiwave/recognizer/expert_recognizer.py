@@ -14,14 +14,14 @@ from emotiwave.analysis import Analysis, ModalityUse, Moment, Subject
 from emotiwave.errors import ConfigError, EmotiwaveError, MediaError, unknown_name
 from emotiwave.experts import MODALITIES, Experts, ModalityExpert, Speaker, VoiceExpert
 from emotiwave.faces.detectors import load_detector
-from emotiwave.features.extraction.settings import MediaFeatureSettings
-from emotiwave.features.extraction.words import read_words
 from emotiwave.labels import SEVEN
 from emotiwave.media.ahead import ahead
 from emotiwave.media.photos import read_photo
 from emotiwave.media.pictures import read_frames
 from emotiwave.media.sound import read_sound
 from emotiwave.media.speech import SpeechDetector, SpeechRecogniser
+from emotiwave.media.subtitles import has_subtitles, read_subtitles
+from emotiwave.media.transcripts import read_transcript, split_words
 from emotiwave.recognizer.clip import Clip, make_clip
 from emotiwave.recognizer.face_reading import FaceReader, FacesSeen
 from emotiwave.recognizer.failures import NOT_THE_FILES_FAULT, Attempt, Failed, attempt, noted_warnings
@@ -179,9 +179,13 @@ class ExpertRecognizer:
         return heard
 
     def _words(self, clip: Clip) -> tuple[Word, ...] | None:
-        found = read_words(clip.sources, clip.segment, MediaFeatureSettings(subtitles=self.settings.subtitles), {})
-        if found is not None:
-            return found[0]
+        sources, (start, end) = clip.sources, _bounds(clip)
+        if sources.text is not None:
+            return tuple(Word(word) for word in split_words(sources.text))
+        if sources.transcript is not None:
+            return read_transcript(sources.transcript, start, end)
+        if sources.video is not None and self.settings.subtitles and has_subtitles(sources.video):
+            return read_subtitles(sources.video, start, end)
         heard = clip.sources.audio or clip.sources.video
         if self.settings.asr is None or (heard is None and clip.sound is None):
             return None

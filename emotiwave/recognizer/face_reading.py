@@ -11,7 +11,7 @@ from emotiwave.experts import Crop
 from emotiwave.faces.crops import cut_face, fit_face
 from emotiwave.faces.detectors import FaceDetector, FaceSettings
 from emotiwave.faces.face import Face
-from emotiwave.faces.tracking import FaceTracker
+from emotiwave.faces.tracking import FaceTracker, overlap
 from emotiwave.labels import SEVEN
 from emotiwave.media.usability import (
     FreezeDetector,
@@ -29,6 +29,10 @@ LOOK_AROUND = 1.0
 """Seconds after which newcomers are looked for; between, faces are followed from picture to picture."""
 MOST_FOLLOWED = 3
 """Faces that are followed so; of more, all of each picture is searched."""
+LONGEST_GAP = 0.3
+"""Seconds of a picture up to which faces are followed."""
+SAME_PLACE = 0.6
+"""Overlap (intersection over union) of a face in two pictures from which on it is where it must be in between."""
 MOST_FACES = 8
 """Faces of one picture that are answered, the largest ones."""
 MOST_SUBJECTS = 10
@@ -66,6 +70,28 @@ class _Picture:
     tiny: frozenset[int] = frozenset()
 
 
+def in_the_middle(before: Sequence[Face], after: Sequence[Face]) -> list[Face] | None:
+    """Tell where faces are in a picture from the ones before and after it; None if that is not clear.
+
+    That halves what has to be searched: for each face, a box and landmarks half-way.
+    """
+    if not before or len(before) != len(after):
+        return None
+    overlaps = overlap(before, after)
+    others = overlaps.argmax(axis=1)
+    if len(set(others.tolist())) < len(before) or overlaps.max(axis=1).min() < SAME_PLACE:
+        return None
+    return [_half_way(face, after[index]) for face, index in zip(before, others.tolist(), strict=True)]
+
+
+def _half_way(one: Face, other: Face) -> Face:
+    landmarks = None
+    if one.landmarks is not None and other.landmarks is not None and len(one.landmarks) == len(other.landmarks):
+        landmarks = (one.landmarks + other.landmarks) / 2
+    corners = ((getattr(one, name) + getattr(other, name)) / 2 for name in ("x", "y", "width", "height", "score"))
+    return Face(*corners, landmarks)
+
+
 @dataclass(eq=False)
 class FaceReader:
     """Takes the pictures of a clip one after another; of each face it keeps what the expert says, not the pixels."""
@@ -95,23 +121,32 @@ class FaceReader:
         Raises:
             MediaError: If they cannot be decoded.
         """
+        between: Frame | None = None
         for picture in pictures:
-            self._look(picture)
+            if between is None and self._is_followed(picture):
+                between = picture
+                continue
+            before, found = self._last, self._find(picture)
+            if between is not None:
+                self._look(between, in_the_middle(before, found) or self._detect(between))
+                between = None
+            self._look(picture, found)
             if len(self._waiting) >= AT_ONCE:
                 self._ask()
+        if between is not None:
+            self._look(between, self._find(between))
         self._ask()
         return self._sum_up()
 
-    def _look(self, picture: Frame) -> None:
+    def _is_followed(self, picture: Frame) -> bool:
+        """Whether the faces of a picture may be told from those of the one before and the one after."""
+        return 1 <= len(self._last) <= MOST_FOLLOWED and picture.end - picture.start <= LONGEST_GAP
+
+    def _look(self, picture: Frame, found: list[Face]) -> None:
         start, end = picture.start - self.origin, picture.end - self.origin
         reason = unusable_picture(picture.image, self.usability)
         self._freezes.see(picture)
-        if self.detector is None:  # the picture is a face
-            numbers, found = [0], [Face(0, 0, picture.image.shape[1], picture.image.shape[0], 1.0)]
-            self._tracker.update(found, 0.0 if np.isnan(start) else start)
-        else:
-            found = self._find(self.detector, picture.image, start)
-            numbers = self._tracker.update(found, 0.0 if np.isnan(start) else start)
+        numbers = self._tracker.update(found, 0.0 if np.isnan(start) else start)
         by_size = sorted(zip(numbers, found, strict=True), key=lambda one: -one[1].area)
         tiny = {
             number
@@ -123,15 +158,26 @@ class FaceReader:
                 self._waiting.append((number, len(self._pictures), self._cut(picture.image, face)))
         self._pictures.append(_Picture(start, end, reason, frozenset(numbers), frozenset(tiny)))
 
-    def _find(self, detector: FaceDetector, image: NDArray[np.uint8], time_s: float) -> list[Face]:
+    def _find(self, picture: Frame) -> list[Face]:
         """Follow faces for a second, then look all over the picture; also where one is lost."""
         found = None
-        if 1 <= len(self._last) <= MOST_FOLLOWED and 0 <= time_s - self._looked_around < LOOK_AROUND:
-            found = detector.follow(image, self._last)
+        if (
+            self.detector is not None
+            and self._is_followed(picture)
+            and picture.start < self._looked_around + LOOK_AROUND
+        ):
+            found = self.detector.follow(picture.image, self._last)
         if found is None:
-            found, self._looked_around = detector.detect(image), time_s
-        self._last = found
+            found, self._looked_around = self._detect(picture), picture.start
+        self._last = found if self.detector is not None else []
         return found
+
+    def _detect(self, picture: Frame) -> list[Face]:
+        """Look all over a picture; one that is a face is one."""
+        if self.detector is None:
+            height, width = picture.image.shape[:2]
+            return [Face(0, 0, width, height, 1.0)]
+        return self.detector.detect(picture.image)
 
     def _cut(self, image: NDArray[np.uint8], face: Face) -> NDArray[np.uint8]:
         """Cut a face out, not larger than it is in the picture, so that its size can be measured."""

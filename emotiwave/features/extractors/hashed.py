@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from sklearn.utils import murmurhash3_32
 
 from emotiwave.features.extractor import TextExtractor
 from emotiwave.sequences import FeatureSequence
@@ -82,6 +81,8 @@ def _hashed(word: str, size: int, shortest: int, longest: int) -> tuple[NDArray[
     """Give the columns of a word that are not zero, and their values; every column, and NaN, for an empty word."""
     word = word.strip()
     parts = [part.encode("utf-8", "replace") for part in letter_sequences(word, shortest, longest)] if word else []
+    from sklearn.utils import murmurhash3_32  # takes a second to import
+
     hashes = np.array([murmurhash3_32(part) for part in parts], np.int64)
     sums = np.bincount(np.abs(hashes) % size, weights=np.where(hashes < 0, -1.0, 1.0), minlength=size)
     if not sums.any():  # no letters, or all that they add was subtracted again

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import find_peaks
 
 from emotiwave.features.extractor import AudioExtractor
 from emotiwave.features.extractors.framing import deltas
@@ -137,6 +136,8 @@ def _rhythm(tracks: VoiceTracks, is_active: NDArray[np.bool_]) -> list[float]:
 
     Rates are per second from the first active frame to the last.
     """
+    from scipy.signal import find_peaks  # takes a second to import
+
     first, last = np.flatnonzero(is_active)[[0, -1]]
     seconds = (last - first + 1) * HOP
     is_voiced = is_active & np.isfinite(tracks.pitch)

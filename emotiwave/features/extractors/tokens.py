@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from sklearn.utils import murmurhash3_32
 
 from emotiwave.errors import FeatureError
 from emotiwave.features.extractor import TextExtractor
@@ -94,4 +93,6 @@ def hashed_id(word: str, n_ids: int) -> float:
     word = unicodedata.normalize("NFC", word).strip().lower()
     if not word:
         return np.nan
+    from sklearn.utils import murmurhash3_32  # takes a second to import
+
     return 1.0 + murmurhash3_32(word.encode("utf-8", "replace"), positive=True) % (n_ids - 1)

@@ -12,11 +12,13 @@ from emotiwave.models.encoders.conv import Conv, ConvSettings
 from emotiwave.models.encoders.encoder import ModalityEncoder, Origin
 from emotiwave.models.encoders.features import Features, FeaturesSettings
 from emotiwave.models.encoders.gru import Gru, GruSettings
+from emotiwave.models.encoders.lean_text_transformer import LeanTextTransformer
 from emotiwave.models.encoders.lstm import Lstm, LstmSettings
 from emotiwave.models.encoders.projection import Projection, ProjectionSettings
 from emotiwave.models.encoders.resnet import Resnet, ResnetSettings
 from emotiwave.models.encoders.speech_transformer import SpeechTransformer, SpeechTransformerSettings
 from emotiwave.models.encoders.text_transformer import TextTransformer, TextTransformerSettings
+from emotiwave.pretrained.bert import can_read
 from emotiwave.settings import Settings
 
 
@@ -54,7 +56,10 @@ def build_encoder(choice: EncoderChoice, origin: Origin) -> ModalityEncoder:
         ConfigError: If it does not fit what the store holds, or its checkpoint cannot be found.
         CheckpointError: If its files are damaged.
     """
-    return ENCODERS[choice.name].build(choice.settings, origin)
+    build = ENCODERS[choice.name].build
+    if origin.lean and origin.folder is not None and build is TextTransformer and can_read(origin.folder):
+        build = LeanTextTransformer
+    return build(choice.settings, origin)
 
 
 def choose_encoder(modality: str, chosen: str | Mapping[str, Any]) -> EncoderChoice:

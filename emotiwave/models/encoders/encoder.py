@@ -23,6 +23,8 @@ class Origin:
     modality: str
     size: int
     folder: Path | None = None
+    lean: bool = False
+    """Build it for answers alone, of what is quickest to import; of a saved model only."""
 
 
 class ModalityEncoder(nn.Module, ABC):
