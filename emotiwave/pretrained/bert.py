@@ -112,6 +112,7 @@ class PlainTokenizer:
         from tokenizers import Tokenizer
 
         self.name_or_path = str(path.parent)
+        self.unk_token_id: int | None = None
         try:
             if path.stat().st_size > MAX_TOKENIZER:
                 raise CheckpointError(f"{path}: {path.stat().st_size:,} bytes; at most {MAX_TOKENIZER:,} are read")
