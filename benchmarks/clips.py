@@ -98,7 +98,10 @@ def clips(data: Path, scratch: Path) -> list[Shown]:
         Shown("scikit-image's astronaut", "a smile", {"media": photos.astronaut()}, "happiness"),
         Shown("single_face.jpg", "no label", {"media": faces / "single_face.jpg"}, file=faces / "single_face.jpg"),
         Shown(
-            "multi_face.jpg", "five faces, no label", {"media": faces / "multi_face.jpg"}, file=faces / "multi_face.jpg"
+            "multi_face.jpg",
+            "several faces, no label",
+            {"media": faces / "multi_face.jpg"},
+            file=faces / "multi_face.jpg",
         ),
         Shown(
             "single_face.mp4",
@@ -110,7 +113,7 @@ def clips(data: Path, scratch: Path) -> list[Shown]:
         ),
         Shown(
             "no_face.mp4",
-            "music and a scene without a face",
+            "no label, and no face",
             {"media": faces / "no_face.mp4"},
             None,
             ("audio", "vision"),
@@ -176,9 +179,9 @@ def main() -> None:
     (given.out / "clips.json").write_text(json.dumps(rows, indent=1) + "\n")
     text = (
         "# What analyze says of some clips\n\n"
-        "Written by `python benchmarks/clips.py --out results`. Nine inputs, three of them with a label and one of these "
-        "twice: this shows what answers and reasons look like, right or wrong, and measures nothing. The RAVDESS clip is "
-        "of an actor, and most likely of a recording, that the voice expert was trained on. "
+        "Written by `python benchmarks/clips.py --out results`. Of nine inputs one has a label of others, and of two we "
+        "know that there is a smile: this shows what answers and reasons look like, right or wrong, and measures nothing. "
+        "The RAVDESS clip is of an actor, and most likely of a recording, that the voice expert was trained on. "
         f"Model: {rows[-1]['model']}.\n\n{table(rows)}\n"
     )
     (given.out / "clips.md").write_text(text)

@@ -88,8 +88,14 @@ def _half_way(one: Face, other: Face) -> Face:
     landmarks = None
     if one.landmarks is not None and other.landmarks is not None and len(one.landmarks) == len(other.landmarks):
         landmarks = (one.landmarks + other.landmarks) / 2
-    corners = ((getattr(one, name) + getattr(other, name)) / 2 for name in ("x", "y", "width", "height", "score"))
-    return Face(*corners, landmarks)
+    return Face(
+        (one.x + other.x) / 2,
+        (one.y + other.y) / 2,
+        (one.width + other.width) / 2,
+        (one.height + other.height) / 2,
+        (one.score + other.score) / 2,
+        landmarks,
+    )
 
 
 @dataclass(eq=False)
