@@ -179,8 +179,9 @@ def main() -> None:
     (given.out / "clips.json").write_text(json.dumps(rows, indent=1) + "\n")
     text = (
         "# What analyze says of some clips\n\n"
-        "Written by `python benchmarks/clips.py --out results`. Of nine inputs one has a label of others, and of two we "
-        "know that there is a smile: this shows what answers and reasons look like, right or wrong, and measures nothing. "
+        "Written by `python benchmarks/clips.py --out results`. Of nine inputs one has a label of others, and of two "
+        "we know that there is a smile: this shows what answers and reasons look like, right or "
+        "wrong, and measures nothing. "
         "The RAVDESS clip is of an actor, and most likely of a recording, that the voice expert was trained on. "
         f"Model: {rows[-1]['model']}.\n\n{table(rows)}\n"
     )

@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT / "weights" / "scripts"))
 
 @cache
 def experts() -> Experts:
-    return emotiwave.load()
+    return emotiwave.load().experts
 
 
 def sweep() -> torch.Tensor:

@@ -1,7 +1,7 @@
 """BERT (Devlin et al., 2019) for answers alone, with the names of transformers' parameters.
 
 Transformers takes three seconds and 150 MB to import. A network whose weights are known, and that is not trained any
-more, needs none of it: this one gives the same hidden states, and `PlainTokenizer` the same pieces (tests compare both).
+more, needs none of it: this one gives the same hidden states, `PlainTokenizer` the same pieces (tests compare both).
 """
 
 import json

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import takewhile
 from threading import Event
@@ -183,16 +183,16 @@ class ExpertRecognizer:
         if sources.text is not None:
             return tuple(Word(word) for word in split_words(sources.text))
         if sources.transcript is not None:
-            return read_transcript(sources.transcript, start, end)
+            return _from(start, read_transcript(sources.transcript, start, end))
         if sources.video is not None and self.settings.subtitles and has_subtitles(sources.video):
-            return read_subtitles(sources.video, start, end)
+            return _from(start, read_subtitles(sources.video, start, end))
         heard = clip.sources.audio or clip.sources.video
         if self.settings.asr is None or (heard is None and clip.sound is None):
             return None
         sound = clip.sound
         if sound is None and heard is not None:
-            sound = read_sound(heard, *_bounds(clip))
-        return None if sound is None else self._recogniser.transcribe(sound)
+            sound = read_sound(heard, start, end)
+        return None if sound is None else _from(start, self._recogniser.transcribe(sound))
 
     def _hear_and_see(
         self, clip: Clip, asked: Collection[str]
@@ -297,14 +297,15 @@ class ExpertRecognizer:
             reason=_reason(uses, answer),
             modalities={name: uses[name] for name in MODALITIES if name in uses},
             contributions=self.fusion.contributions(evidence, worth) if used else None,
-            timeline=self._timeline(used),
+            timeline=self._timeline(used, heard.readings),
             subjects=self._subjects(heard.faces),
             warnings=(*heard.warnings, *self._doubts(heard)),
         )
 
-    def _timeline(self, used: Readings) -> tuple[Moment, ...]:
+    def _timeline(self, used: Readings, everything: Readings) -> tuple[Moment, ...]:
+        """Tell what is expressed when, over all of the clip, in stretches of a second or a few."""
         timed = {name: reading for name, reading in used.items() if reading.is_timed}
-        end = max((reading.end for reading in timed.values()), default=0.0)
+        end = max(reading.seconds for reading in everything.values()) if timed else 0.0
         if end <= 0:
             return ()
         length = min(LONGEST_STRETCH, max(1.0, np.ceil(end / MOST_STRETCHES)))
@@ -380,6 +381,11 @@ def _asked(modalities: Collection[str] | None) -> Collection[str]:
 
 def _bounds(clip: Clip) -> tuple[float | None, float | None]:
     return (None, None) if clip.segment is None else (clip.segment.start, clip.segment.end)
+
+
+def _from(start: float | None, words: tuple[Word, ...]) -> tuple[Word, ...]:
+    """Bring times of the file to the clock of the clip."""
+    return tuple(replace(word, start=word.start - start, end=word.end - start) for word in words) if start else words
 
 
 def _use(reading: Reading) -> ModalityUse:

@@ -241,7 +241,8 @@ class FaceReader:
         times = np.array([(self._pictures[index].start, self._pictures[index].end) for index in used]).reshape(-1, 2)
         weights = np.nan_to_num(times[:, 1] - times[:, 0], nan=1.0)
         evidence = np.array([said[index] for index in used]).reshape(-1, len(SEVEN))
-        return Reading("vision", evidence, times, weights, self._usability(reasons), self.reliability)
+        seconds = 0.0 if np.isnan(self._pictures[-1].end) else self._pictures[-1].end
+        return Reading("vision", evidence, times, weights, self._usability(reasons), seconds, self.reliability)
 
     def _usability(self, reasons: Mapping[int, str]) -> Usability:
         pictures = self._pictures

@@ -30,6 +30,8 @@ class Reading:
     intervals: Array
     weights: Array
     usability: Usability
+    seconds: float = 0.0
+    """How long the signal is, with what of it is of no use; 0 without times."""
     reliability: float = 1.0
     warnings: tuple[str, ...] = ()
 
@@ -64,11 +66,6 @@ class Reading:
                 shared[first : first + len(inside)] += inside
         found = shared > 0
         return np.divide(totals, shared[:, None], out=np.full_like(totals, np.nan), where=found[:, None])
-
-    @property
-    def end(self) -> float:
-        """Seconds of the last piece; 0 without times."""
-        return float(np.nanmax(self.intervals, initial=0.0))
 
 
 def trimmed_mean(values: Array, weights: Array, trimmed: float) -> Array:

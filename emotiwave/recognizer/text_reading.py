@@ -53,6 +53,7 @@ def read_texts(
                 np.array([_interval(of_clip[row - rows[0]]) for row in seen]).reshape(-1, 2),
                 counts[answer.observed[rows]],
                 Usability("text", observed, reasons, ignored=observed == 0),
+                max((word.end for words in of_clip for word in words if word.end > 0), default=0.0),
                 worth,
                 tuple(doubts),
             )

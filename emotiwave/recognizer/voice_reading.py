@@ -70,6 +70,7 @@ def read_voice(
         np.array(intervals).reshape(-1, 2) - start,
         np.array(weights),
         summarise("audio", shifted, 0.0, end - start, usability),
+        end - start,
         reliability,
         tuple(doubts)[:3],
     )

@@ -56,10 +56,11 @@ def build_encoder(choice: EncoderChoice, origin: Origin) -> ModalityEncoder:
         ConfigError: If it does not fit what the store holds, or its checkpoint cannot be found.
         CheckpointError: If its files are damaged.
     """
-    build = ENCODERS[choice.name].build
-    if origin.lean and origin.folder is not None and build is TextTransformer and can_read(origin.folder):
-        build = LeanTextTransformer
-    return build(choice.settings, origin)
+    settings = choice.settings
+    is_text = isinstance(settings, TextTransformerSettings)
+    if origin.lean and origin.folder is not None and is_text and can_read(origin.folder):
+        return LeanTextTransformer(settings, origin)
+    return ENCODERS[choice.name].build(settings, origin)
 
 
 def choose_encoder(modality: str, chosen: str | Mapping[str, Any]) -> EncoderChoice:
