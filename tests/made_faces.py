@@ -39,7 +39,7 @@ def squares(image: NDArray[np.uint8]) -> list[Face]:
 
 
 def scene(*places: tuple[int, int, int], size: tuple[int, int] = (160, 120), seed: int = 0) -> NDArray[np.uint8]:
-    """A picture with a face (x, y, side) at every place: a bright frame around stripes; noise keeps it from freezing."""
+    """A picture with a face (x, y, side) at every place: a bright frame around stripes; noise, so that it moves."""
     picture = np.random.default_rng(seed).integers(60, 90, (size[1], size[0], 3)).astype(np.uint8)
     for number, (x, y, side) in enumerate(places):
         face = np.full((side, side, 3), 230, np.uint8)

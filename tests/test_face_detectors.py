@@ -14,6 +14,7 @@ from emotiwave.faces.crops import cut_square
 from emotiwave.faces.detectors import FaceSettings, HaarDetector, YunetDetector, load_detector
 from emotiwave.faces.face import UPRIGHT, Face
 from emotiwave.faces.model_file import ModelFile
+from emotiwave.faces.tracking import overlap
 
 NOSE = np.array([220.0, 118.0])
 """Of the astronaut, in pixels of the photo, read off it by eye."""
@@ -309,3 +310,39 @@ def test_the_picture_given_is_left_as_it_was(haar, astronaut):
     haar.detect(astronaut)
     cut_square(astronaut, (100, 100), 50, 10, side=30, is_grey=True)
     assert (astronaut == before).all()
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (12, -6)])
+def test_a_face_is_followed_to_where_it_would_be_found(haar, astronaut, shift):
+    (face,) = haar.detect(astronaut)
+    moved = np.roll(astronaut, shift[::-1], axis=(0, 1))
+    (again,) = haar.follow(moved, [face])
+    found = haar.detect(moved)[0]
+    assert overlap([again], [found])[0, 0] > 0.8
+    assert again.tilt == pytest.approx(found.tilt, abs=6)
+
+
+def test_a_face_that_is_gone_far_away_or_another_size_is_not_followed(haar, astronaut):
+    (face,) = haar.detect(astronaut)
+    assert haar.follow(np.zeros_like(astronaut), [face]) is None
+    assert haar.follow(np.roll(astronaut, 200, axis=1), [face]) is None
+    assert haar.follow(cv2.resize(astronaut, (1024, 1024)), [face]) is None
+    assert haar.follow(astronaut, []) == []
+
+
+def test_yunet_follows_in_a_close_up(monkeypatch):
+    points = [(130, 110), (160, 110), (145, 130), (130, 150), (160, 150)]
+    rows = np.array([row(110, 88, 60, 90, points, 0.9)], np.float32)
+    side = YunetDetector.CLOSE_UP
+    detector = made_yunet(monkeypatch, {(side, side): rows}, FaceSettings())
+    (again,) = detector.follow(np.zeros((360, 640, 3), np.uint8), [Face(100, 100, 40, 50, 0.9)])
+    edge = 50 * YunetDetector.AROUND_MOVED  # of the close-up, around (120, 125), shown at 256 pixels
+    scale, left, top = edge / side, 120 - edge / 2, 125 - edge / 2
+    assert (again.x, again.y) == (pytest.approx(left + 110 * scale), pytest.approx(top + 88 * scale))
+    assert (again.width, again.height) == (pytest.approx(60 * scale), pytest.approx(90 * scale))
+    assert again.landmarks[0] == pytest.approx([left + 130 * scale, top + 110 * scale])
+    assert again.score == pytest.approx(0.9)
+    far = made_yunet(
+        monkeypatch, {(side, side): np.array([row(0, 0, 60, 90, points, 0.9)], np.float32)}, FaceSettings()
+    )
+    assert far.follow(np.zeros((360, 640, 3), np.uint8), [Face(100, 100, 40, 50, 0.9)]) is None

@@ -11,27 +11,27 @@ from scipy.special import log_softmax
 from scipy.stats import trim_mean
 
 from emotiwave.analysis import Contributions
-from emotiwave.recognizer.fusion import OVERLAP, RELIABILITY, Fusion
+from emotiwave.recognizer.fusion import OVERLAP, PRIOR, RELIABILITY, Fusion
 from emotiwave.recognizer.reading import Reading, trimmed_mean
 from emotiwave.signals import Usability
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("a", "b", "c")
-PRIOR = np.array([0.5, 0.3, 0.2])
-FUSION = Fusion(NAMES, PRIOR, overlap=0.5)
+SHARES = np.array([0.5, 0.3, 0.2])
+FUSION = Fusion(NAMES, SHARES, overlap=0.5)
 ONE, OTHER = np.array([1.0, -1.0, 0.0]), np.array([0.5, 0.0, 2.0])
 
 
 def test_two_modalities_by_hand() -> None:
     # 1 / (1 + 0.5 * 0.4) and 0.4 / (1 + 0.5 * 1)
-    expected = log_softmax(np.log(PRIOR) + ONE / 1.2 + 0.4 * OTHER / 1.5)
+    expected = log_softmax(np.log(SHARES) + ONE / 1.2 + 0.4 * OTHER / 1.5)
     found = FUSION.log_posterior({"x": ONE, "y": OTHER}, {"x": 1.0, "y": 0.4})
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_three_that_are_as_reliable_have_the_gain_of_equal_correlation() -> None:
     evidence = {"x": ONE, "y": OTHER, "z": ONE}
-    expected = log_softmax(np.log(PRIOR) + (2 * ONE + OTHER) / (1 + 2 * 0.5))
+    expected = log_softmax(np.log(SHARES) + (2 * ONE + OTHER) / (1 + 2 * 0.5))
     np.testing.assert_allclose(FUSION.log_posterior(evidence, dict.fromkeys("xyz", 1.0)), expected, rtol=1e-12)
 
 
@@ -40,7 +40,7 @@ def test_what_is_absent_or_worth_nothing_adds_exactly_nothing() -> None:
     absent = FUSION.log_posterior({"x": ONE, "y": np.full(3, np.nan)}, {"x": 0.7, "y": 1.0})
     worthless = FUSION.log_posterior({"x": ONE, "y": 100 * OTHER}, {"x": 0.7, "y": 0.0})
     assert alone.tolist() == absent.tolist() == worthless.tolist()
-    np.testing.assert_allclose(np.exp(FUSION.log_posterior({}, {})), PRIOR, rtol=1e-12)
+    np.testing.assert_allclose(np.exp(FUSION.log_posterior({}, {})), SHARES, rtol=1e-12)
 
 
 def test_stretches_are_fused_each_with_what_it_has() -> None:
@@ -61,15 +61,15 @@ def test_base_and_contributions_are_the_log_odds(rows: list[list[float]], worth:
     for index, name in enumerate(NAMES):
         others = np.delete(answer, index).sum()
         assert found.total(name) == pytest.approx(np.log(answer[index] / others), abs=1e-8)
-        assert found.base[name] == pytest.approx(np.log(PRIOR[index] / (1 - PRIOR[index])))
+        assert found.base[name] == pytest.approx(np.log(SHARES[index] / (1 - SHARES[index])))
     assert set(found.modalities) == set(evidence)
 
 
 def test_a_lone_modality_contributes_what_it_changes() -> None:
     found = FUSION.contributions({"x": ONE}, {"x": 1.0})
     assert isinstance(found, Contributions)
-    answer = np.exp(log_softmax(np.log(PRIOR) + ONE))
-    odds = np.log(answer / (1 - answer)) - np.log(PRIOR / (1 - PRIOR))
+    answer = np.exp(log_softmax(np.log(SHARES) + ONE))
+    odds = np.log(answer / (1 - answer)) - np.log(SHARES / (1 - SHARES))
     np.testing.assert_allclose(list(found.modalities["x"].values()), odds, rtol=1e-9)
 
 
@@ -77,6 +77,7 @@ def test_constants_are_those_that_were_measured() -> None:
     measured = json.loads((ROOT / "results" / "fusion.json").read_text())
     assert round(measured["overlap"]["overlap"], 2) == OVERLAP
     assert set(RELIABILITY.values()) == {round(measured["reliability"]["reliability"], 2)}
+    assert {name: round(share, 3) for name, share in measured["prior"]["prior"].items()} == PRIOR
     assert measured["overlap"]["nll_discounted_less_product"]["high"] < 0
 
 

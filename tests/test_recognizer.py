@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from emotiwave.faces.face import Face
 from emotiwave.labels import SEVEN
 from emotiwave.recognizer import Clip, ExpertRecognizer, Failed, RecognizerSettings, expert_recognizer, make_clip
 from emotiwave.recognizer.face_reading import FaceReader, in_the_middle
+from emotiwave.recognizer.fusion import PRIOR
 from emotiwave.recognizer.text_reading import cut_sentences
 from emotiwave.recognizer.voice_reading import blocks_of, windows
 from emotiwave.recordings import Sources
@@ -94,7 +96,7 @@ def check(analysis: Analysis) -> dict[str, Any]:
         assert analysis.contributions.total(name) == pytest.approx(np.log(probability / (1 - probability)), abs=1e-6)
     used = {name for name, use in analysis.modalities.items() if use.used}
     assert set(analysis.contributions.modalities) == used
-    for before, after in zip(analysis.timeline, analysis.timeline[1:], strict=False):
+    for before, after in pairwise(analysis.timeline):
         assert before.end == after.start
     return described
 
@@ -108,7 +110,7 @@ def test_a_sentence_is_what_the_expert_says_under_the_common_prior(recognizer: E
     analysis = recognizer.analyze(text="i am happy")
     check(analysis)
     answer = recognizer.text(["i am happy"])
-    prior = np.mean([recognizer.experts[name].prior for name in ("text", "audio", "vision")], axis=0)
+    prior = np.array([PRIOR[name] for name in SEVEN])
     expected = log_softmax(answer.log_posterior[0] - np.log(answer.prior) + np.log(prior))
     np.testing.assert_allclose(list(analysis.emotions.values()), np.exp(expected), rtol=1e-6)
     assert analysis.modalities["text"].observed == 1.0
@@ -278,10 +280,13 @@ def test_sound_of_another_rate_is_resampled(recognizer: ExpertRecognizer) -> Non
     ("given", "message"),
     [
         ({}, "nothing to analyse"),
-        ({"media": "I am happy"}, "no such file; a sentence is given as text"),
+        ({"media": "I am happy"}, "does not exist; a sentence is given as text"),
         ({"media": "a.wav", "audio": "b.wav"}, "audio is given twice"),
         ({"text": b"bytes"}, "text must be a string"),
-        ({"audio": "a.wav", "start": 1.0}, "a start without an end"),
+        ({"text": "a", "transcript": "b.srt"}, "text and transcript are both given"),
+        ({"media": "Mr. Smith is sad"}, "does not exist; a sentence is given as text"),
+        ({"audio": (np.zeros((2, 48000)), 48000)}, r"sound of shape \(2, 48000\)"),
+        ({"audio": Waveform(np.zeros((2, 9), np.float32), 16000)}, r"shape \(2, 9\)"),
         ({"audio": "a.wav", "start": 2.0, "end": 1.0}, "start 2 and end 1"),
         ({"media": np.zeros((4, 4, 2), np.uint8)}, r"a picture of shape \(4, 4, 2\)"),
         ({"media": np.zeros((4, 4, 3))}, "float64"),
@@ -373,7 +378,7 @@ def test_windows_tile_the_sound() -> None:
         edges = windows(2.0, 2.0 + seconds, 4.0)
         assert edges[0][0] == 2.0
         assert edges[-1][1] == pytest.approx(2.0 + seconds)
-        assert all(first[1] == second[0] for first, second in zip(edges, edges[1:], strict=False))
+        assert all(first[1] == second[0] for first, second in pairwise(edges))
 
 
 def test_sound_of_an_array_is_cut_as_that_of_a_file(tmp_path: Path) -> None:
@@ -396,6 +401,87 @@ def test_faces_are_followed_and_searched_for_once_a_second(recognizer: ExpertRec
     assert detector.n_detected == 9  # the first picture, and one in each further second (1.2 s, as pairs go)
     assert detector.n_followed < 20
     np.testing.assert_allclose(seen.reading.intervals[:, 0], [frame.start for frame in frames])
+
+
+def test_a_face_that_is_hidden_in_every_other_picture_is_not_seen_there(recognizer: ExpertRecognizer) -> None:
+    detector, settings = SquareDetector(), RecognizerSettings()
+    reader = FaceReader(recognizer.vision, recognizer.vision.crop, detector, settings.faces, settings.usability)
+    frames = [Frame(scene(*[(40, 30, 50)] * (k % 2 == 0), seed=k), k / 5, (k + 1) / 5) for k in range(40)]
+    seen = reader.take(frames)
+    assert seen.reading.usability.observed == pytest.approx(0.5)
+    assert seen.reading.usability.reasons == {"no face": pytest.approx(0.5)}
+
+
+def test_words_after_the_end_of_a_recording_are_told_of_and_make_no_timeline(
+    recognizer: ExpertRecognizer, tmp_path: Path
+) -> None:
+    write_sound(tmp_path / "a.wav", speech(2.0))
+    (tmp_path / "far.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nso\n\n2\n99:00:00,000 --> 99:00:01,000\nsad\n")
+    analysis = recognizer.analyze(audio=tmp_path / "a.wav", transcript=tmp_path / "far.srt")
+    check(analysis)
+    assert analysis.timeline[-1].end == pytest.approx(2.0)
+    assert any("words up to 356401 s, and a recording of 2 s" in warning for warning in analysis.warnings)
+    alone = recognizer.analyze(transcript=tmp_path / "far.srt")
+    assert len(alone.timeline) < 11_000
+
+
+def test_sound_that_begins_late_is_not_heard_before(recognizer: ExpertRecognizer, tmp_path: Path) -> None:
+    samples = speech(6.0, (0.0, 2.5))
+    analysis = recognizer.analyze(film(tmp_path / "a.mp4", 6.0, sound=samples))
+    by_time = {moment.start: moment.modalities for moment in analysis.timeline}
+    assert by_time[1.0] == ("vision",)
+    assert by_time[3.0] == ("audio", "vision")
+
+
+def test_a_stretch_of_an_array_is_that_of_its_file(recognizer: ExpertRecognizer, tmp_path: Path) -> None:
+    samples = speech(4.0)
+    write_sound(tmp_path / "a.wav", samples)
+    of_array = recognizer.analyze((samples, RATE), start=1.0, end=3.0)
+    of_file = recognizer.analyze(tmp_path / "a.wav", start=1.0, end=3.0)
+    np.testing.assert_allclose(list(of_array.emotions.values()), list(of_file.emotions.values()), atol=2e-3)
+    assert [m.end for m in of_array.timeline] == [m.end for m in of_file.timeline] == [1.0, 2.0]
+    assert recognizer.analyze(tmp_path / "a.wav", end=1.0).timeline[-1].end == 1.0
+    assert recognizer.analyze(tmp_path / "a.wav", start=3.0).timeline[-1].end == pytest.approx(1.0, abs=1e-3)
+
+
+def test_images_that_are_open_are_read_as_their_files(recognizer: ExpertRecognizer, tmp_path: Path) -> None:
+    turned = Image.fromarray(np.rot90(scene((40, 30, 50))))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise by a quarter
+    turned.save(tmp_path / "a.png", exif=exif)
+    with Image.open(tmp_path / "a.png") as opened:
+        assert recognizer.analyze(opened).emotions == recognizer.analyze(tmp_path / "a.png").emotions
+    deep = Image.fromarray((scene((40, 30, 50)).mean(axis=2) * 256).astype(np.uint16))
+    assert recognizer.analyze(deep).answered
+
+
+def test_the_thread_that_hears_stops_when_its_clip_does(
+    recognizer: ExpertRecognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[float] = []
+
+    def hear(expert: VoiceExpert, clips: list[Waveform]) -> Answer:
+        """Note what is heard; the user stops after the first block."""
+        heard.extend(clip.start for clip in clips)
+        uniform = np.full(len(SEVEN), 1 / len(SEVEN))
+        n = len(clips)
+        return Answer(np.tile(np.log(uniform), (n, 1)), uniform, np.ones(n, bool), (None,) * n, {})
+
+    class Stopped:
+        def result(self) -> None:
+            raise KeyboardInterrupt
+
+    real = expert_recognizer.ThreadPoolExecutor.submit
+
+    def submit(pool: Any, *words: Any) -> Stopped:
+        real(pool, *words)
+        return Stopped()
+
+    monkeypatch.setattr(VoiceExpert, "__call__", hear)
+    monkeypatch.setattr(expert_recognizer.ThreadPoolExecutor, "submit", submit)
+    with pytest.raises(KeyboardInterrupt):
+        recognizer.analyze(Waveform(np.tile(speech(5.0), 400), RATE))
+    assert max(heard, default=0.0) < 1900
 
 
 def test_between_two_pictures_faces_are_half_way() -> None:

@@ -131,3 +131,19 @@ def test_actors_that_were_heard_in_training_are_recognised() -> None:
     answer = experts().audio([read_sound(root / row["file"]) for row in rows])
     assert np.mean([right == decided for right, decided in zip(truth, answer.decisions, strict=True)]) > 0.8
     assert answer.names == SEVEN
+
+
+def test_the_sample_is_judged_right_with_its_reasons() -> None:
+    recognizer = emotiwave.load(settings=["faces.detector=haar"])
+    analysis = recognizer.analyze(emotiwave.sample_clip())
+    assert analysis.decision == "happiness"
+    assert analysis.is_sure
+    assert {name: use.used for name, use in analysis.modalities.items()} == {
+        "text": True,
+        "audio": True,
+        "vision": True,
+    }
+    assert analysis.modalities["vision"].reason == "dark 41 %"
+    assert analysis.contributions.modalities["vision"]["happiness"] > 1
+    assert analysis.timeline[0].modalities == ("text", "audio", "vision")
+    assert "vision" not in analysis.timeline[-1].modalities

@@ -76,13 +76,18 @@ def clips_of(files: Iterable[PathLike], *, is_face: bool = False) -> list[Clip]:
     for file in map(Path, files):
         if file.is_dir():
             raise ConfigError(f"{file}: is a folder; name the files in it, such as {file / '*.mp4'}")
-        if file.suffix.lower() in MANIFESTS:
+        if is_manifest(file):
             clips += _rows(file)
         else:
             clips.append(Clip(str(file), replace(Sources.of_file(file), is_face=is_face)))
     if not clips:
         raise ConfigError("nothing to analyse; give files, or --video, --audio, --image, --text, --transcript")
     return clips
+
+
+def is_manifest(file: Path) -> bool:
+    """Whether a file is a table of clips by its suffix."""
+    return file.suffix.lower() in MANIFESTS
 
 
 def lines_of(file: Path) -> list[Clip]:

@@ -11,10 +11,10 @@ from emotiwave.datasets.manifest_files import read_table
 from emotiwave.datasets.manifest_rows import ManifestRow, read_rows
 from emotiwave.errors import CheckpointError, ConfigError, MediaError, unknown_name
 from emotiwave.experts import MODALITIES, Calibration, PublishedExpert, Speaker, VoiceExpert, load_experts
-from emotiwave.experts.calibrated import SHIPPED, fit_calibration
+from emotiwave.experts.calibrated import LEAST, SHIPPED, fit_calibration
 from emotiwave.experts.distribution import find_weights
 from emotiwave.experts.label_map import KNOWN, LabelMap
-from emotiwave.experts.loading import identity_of
+from emotiwave.experts.loading import identity_of, split_revision
 from emotiwave.experts.voice import LONGEST
 from emotiwave.features.extraction.cache import file_digest
 from emotiwave.files import replace_file
@@ -109,6 +109,7 @@ def calibrate_expert(
     expert: str = SHIPPED,
     labels: LabelMap | None = None,
     folder: PathLike | None = None,
+    voice: str = "all",
     progress: Callable[[int, int], None] | None = None,
 ) -> CalibratedOn:
     """Make an expert as sure as it deserves on data of one's own: a temperature and a shift per class.
@@ -122,6 +123,7 @@ def calibrate_expert(
         expert: ``shipped``, a classifier's name on the Hub (``OWNER/NAME@REVISION``), or its folder.
         labels: The class of each of its labels that is no known word.
         folder: Of weights; by default that of the installed distribution.
+        voice: The blocks of the voice expert, as in `load`.
         progress: Is told how many rows of how many are done.
 
     Raises:
@@ -141,7 +143,7 @@ def calibrate_expert(
     source = str(Path(expert).absolute()) if Path(expert).is_dir() else expert
     chosen = {} if expert == SHIPPED else {modality: source}
     given = {} if labels is None else {modality: labels}
-    experts = load_experts(None if folder is None else Path(folder), chosen=chosen, labels=given)
+    experts = load_experts(None if folder is None else Path(folder), voice=voice, chosen=chosen, labels=given)
     recognizer = ExpertRecognizer(experts)
     answers, kept, remarks = [], [], {}
     for index, row in enumerate(rows):
@@ -155,18 +157,24 @@ def calibrate_expert(
             remarks[row.id] = why or f"has no {modality}"
         if progress is not None:
             progress(index + 1, len(rows))
+    if remarks and len(kept) < LEAST:
+        some = "; ".join(f"{name}: {why}" for name, why in list(remarks.items())[:3])
+        raise ConfigError(
+            f"{len(kept)} of {len(rows)} rows with a label can be used; expected at least {LEAST} ({some}"
+            f"{'; and others' if len(remarks) > 3 else ''})"
+        )
     groups = [rows[index].speaker or rows[index].dialogue or rows[index].id for index in kept]
     fitted = fit_calibration(
         log_softmax(np.array(answers).reshape(len(kept), len(SEVEN)), axis=1),
         np.array([SEVEN.index(truth[index]) for index in kept], np.int64),
         groups,
     )
-    name, _, revision = source.partition("@")
+    name, revision = split_revision(source)
     inner = experts[modality]
     calibration = Calibration(
         modality=modality,  # pyright: ignore[reportArgumentType]
         source=name,
-        revision=revision or None,
+        revision=revision,
         identity=identity_of(inner, experts.weights),
         labels=dict(inner.labels) if isinstance(inner, PublishedExpert) else None,
         log_temperature=fitted.log_temperature,

@@ -73,30 +73,31 @@ def analyze(
 ) -> None:
     """Say what is expressed in a clip, a voice, a photo or a sentence, how sure that is, from which signal, and when.
 
-    Exits with 0 if all was answered, 3 if there was nothing to judge in an input, 1 if one could not be read. What is
-    done is printed at once, and kept when you stop it.
+    Exits with 0 if all was answered, 3 if there was nothing to judge in an input, 1 if one could not be read (of which
+    JSON and tables have input and error). What is done is printed at once, and kept when you stop it.
     """
     from emotiwave import api
-    from emotiwave.api.analysis import lines_of
+    from emotiwave.api.analysis import is_manifest, lines_of
     from emotiwave.recognizer import make_clip
 
     if as_json and as_csv:
         raise ConfigError("--json and --csv exclude each other; give one of them")
-    if (start is not None or end is not None) and (files is None or len(files) > 1) and video is None and audio is None:
-        raise ConfigError("--start and --end are of one clip; give one file")
     clips: list[Clip] = []
     given = {"video": video, "audio": audio, "image": image, "text": text, "transcript": transcript}
     given = {name: value for name, value in given.items() if value is not None}
     if given:
-        clips.append(make_clip(**given, start=start, end=end, is_face=face))
-    if files and len(files) == 1 and start is not None:
-        clips.append(make_clip(files[0], start=start, end=end, is_face=face))
-    elif files:
+        clips.append(make_clip(**given, is_face=face))
+    if files:
         clips += api.clips_of(files, is_face=face)
     if lines is not None:
         clips += lines_of(lines)
     if sample:
         clips.append(api.sample_clip())
+    is_list = len(clips) > 1 or lines is not None or any(is_manifest(file) for file in files or ())
+    if start is not None or end is not None:
+        if is_list or not clips:
+            raise ConfigError("--start and --end are of one clip; give one")
+        clips = [make_clip(clips[0], start=start, end=end)]
     if not clips:
         raise ConfigError(
             "nothing to analyse; give files, --sample, --lines, or --video, --audio, --image, --text, --transcript"
@@ -110,11 +111,11 @@ def analyze(
             speaker=enroll or None,
             settings=settings,
         )
-    for told in getattr(recognizer, "remarks", ()):
+    for told in recognizer.remarks:
         stderr.print(printable(told), highlight=False, soft_wrap=True)
     asked = None if modalities is None else [name.strip() for name in modalities.split(",") if name.strip()]
     out = _Output(
-        is_list=len(clips) > 1 or lines is not None,
+        is_list=is_list,
         names=recognizer.label_set.names,
         form="json" if as_json else "csv" if as_csv else "screen",
         timeline=timeline,
@@ -127,27 +128,29 @@ def analyze(
         TimeRemainingColumn(),
         console=stderr,
         transient=True,
+        redirect_stdout=False,  # answers go where they belong
     )
     bar.disable = len(clips) < 2 or not stderr.is_terminal
-    interrupted = False
-    with bar:
-        task = bar.add_task("", total=len(clips))
-        try:
+    try:
+        with bar:
+            task = bar.add_task("", total=len(clips))
             for found in recognizer.analyze_each(clips, modalities=asked):
                 out.take(found)
                 bar.advance(task)
-        except KeyboardInterrupt:
-            interrupted = True
-    out.close()
-    if interrupted:
+    except KeyboardInterrupt:
         stderr.print(f"\nStopped after {out.n_taken} of {len(clips)}; what is above is done.", highlight=False)
-        raise typer.Exit(INTERRUPTED)
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        out.close()
     if out.exit_code:
         raise typer.Exit(out.exit_code)
 
 
 class _Output:
-    """Prints answers as they come, in the form that was asked for; valid JSON also if it is closed early."""
+    """Prints answers as they come, in the form that was asked for; valid JSON also if it is closed early.
+
+    What could not be read is an object of ``input`` and ``error``, or a row with its ``error``.
+    """
 
     def __init__(self, *, is_list: bool, names: tuple[str, ...], form: str, timeline: bool, explain: bool) -> None:
         self.is_list, self.form, self.timeline, self.explain = is_list, form, timeline, explain
@@ -156,8 +159,6 @@ class _Output:
         self.table = csv.DictWriter(sys.stdout, columns(names, timeline=timeline), restval="", extrasaction="ignore")
         if form == "csv":
             self.table.writeheader()
-        if form == "json" and is_list:
-            sys.stdout.write("[")
 
     def take(self, found: "Analysis | Failed") -> None:
         """Print one answer, or why there is none."""
@@ -171,7 +172,7 @@ class _Output:
 
     def close(self) -> None:
         """Print what ends the output."""
-        if self.form == "json" and self.is_list:
+        if self.form == "json" and self.is_list and self.n_taken:
             sys.stdout.write("\n]\n")
             sys.stdout.flush()
 
@@ -193,17 +194,17 @@ class _Output:
     def _fail(self, failed: Any) -> None:
         self.n_failed += 1
         told = failed.error if failed.error.startswith(failed.input) else f"{failed.input}: {failed.error}"
-        if self.form == "json" and self.is_list:
+        if self.form == "json":
             self._json({"input": failed.input, "error": failed.error})
-        elif self.form == "csv" and not self.timeline:
-            self.table.writerow({"input": failed.input, "error": failed.error})
+        elif self.form == "csv":
+            self.table.writerow({"input": printable(failed.input), "error": printable(failed.error)})
         stderr.print(f"error: {printable(told)}", style="red", highlight=False, markup=False, soft_wrap=True)
 
     def _json(self, described: dict[str, Any]) -> None:
-        if self.is_list:
-            sys.stdout.write(("," if self.n_taken else "") + "\n" + json.dumps(described, ensure_ascii=False))
+        if self.is_list:  # in ASCII, whatever names there are and wherever it goes
+            sys.stdout.write(("," if self.n_taken else "[") + "\n" + json.dumps(described))
         else:
-            print(json.dumps(described, indent=1, ensure_ascii=False))
+            print(json.dumps(described, indent=1))
 
 
 def pairs(given: list[str] | None, option: str) -> dict[str, str]:

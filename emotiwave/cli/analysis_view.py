@@ -169,7 +169,7 @@ def _subjects(analysis: "Analysis") -> Table:
 def columns(names: tuple[str, ...], *, timeline: bool) -> list[str]:
     """Name the columns of a table of analyses, or of their stretches."""
     if timeline:
-        return ["input", "start", "end", "modalities", *names]
+        return ["input", "start", "end", "modalities", *names, "error"]
     parts = [
         f"{modality}_{what}" for modality in ("text", "audio", "vision") for what in ("used", "observed", "reason")
     ]
@@ -180,19 +180,20 @@ def rows(analysis: "Analysis", *, timeline: bool) -> Iterator[dict[str, Any]]:
     """Write an analysis as a row, or as one per stretch."""
     if timeline:
         for moment in analysis.timeline:
-            row = {"input": analysis.input, "start": round(moment.start, 3), "end": round(moment.end, 3)}
+            row = {"input": printable(analysis.input), "start": round(moment.start, 3), "end": round(moment.end, 3)}
             yield row | {"modalities": "+".join(moment.modalities)} | _rounded(moment.emotions or {})
         return
     decision = analysis.decision if isinstance(analysis.decision, str) else ";".join(analysis.decision or ())
-    row: dict[str, Any] = {"input": analysis.input, "decision": decision, "reason": analysis.reason or ""}
+    row: dict[str, Any] = {"input": printable(analysis.input), "decision": printable(decision)}
+    row["reason"] = printable(analysis.reason or "")
     row["confidence"] = "" if analysis.confidence is None else round(analysis.confidence, 6)
     for modality, use in analysis.modalities.items():
         row |= {
             f"{modality}_used": int(use.used),
             f"{modality}_observed": round(use.observed, 4),
-            f"{modality}_reason": use.reason or "",
+            f"{modality}_reason": printable(use.reason or ""),
         }
-    yield row | _rounded(analysis.emotions or {}) | {"warnings": "; ".join(analysis.warnings)}
+    yield row | _rounded(analysis.emotions or {}) | {"warnings": printable("; ".join(analysis.warnings))}
 
 
 def _rounded(values: dict[str, float]) -> dict[str, float]:

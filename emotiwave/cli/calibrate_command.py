@@ -41,13 +41,15 @@ def calibrate(
     """
     if (manifest is None) == (not clips):
         raise ConfigError("give clips of a speaker, or --manifest and --expert to calibrate an expert")
+    if manifest is None and (expert or labels):
+        raise ConfigError("--expert and --labels go with --manifest; clips make a speaker")
     if manifest is None:
         _calibrate_speaker(clips or [], out, voice)
         return
     if expert is None:
         raise ConfigError("--manifest needs --expert: text, audio or vision, or MODALITY=NAME of a classifier")
     modality, name = next(iter(pairs([expert], "--expert").items())) if "=" in expert else (expert, None)
-    _calibrate_expert(manifest, modality, name, labels, out)
+    _calibrate_expert(manifest, modality, name, labels, voice, out)
 
 
 def _calibrate_speaker(clips: list[Path], out: Path, voice: str) -> None:
@@ -58,7 +60,9 @@ def _calibrate_speaker(clips: list[Path], out: Path, voice: str) -> None:
     stdout.print(f"{done.path}: a speaker, of {done.n_clips} clips", highlight=False, soft_wrap=True)
 
 
-def _calibrate_expert(manifest: Path, modality: str, name: str | None, labels: Path | None, out: Path) -> None:
+def _calibrate_expert(
+    manifest: Path, modality: str, name: str | None, labels: Path | None, voice: str, out: Path
+) -> None:
     from emotiwave import api
     from emotiwave.experts.calibrated import SHIPPED
 
@@ -76,6 +80,7 @@ def _calibrate_expert(manifest: Path, modality: str, name: str | None, labels: P
                 out=out,
                 expert=name or SHIPPED,
                 labels=given,
+                voice=voice,
                 progress=lambda n, total: bar.update(task, completed=n, total=total),
             )
     except KeyboardInterrupt:

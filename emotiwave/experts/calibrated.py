@@ -135,7 +135,7 @@ def fit_calibration(log_posterior: Array, truth: NDArray[np.int64], groups: Sequ
     Args:
         log_posterior: ``(examples, 7)`` as the expert says.
         truth: Index of the class of each ``(examples,)``.
-        groups: Speaker or other group of each, which a fold never divides.
+        groups: Speaker or other group of each, which a fold never divides if there are several.
         seed: Of the folds.
 
     Raises:
@@ -147,14 +147,13 @@ def fit_calibration(log_posterior: Array, truth: NDArray[np.int64], groups: Sequ
             f"{len(truth)} examples of {n_classes} classes can be used; expected at least {LEAST}, of two classes"
         )
     log_temperature, shifts = _fit(log_posterior, truth)
+    groups = groups if len(set(groups)) > 1 else [str(row) for row in range(len(truth))]  # one speaker: by example
     names = np.unique(np.asarray(groups))
     folds = np.random.default_rng(seed).permutation(len(names)) % min(FOLDS, max(2, len(names)))
     fold = folds[np.searchsorted(names, np.asarray(groups))]
     after = np.full(len(truth), np.nan)
     for number in np.unique(fold):
         inside = fold == number
-        if inside.all():
-            continue
         answers = apply_calibration(log_posterior[inside], *_fit(log_posterior[~inside], truth[~inside]))
         after[inside] = -answers[np.arange(inside.sum()), truth[inside]]
     counts = np.bincount(truth, minlength=len(SEVEN)) + 1.0

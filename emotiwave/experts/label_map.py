@@ -45,7 +45,7 @@ def map_labels(labels: Sequence[str], given: LabelMap | None, *, source: str) ->
     found: dict[str, str | None] = {}
     unknown = []
     for label in labels:
-        word = label.strip().lower().replace("_", " ").split(" ")[-1] if label else ""
+        word = label.strip().lower()
         if label in given:
             found[label] = given[label]
         elif word in KNOWN:

@@ -92,8 +92,19 @@ def identity_of(expert: ModalityExpert, weights: Distribution | None) -> dict[st
         return expert.identity
     if weights is None:
         return {}
-    places = {"text": "text/", "audio": "voice/", "vision": "face/"}[expert.modality]
-    return {name: digest for name, digest in sorted(weights.sha256.items()) if name.startswith(places)}
+    place = {"text": "text/", "audio": "voice/", "vision": "face/"}[expert.modality]
+    found = {name: digest for name, digest in sorted(weights.sha256.items()) if name.startswith(place)}
+    if isinstance(expert, VoiceExpert):  # the same networks, and weights of its own
+        found = {name: digest for name, digest in found.items() if name == f"voice/{expert.blocks}.safetensors"}
+    return found
+
+
+def split_revision(name: str) -> tuple[str, str | None]:
+    """Take ``OWNER/NAME@REVISION`` apart; a folder has no revision, whatever it is called."""
+    if Path(name).expanduser().is_dir():
+        return name, None
+    name, _, revision = name.partition("@")
+    return name, revision or None
 
 
 def _calibration(modality: str, chosen: Chosen) -> Calibration | None:
@@ -120,8 +131,8 @@ def _published(
         )
     if not isinstance(chosen, str | os.PathLike):
         return chosen
-    name, _, revision = os.fspath(chosen).partition("@")
-    return load_published(name, modality, labels=labels, revision=revision or None)
+    name, revision = split_revision(os.fspath(chosen))
+    return load_published(name, modality, labels=labels, revision=revision)
 
 
 def _check_same(calibration: Calibration, expert: ModalityExpert, weights: Distribution | None) -> None:

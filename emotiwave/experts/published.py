@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from emotiwave.errors import ConfigError
+from emotiwave.errors import ConfigError, MediaError
 from emotiwave.experts.answer import Answer, Prior, put_together
 from emotiwave.experts.expert import Crop
 from emotiwave.experts.face import why_unseen
@@ -71,7 +71,10 @@ def load_published(
 
 
 def _why_unheard(sound: Waveform) -> str | None:
-    samples = checked_samples(sound.samples)
+    try:
+        samples = checked_samples(sound.samples)
+    except MediaError as error:
+        return str(error)
     first, last = active_span(samples)
     if last - first < SHORTEST * sound.rate:
         return f"{(last - first) / sound.rate:.2f} s of sound; expected at least {SHORTEST:g} s"

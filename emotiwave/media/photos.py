@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from emotiwave.errors import MediaError
@@ -62,6 +63,22 @@ def read_photo(path: Path, *, longest: int = 640) -> Frame:
             ) from None
     picture.thumbnail((longest, longest), Image.Resampling.BOX)
     return Frame(np.array(picture), math.nan, math.nan, scale=full / max(picture.size))
+
+
+def upright_rgb(image: Image.Image, *, longest: int = 640) -> NDArray[np.uint8]:
+    """Bring an image that is open already to what `read_photo` makes of its file: ``(height, width, 3)``.
+
+    Raises:
+        MediaError: If it is too large, damaged, or its levels have no known scale.
+    """
+    where = Path("image")
+    check_pixels(where, *image.size)
+    try:
+        picture = _rgb(ImageOps.exif_transpose(image), where)
+    except (OSError, ValueError, SyntaxError) as error:  # read when it is first needed
+        raise MediaError(f"image: cannot be read ({error})") from None
+    picture.thumbnail((longest, longest), Image.Resampling.BOX)
+    return np.array(picture)
 
 
 def _is_read_by_rows(image: Image.Image, file: BinaryIO) -> bool:

@@ -1,7 +1,8 @@
 """What a recogniser is given: files, arrays and text of one clip."""
 
+import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,15 @@ import soxr
 from numpy.typing import NDArray
 from PIL import Image
 
-from emotiwave.errors import ConfigError, MediaError
+from emotiwave.errors import ConfigError, MediaError, printable
+from emotiwave.media.photos import upright_rgb
 from emotiwave.recordings import Sources
 from emotiwave.settings import PathLike
 from emotiwave.signals import SAMPLE_RATE, Waveform
 from emotiwave.types import Segment
 
+MOST_LETTERS = 1000
+"""Of a path; a longer one is taken for text."""
 Sound = Waveform | tuple[NDArray[np.floating], int]
 """Sound at 16 kHz, or samples ``(samples,)`` or ``(samples, channels)`` with their rate in Hz."""
 
@@ -67,8 +71,8 @@ def make_clip(
             pictures.
         text: What is written or said.
         transcript: A file of words, perhaps with times.
-        start: Second of the files from which on they are looked at; with ``end``.
-        end: Second up to which.
+        start: Second of files and sound from which on they are looked at; 0 by default.
+        end: Second up to which; their end by default.
         is_face: The picture is one face that was cut out already, and none is looked for.
         name: How it is called in the answer.
 
@@ -76,8 +80,9 @@ def make_clip(
         ConfigError: If nothing is given, or something is given twice.
         MediaError: If an array is no sound or picture.
     """
+    first, last = _checked_bounds(start, end)
     if isinstance(media, Clip):
-        return media
+        return media if first is None else _between(media, first, last)
     given = {"video": video, "audio": audio, "image": image, "transcript": transcript}
     if isinstance(media, str | os.PathLike):
         _check_is_file(media)
@@ -92,17 +97,13 @@ def make_clip(
         raise ConfigError(f"text must be a string; got {type(text).__name__}")
     if all(value is None for value in (*given.values(), text)):
         raise ConfigError("nothing to analyse; give a file, or video, audio, image, text or transcript")
-    if (start is None) != (end is None):
-        raise ConfigError("a start without an end, or an end without a start; give both in seconds, or none")
-    if start is not None and end is not None and not 0 <= start < end:
-        raise ConfigError(f"start {start:g} and end {end:g}; expected seconds with 0 <= start < end")
+    if text is not None and transcript is not None:
+        raise ConfigError("text and transcript are both given; give one of them")
     files = {kind: Path(value).absolute() for kind, value in given.items() if isinstance(value, str | os.PathLike)}
-    first = next(iter(files.values()), None)
     sound, picture = given["audio"], given["image"]
-    return Clip(
-        name
-        or (str(next(value for value in given.values() if isinstance(value, str | os.PathLike))) if files else "")
-        or ("text" if text is not None else "array"),
+    named = next((str(value) for value in given.values() if isinstance(value, str | os.PathLike)), None)
+    clip = Clip(
+        name or named or ("text" if text is not None else "array"),
         Sources(
             video=files.get("video"),
             audio=files.get("audio"),
@@ -113,8 +114,29 @@ def make_clip(
         ),
         None if sound is None or "audio" in files else _waveform(sound),
         None if picture is None or "image" in files else _picture(picture),
-        Segment(str(first), start, end) if start is not None and end is not None else None,
     )
+    return clip if first is None else _between(clip, first, last)
+
+
+def _checked_bounds(start: float | None, end: float | None) -> tuple[float | None, float]:
+    """Give start and end of a stretch, the end infinite if there is none; None where all is meant."""
+    if start is None and end is None:
+        return None, math.inf
+    first, last = start or 0.0, math.inf if end is None else end
+    if not 0 <= first < last:
+        raise ConfigError(f"start {first:g} and end {last:g}; expected seconds with 0 <= start < end")
+    return first, last
+
+
+def _between(clip: Clip, first: float, last: float) -> Clip:
+    """Take a stretch of a clip: of its files when they are read, of an array here."""
+    sound = clip.sound
+    if sound is not None:
+        end = None if math.isinf(last) else round(last * sound.rate)
+        sound = Waveform(sound.samples[round(first * sound.rate) : end], sound.rate)
+    file = next(iter(clip.sources.files), None)
+    segment = None if file is None else Segment(str(file), first, last)
+    return replace(clip, sound=sound, segment=segment)
 
 
 def _add(given: dict[str, Any], kind: str, media: Any) -> dict[str, Any]:
@@ -124,22 +146,19 @@ def _add(given: dict[str, Any], kind: str, media: Any) -> dict[str, Any]:
 
 
 def _check_is_file(media: PathLike) -> None:
-    if isinstance(media, str) and not Path(media).suffix and not os.path.exists(media):
-        raise MediaError(f"{media[:80]!r}: no such file; a sentence is given as text (--text, text=...)")
+    looks_like_text = isinstance(media, str) and (" " in media or not Path(media).suffix)
+    if looks_like_text and not (len(str(media)) < MOST_LETTERS and os.path.exists(media)):
+        told = str(media) if len(str(media)) <= 60 else f"{str(media)[:60]}..."
+        raise MediaError(f"{printable(told)!r}: does not exist; a sentence is given as text (--text, text=...)")
 
 
 def _waveform(sound: Any) -> Waveform:
-    if isinstance(sound, tuple) and len(sound) == 2 and isinstance(sound[1], int | np.integer):
-        samples, rate = np.asarray(sound[0]), int(sound[1])
-        if samples.ndim not in (1, 2) or not np.issubdtype(samples.dtype, np.floating) or rate < 1000:
-            raise MediaError(
-                f"sound of shape {samples.shape} {samples.dtype} at {rate} Hz; expected floats (samples,) or (samples, "
-                "channels), full scale at 1, and Hz"
-            )
-        mono = samples if samples.ndim == 1 else samples.mean(axis=1)
-        sound = Waveform(mono.astype(np.float32), rate)
+    if isinstance(sound, tuple):
+        sound = _of_samples(*sound) if len(sound) == 2 else sound
     if not isinstance(sound, Waveform):
         raise MediaError(f"{type(sound).__name__} is no sound; expected a file, a Waveform, or samples and their rate")
+    if sound.samples.ndim != 1:
+        raise MediaError(f"sound of shape {sound.samples.shape}; expected one channel of samples (samples,)")
     if not np.isfinite(sound.samples).all():
         raise MediaError("samples that are not finite; expected floats, full scale at 1")
     if sound.rate == SAMPLE_RATE:
@@ -147,9 +166,22 @@ def _waveform(sound: Any) -> Waveform:
     return Waveform(soxr.resample(sound.samples, sound.rate, SAMPLE_RATE).astype(np.float32), SAMPLE_RATE)
 
 
+def _of_samples(samples: Any, rate: Any) -> Waveform:
+    samples = np.asarray(samples)
+    channels = samples.shape[1] if samples.ndim == 2 else 1
+    is_rate = isinstance(rate, int | float | np.integer | np.floating) and 1000 <= rate == int(rate)
+    if samples.ndim not in (1, 2) or not np.issubdtype(samples.dtype, np.floating) or channels > 32 or not is_rate:
+        raise MediaError(
+            f"sound of shape {samples.shape} {samples.dtype} at {rate!r} Hz; expected floats (samples,) or (samples, "
+            "channels), full scale at 1, and whole Hz"
+        )
+    mono = samples if samples.ndim == 1 else samples.mean(axis=1)
+    return Waveform(mono.astype(np.float32), int(rate))
+
+
 def _picture(picture: Any) -> NDArray[np.uint8]:
     if isinstance(picture, Image.Image):
-        picture = np.asarray(picture.convert("RGB"))
+        return upright_rgb(picture)
     array = np.asarray(picture)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]

@@ -1,5 +1,6 @@
 """Anyone's clip, voice, photo or sentence, by the experts: read, put together, told with reasons."""
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -12,7 +13,16 @@ import numpy as np
 
 from emotiwave.analysis import Analysis, ModalityUse, Moment, Subject
 from emotiwave.errors import ConfigError, EmotiwaveError, MediaError, unknown_name
-from emotiwave.experts import MODALITIES, Experts, ModalityExpert, Speaker, VoiceExpert
+from emotiwave.experts import (
+    MODALITIES,
+    CalibratedExpert,
+    Experts,
+    ModalityExpert,
+    PublishedExpert,
+    Speaker,
+    VoiceExpert,
+)
+from emotiwave.experts.label_map import say_map
 from emotiwave.faces.detectors import load_detector
 from emotiwave.labels import SEVEN
 from emotiwave.media.ahead import ahead
@@ -25,7 +35,7 @@ from emotiwave.media.transcripts import read_transcript, split_words
 from emotiwave.recognizer.clip import Clip, make_clip
 from emotiwave.recognizer.face_reading import FaceReader, FacesSeen
 from emotiwave.recognizer.failures import NOT_THE_FILES_FAULT, Attempt, Failed, attempt, noted_warnings
-from emotiwave.recognizer.fusion import AT_HOME, Fusion
+from emotiwave.recognizer.fusion import AT_HOME, PRIOR, Fusion
 from emotiwave.recognizer.reading import Array, Reading
 from emotiwave.recognizer.settings import RecognizerSettings
 from emotiwave.recognizer.text_reading import read_texts
@@ -37,9 +47,13 @@ AHEAD = 8
 """Pictures that are decoded while others are looked at."""
 LONGEST_SIDE = 640
 TEXTS_AT_ONCE = 64
+LATE = 5.0
+"""Seconds by which words may go on after the recording without a warning."""
 MOST_STRETCHES = 240
 """Stretches of a timeline that are a second long; of a longer clip they grow, up to four seconds."""
 LONGEST_STRETCH = 4.0
+MOST_OF_ALL = 10_800
+"""Stretches of a timeline, however long it is: twelve hours of four seconds."""
 NOT_CALIBRATED = "not calibrated on your data, so that it may be too sure of itself; see emotiwave calibrate"
 Readings = Mapping[str, Reading]
 """What was read of a clip, by modality; without those that it does not have."""
@@ -69,8 +83,18 @@ class ExpertRecognizer:
         for modality in self.settings.reliability:
             if modality not in MODALITIES:
                 raise ConfigError(f"reliability: {unknown_name('modality', modality, MODALITIES)}")
-        priors = np.mean([experts[modality].prior for modality in MODALITIES], axis=0)
-        self.fusion = Fusion(SEVEN, priors / priors.sum(), self.settings.overlap)
+        self.fusion = Fusion(SEVEN, self._prior(), self.settings.overlap)
+
+    def _prior(self) -> Array:
+        """What is said of nothing: how common classes are in the user's data if experts were calibrated on it."""
+        found = [one.prior for m in MODALITIES if isinstance(one := self.experts[m], CalibratedExpert)]
+        return np.mean(found, axis=0) if found else np.array([PRIOR[name] for name in SEVEN])
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the labels of published classifiers were taken for."""
+        found = ((m, getattr(self.experts[m], "expert", self.experts[m])) for m in MODALITIES)
+        return tuple(f"{m}: {one.name}: {say_map(one.labels)}" for m, one in found if isinstance(one, PublishedExpert))
 
     @property
     def text(self) -> ModalityExpert:
@@ -96,7 +120,7 @@ class ExpertRecognizer:
         faces = [f"faces found by {self._detector.name}"] if "_detector" in self.__dict__ else []
         return ", ".join([*of_weights, *others, *faces])
 
-    def analyze(self, media: Any = None, *, modalities: Collection[str] | None = None, **given: Any) -> Analysis:
+    def analyze(self, media: Any = None, *, modalities: Iterable[str] | None = None, **given: Any) -> Analysis:
         """Say what is expressed in a clip, how sure that is, from which signal, and when.
 
         Args:
@@ -112,12 +136,13 @@ class ExpertRecognizer:
         return self._sum_up(clip, self.read([clip], modalities)[0])
 
     def analyze_each(
-        self, clips: Iterable[Clip], *, modalities: Collection[str] | None = None
+        self, clips: Iterable[Clip], *, modalities: Iterable[str] | None = None
     ) -> Iterator[Analysis | Failed]:
         """Analyse one clip after the other; one that cannot be read is told of, and the next one's turn comes.
 
         Sentences that follow each other are read together, which is faster.
         """
+        modalities = _asked(modalities)
         waiting: list[Clip] = []
         for clip in clips:
             if clip.is_text_only:
@@ -132,7 +157,7 @@ class ExpertRecognizer:
                 yield from self._answer([clip], modalities)
         yield from self._answer(waiting, modalities)
 
-    def _answer(self, clips: Sequence[Clip], modalities: Collection[str] | None) -> Iterator[Analysis | Failed]:
+    def _answer(self, clips: Sequence[Clip], modalities: Iterable[str] | None) -> Iterator[Analysis | Failed]:
         try:
             heard = self.read(clips, modalities)
         except NOT_THE_FILES_FAULT:
@@ -148,7 +173,7 @@ class ExpertRecognizer:
 
     # --- reading
 
-    def read(self, clips: Sequence[Clip], modalities: Collection[str] | None = None) -> list[Heard]:
+    def read(self, clips: Sequence[Clip], modalities: Iterable[str] | None = None) -> list[Heard]:
         """Let the experts read clips, and put nothing together yet."""
         asked = _asked(modalities)
         words = [attempt(partial(self._words, clip)) if "text" in asked else Attempt(None) for clip in clips]
@@ -205,10 +230,10 @@ class ExpertRecognizer:
             heard = pool.submit(attempt, hear)
             try:
                 seen = attempt(see)
-            except BaseException:
+                return heard.result(), seen
+            except BaseException:  # the pool waits for its thread
                 stop.set()
                 raise
-            return heard.result(), seen
 
     def _voice(self, clip: Clip, stop: Event) -> Reading | None:
         sound = clip.sound or clip.sources.audio or clip.sources.video
@@ -255,8 +280,11 @@ class ExpertRecognizer:
         expert = self.experts[modality]
         is_photo = clip.picture is not None or clip.sources.image is not None
         is_at_home = is_photo if modality == "vision" else modality == "text" and not clip.is_recording
-        is_calibrated = not expert.is_shipped and hasattr(expert, "calibration")
-        return AT_HOME if is_at_home or is_calibrated else self.settings.reliability.get(modality, AT_HOME)
+        return (
+            AT_HOME
+            if is_at_home or isinstance(expert, CalibratedExpert)
+            else self.settings.reliability.get(modality, AT_HOME)
+        )
 
     @cached_property
     def _detector(self) -> Any:
@@ -305,10 +333,10 @@ class ExpertRecognizer:
     def _timeline(self, used: Readings, everything: Readings) -> tuple[Moment, ...]:
         """Tell what is expressed when, over all of the clip, in stretches of a second or a few."""
         timed = {name: reading for name, reading in used.items() if reading.is_timed}
-        end = max(reading.seconds for reading in everything.values()) if timed else 0.0
+        end = _duration(everything) if timed else 0.0
         if end <= 0:
             return ()
-        length = min(LONGEST_STRETCH, max(1.0, np.ceil(end / MOST_STRETCHES)))
+        length = max(min(LONGEST_STRETCH, max(1.0, np.ceil(end / MOST_STRETCHES))), np.ceil(end / MOST_OF_ALL))
         edges = np.append(np.arange(0.0, end - length / 4, length), end)  # no short stretch at the end
         evidence = {name: reading.between(edges) for name, reading in timed.items()}
         worth = {name: reading.reliability for name, reading in timed.items()}
@@ -342,11 +370,14 @@ class ExpertRecognizer:
         told = [f"{name}: {doubt}" for name, reading in heard.readings.items() for doubt in reading.warnings]
         for name, reading in heard.readings.items():
             expert = self.experts[name]
-            if reading.is_used and not expert.is_shipped and not hasattr(expert, "calibration"):
+            if reading.is_used and isinstance(expert, PublishedExpert):
                 told.append(f"{name}: {expert.name} is {NOT_CALIBRATED}")
         text = heard.readings.get("text")
         if text is not None and text.is_used and not text.is_timed and len(heard.readings) > 1:
             told.append("text: its words have no times; they count for the whole clip and not in the timeline")
+        duration = _duration(heard.readings) if heard.readings else 0.0
+        if text is not None and text.is_timed and text.seconds > duration + LATE:
+            told.append(f"text: words up to {text.seconds:.0f} s, and a recording of {duration:.0f} s: is it its own?")
         judged = [seen for seen in heard.faces.faces if seen.reading is heard.faces.reading] if heard.faces else []
         others = 0 if heard.faces is None else len(heard.faces.faces) - len(judged)
         if others:
@@ -370,22 +401,31 @@ def _with_speaker(expert: Any, speaker: Speaker, clips: Sequence[Any]) -> Any:
     return expert(clips, speaker=speaker)
 
 
-def _asked(modalities: Collection[str] | None) -> Collection[str]:
+def _asked(modalities: Iterable[str] | None) -> Collection[str]:
     if isinstance(modalities, str):
         raise ConfigError(f"modalities must be a list of names; got {modalities!r}")
-    for name in modalities or ():
+    asked = MODALITIES if modalities is None else tuple(modalities)
+    for name in asked:
         if name not in MODALITIES:
             raise ConfigError(unknown_name("modality", name, MODALITIES))
-    return MODALITIES if modalities is None else modalities
+    return asked
 
 
 def _bounds(clip: Clip) -> tuple[float | None, float | None]:
-    return (None, None) if clip.segment is None else (clip.segment.start, clip.segment.end)
+    if clip.segment is None:
+        return None, None
+    return clip.segment.start, None if math.isinf(clip.segment.end) else clip.segment.end
 
 
 def _from(start: float | None, words: tuple[Word, ...]) -> tuple[Word, ...]:
     """Bring times of the file to the clock of the clip."""
     return tuple(replace(word, start=word.start - start, end=word.end - start) for word in words) if start else words
+
+
+def _duration(readings: Readings) -> float:
+    """How long a clip is, in seconds: its sound and pictures, or else its words, tell."""
+    recorded = [reading.seconds for name, reading in readings.items() if name != "text" and reading.seconds > 0]
+    return max(recorded or [reading.seconds for reading in readings.values()])
 
 
 def _use(reading: Reading) -> ModalityUse:

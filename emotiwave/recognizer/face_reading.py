@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotiwave.experts import Crop
-from emotiwave.faces.crops import cut_face, fit_face
+from emotiwave.faces.crops import cut_face, cut_square, fit_face
 from emotiwave.faces.detectors import FaceDetector, FaceSettings
 from emotiwave.faces.face import Face
 from emotiwave.faces.tracking import FaceTracker, overlap
@@ -31,6 +31,8 @@ MOST_FOLLOWED = 3
 """Faces that are followed so; of more, all of each picture is searched."""
 LONGEST_GAP = 0.3
 """Seconds of a picture up to which faces are followed."""
+ALIKE, ALIKE_SIDE = 0.8, 24
+"""Correlation of the pixels of two faces, and their pixels along a side, from which on they are of the same moment."""
 SAME_PLACE = 0.6
 """Overlap (intersection over union) of a face in two pictures from which on it is where it must be in between."""
 MOST_FACES = 8
@@ -73,15 +75,29 @@ class _Picture:
 def in_the_middle(before: Sequence[Face], after: Sequence[Face]) -> list[Face] | None:
     """Tell where faces are in a picture from the ones before and after it; None if that is not clear.
 
-    That halves what has to be searched: for each face, a box and landmarks half-way.
+    That halves what has to be searched: for each face of ``after``, a box and landmarks half-way.
     """
     if not before or len(before) != len(after):
         return None
-    overlaps = overlap(before, after)
+    overlaps = overlap(after, before)
     others = overlaps.argmax(axis=1)
     if len(set(others.tolist())) < len(before) or overlaps.max(axis=1).min() < SAME_PLACE:
         return None
-    return [_half_way(face, after[index]) for face, index in zip(before, others.tolist(), strict=True)]
+    return [_half_way(before[index], face) for face, index in zip(after, others.tolist(), strict=True)]
+
+
+def _look_alike(picture: Frame, faces: Sequence[Face], other: Frame, others: Sequence[Face]) -> bool:
+    """Whether faces that were not looked for look like those that were found in the next picture, one by one."""
+    for face, found in zip(faces, others, strict=True):
+        pixels = [
+            cut_square(of.image, one.centre, max(one.width, one.height), 0.0, side=ALIKE_SIDE, is_grey=True)
+            for of, one in ((picture, face), (other, found))
+        ]
+        centred = [values.astype(np.float64) - values.mean() for values in pixels]
+        size = np.sqrt(np.prod([np.square(values).sum() for values in centred]))
+        if (centred[0] * centred[1]).sum() < ALIKE * size:
+            return False
+    return True
 
 
 def _half_way(one: Face, other: Face) -> Face:
@@ -134,7 +150,9 @@ class FaceReader:
                 continue
             before, found = self._last, self._find(picture)
             if between is not None:
-                self._look(between, in_the_middle(before, found) or self._detect(between))
+                half_way = in_the_middle(before, found)
+                is_there = half_way is not None and _look_alike(between, half_way, picture, found)
+                self._look(between, half_way if half_way and is_there else self._detect(between))
                 between = None
             self._look(picture, found)
             if len(self._waiting) >= AT_ONCE:

@@ -25,6 +25,17 @@ RELIABILITY = {"text": 0.44, "audio": 0.44, "vision": 0.44}
 the dialogues of MELD (`results/fusion.json`); taken for voices and for faces of videos, where nothing was measured."""
 AT_HOME = 1.0
 """The same for what experts were trained on: written words, photos."""
+PRIOR = {
+    "anger": 0.128,
+    "disgust": 0.054,
+    "fear": 0.097,
+    "happiness": 0.255,
+    "sadness": 0.123,
+    "surprise": 0.114,
+    "neutral": 0.229,
+}
+"""How common classes are where nothing is known: the mean of what the three shipped experts were trained on, whatever
+experts are in their place (`results/fusion.json`)."""
 Array = NDArray[np.float64]
 
 

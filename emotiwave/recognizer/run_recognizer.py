@@ -1,7 +1,9 @@
 """Anyone's clip by a run that was trained on media: the features of its recipe, its model in every configuration."""
 
+import math
+import os
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,12 +107,15 @@ class RunRecognizer:
             met_missing=training.configurations == "all" or training.modality_dropout > 0,
         )
 
+    remarks: tuple[str, ...] = ()
+    """Nothing: a run has labels of its own."""
+
     @property
     def label_set(self) -> LabelSet:
         """What the run answers."""
         return self.model.spec.label_set
 
-    def analyze(self, media: Any = None, *, modalities: Collection[str] | None = None, **given: Any) -> Analysis:
+    def analyze(self, media: Any = None, *, modalities: Iterable[str] | None = None, **given: Any) -> Analysis:
         """Say what is expressed in a clip, as `ExpertRecognizer.analyze` does.
 
         Raises:
@@ -122,15 +127,18 @@ class RunRecognizer:
             return self._analyze(reader, clip, modalities)
 
     def analyze_each(
-        self, clips: Iterable[Clip], *, modalities: Collection[str] | None = None
+        self, clips: Iterable[Clip], *, modalities: Iterable[str] | None = None
     ) -> Iterator[Analysis | Failed]:
         """Analyse one clip after the other; one that cannot be read is told of, and the next one's turn comes."""
         with ExitStack() as stack:
-            reader = None
+            modalities = self._asked(modalities)
+            readers: dict[bool, MediaReader] = {}
             for clip in clips:
-                reader = reader or stack.enter_context(self._open(False))
+                is_face = clip.sources.is_face
+                if is_face not in readers:
+                    readers[is_face] = stack.enter_context(self._open(is_face))
                 try:
-                    yield self._analyze(reader, clip, modalities)
+                    yield self._analyze(readers[is_face], clip, modalities)
                 except NOT_THE_FILES_FAULT:
                     raise
                 except (EmotiwaveError, OSError) as error:
@@ -140,25 +148,28 @@ class RunRecognizer:
         settings = self.features.model_copy(update={"cache": False})
         return MediaReader(settings, self.choices, finds_faces=not is_face)
 
-    def _analyze(self, reader: MediaReader, clip: Clip, modalities: Collection[str] | None) -> Analysis:
+    def _analyze(self, reader: MediaReader, clip: Clip, modalities: Iterable[str] | None) -> Analysis:
         asked = self._asked(modalities)
         with tempfile.TemporaryDirectory() as scratch:
-            sources, warnings = _as_files(clip, Path(scratch))
+            sources = _as_files(clip, Path(scratch))
             stretches = _stretches(clip, sources)
-            sources, more = _readable_words(sources, stretches)
-            warnings += more
+            sources, warnings = _readable_words(sources, stretches)
             parts = [stretches[first : first + MOST_WINDOWS] for first in range(0, len(stretches), MOST_WINDOWS)]
             read = [self._read(reader, sources, part, clip) for part in parts]
         answers = _join([self._answer(prepared, part, asked) for prepared, part in zip(read, parts, strict=True)])
-        return self._sum_up(clip, stretches, read, answers, asked, warnings)
+        try:
+            return self._sum_up(clip, stretches, read, answers, asked, warnings)
+        except MediaError as error:
+            raise MediaError(str(error).replace(f"{scratch}{os.sep}", "")) from None
 
-    def _asked(self, modalities: Collection[str] | None) -> tuple[str, ...]:
+    def _asked(self, modalities: Iterable[str] | None) -> tuple[str, ...]:
         if isinstance(modalities, str):
             raise ConfigError(f"modalities must be a list of names; got {modalities!r}")
-        for name in modalities or ():
+        asked = self.model.modalities if modalities is None else tuple(modalities)
+        for name in asked:
             if name not in self.model.modalities:
                 raise ConfigError(unknown_name("modality", name, self.model.modalities))
-        return tuple(name for name in self.model.modalities if modalities is None or name in modalities)
+        return asked
 
     def _read(
         self, reader: MediaReader, sources: Sources, stretches: Sequence[Segment | None], clip: Clip
@@ -325,7 +336,7 @@ def load_run(folder: PathLike) -> RunRecognizer:
     return RunRecognizer.load(Path(folder))
 
 
-def _as_files(clip: Clip, scratch: Path) -> tuple[Sources, list[str]]:
+def _as_files(clip: Clip, scratch: Path) -> Sources:
     """Write arrays to files, which is what extractors are given."""
     sources = clip.sources
     if clip.sound is not None:
@@ -334,18 +345,32 @@ def _as_files(clip: Clip, scratch: Path) -> tuple[Sources, list[str]]:
     if clip.picture is not None:
         Image.fromarray(clip.picture).save(scratch / "picture.png")
         sources = replace(sources, image=scratch / "picture.png")
-    return sources, []
+    return sources
 
 
 def _stretches(clip: Clip, sources: Sources) -> list[Segment | None]:
     """Divide a clip into utterances; a short one, or one without a length, is one."""
     recording = sources.video or sources.audio
-    start, end = (0.0, None) if clip.segment is None else (clip.segment.start, clip.segment.end)
-    if recording is not None and end is None:
-        end = describe_media(recording).duration
-    if recording is None or end is None or end - start <= LONGEST_UTTERANCE:
-        return [clip.segment]
+    start, end = (0.0, math.inf) if clip.segment is None else (clip.segment.start, clip.segment.end)
+    if math.isinf(end):
+        end = _duration(sources)
+    if recording is None or end is None or end <= start:  # the readers will say what is wrong
+        return [None if clip.segment is None else replace(clip.segment, end=start + LONGEST_UTTERANCE)]
+    if end - start <= LONGEST_UTTERANCE:
+        return [None if clip.segment is None else replace(clip.segment, end=end)]
     return [Segment(str(recording), first, last) for first, last in windows(start, end, UTTERANCE)]
+
+
+def _duration(sources: Sources) -> float | None:
+    """Seconds of the first of sound and video that says how long it is; None if none does."""
+    for path in (sources.audio, sources.video):
+        try:
+            found = None if path is None else describe_media(path).duration
+        except MediaError:  # which is told of when its signal is read
+            continue
+        if found is not None:
+            return found
+    return None
 
 
 def _readable_words(sources: Sources, stretches: Sequence[Segment | None]) -> tuple[Sources, list[str]]:

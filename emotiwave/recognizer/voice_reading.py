@@ -50,8 +50,9 @@ def read_voice(
         unusable = [*unusable_sound(block.waveform, usability)]
         unusable += find_non_speech(block.waveform) if find_non_speech else ()
         spans += _between(unusable, *block.core)
-        heard = [part for part in windows(*block.core, window) if not _is_useless(unusable, part, usability)]
-        answer = expert([_cut(block.waveform, unusable, part) for part in heard])
+        parts = [part for part in windows(*block.core, window) if not _is_useless(unusable, part, usability)]
+        heard = [_of_use(unusable, part) for part in parts]
+        answer = expert([_cut(block.waveform, *part) for part in heard])
         for row, (first, last) in enumerate(heard):
             reason = answer.reasons[row]
             if not answer.observed[row]:
@@ -103,8 +104,8 @@ def windows(start: float, end: float, window: float) -> list[tuple[float, float]
     return list(pairwise(edges))
 
 
-def _cut(waveform: Waveform, unusable: Sequence[Span], part: tuple[float, float]) -> Waveform:
-    """Samples of a window, from its first to its last moment that is of use."""
+def _of_use(unusable: Sequence[Span], part: tuple[float, float]) -> tuple[float, float]:
+    """Tell the first and the last moment of a window that is of use."""
     first, last = part
     for span in sorted(unusable, key=lambda span: span.start):
         if span.start <= first:
@@ -112,6 +113,10 @@ def _cut(waveform: Waveform, unusable: Sequence[Span], part: tuple[float, float]
     for span in sorted(unusable, key=lambda span: -span.end):
         if span.end >= last:
             last = min(last, max(span.start, first))
+    return first, last
+
+
+def _cut(waveform: Waveform, first: float, last: float) -> Waveform:
     begin = round((first - waveform.start) * waveform.rate)
     return Waveform(waveform.samples[begin : round((last - waveform.start) * waveform.rate)], waveform.rate, first)
 
