@@ -49,6 +49,10 @@ reproduce: install ## Rewrite results/; needs EMOTIWAVE_DATA.
 		$(BIN)/emotiwave save-encoder runs/goemotions_minilm text --out runs/goemotions_minilm/encoder
 	$(BIN)/emotiwave compare $(ABLATIONS) --out runs/ablation
 	$(BIN)/python benchmarks/robustness.py --runs runs/ablation --out results
+	$(BIN)/python benchmarks/analyze.py --out results/analyze.json
+	$(BIN)/python benchmarks/fusion.py --out results/fusion.json
+	$(BIN)/python benchmarks/clips.py --out results/clips.json
+	$(BIN)/python benchmarks/analyze_page.py results
 	$(BIN)/python benchmarks/tables.py results
 
 weights: install ## Train the experts again and measure them; needs EMOTIWAVE_DATA, goes on where it was stopped.

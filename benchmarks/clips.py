@@ -1,9 +1,9 @@
 """What `emotiwave analyze` says of real clips and photos, right or wrong: each modality alone, and together.
 
 Few clips at hand have a label, so this shows behaviour and measures nothing. Needs EMOTIWAVE_DATA and
-emotiwave-weights-research; writes ``clips.json`` and ``clips.md``.
+emotiwave-weights-research.
 
-    python benchmarks/clips.py --out results
+    python benchmarks/clips.py --out results/clips.json
 """
 
 import argparse
@@ -144,28 +144,8 @@ def describe(shown: Shown, analysis: Analysis, modalities: Sequence[str]) -> dic
     }
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows as Markdown."""
-    lines = [
-        "| clip | what is known | asked | answer | confidence | who says so (log-odds) | not used |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        shares = ", ".join(f"{name} {value:+.2f}" for name, value in row["contributions"].items() if value is not None)
-        unused = "; ".join(f"{name}: {use['reason']}" for name, use in row["modalities"].items() if use["reason"])
-        mark = {True: " (right)", False: " (wrong)", None: ""}[row["right"]]
-        sure = row["confidence"] is not None and row["confidence"] < 0.5
-        answer = (
-            "nothing to judge" if row["decision"] is None else f"{'not sure: ' if sure else ''}{row['decision']}{mark}"
-        )
-        confidence = "" if row["confidence"] is None else f"{row['confidence']:.2f}"
-        cells = (row["clip"], row["known"], " + ".join(row["asked"]), answer, confidence, shares, unused)
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
 def main() -> None:
-    """Analyse, and write both files."""
+    """Analyse, and write the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
@@ -176,16 +156,7 @@ def main() -> None:
             subsets = [some for size in range(1, 4) for some in combinations(shown.modalities, size)]
             for some in subsets:
                 rows.append(describe(shown, recognizer.analyze(**shown.given, modalities=some), some))
-    (given.out / "clips.json").write_text(json.dumps(rows, indent=1) + "\n")
-    text = (
-        "# What analyze says of some clips\n\n"
-        "Written by `python benchmarks/clips.py --out results`. Of nine inputs one has a label of others, and of two "
-        "we know that there is a smile: this shows what answers and reasons look like, right or "
-        "wrong, and measures nothing. "
-        "The RAVDESS clip is of an actor, and most likely of a recording, that the voice expert was trained on. "
-        f"Model: {rows[-1]['model']}.\n\n{table(rows)}\n"
-    )
-    (given.out / "clips.md").write_text(text)
+    given.out.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_python_runs(tmp_path: Path) -> None:
-    code, _ = blocks("python")
+    _, code = blocks("python")
     small = ", ".join(f'"dataset.n_{split}=40"' for split in ("train", "validation", "test"))
     code = code.replace('"training.epochs=3"', f'"training.epochs=1", "model.name=late", {small}')
     code += "\nassert page.exists() and len(scores) > 100\n"
@@ -35,11 +35,23 @@ def test_the_python_runs(tmp_path: Path) -> None:
 
 
 def test_the_python_of_the_experts_says_what_its_comments_say(capsys: pytest.CaptureFixture[str]) -> None:
-    _, code = blocks("python")
-    exec(code, {})
-    first, *_, last = capsys.readouterr().out.strip().splitlines()
-    assert first == "('happiness', 'fear', None)"
-    assert "the picture shows nothing" in last
+    code, _ = blocks("python")
+    exec(code.replace("emotiwave.load()", 'emotiwave.load(settings=["faces.detector=haar"])'), {})
+    sample, text, nothing, answers = capsys.readouterr().out.strip().splitlines()
+    assert sample.startswith("happiness dark 41 % ['confidence', 'contributions'")
+    assert text == "fear"
+    assert nothing == "nothing to judge (vision: dark 100 %)"
+    assert answers == "('happiness', None) (None, 'no words')"
+
+
+def test_the_sample_on_the_screen_is_as_it_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    (shown,) = re.findall(r"```\n(sample\.mp4\n.*?)```", README, flags=re.DOTALL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["emotiwave", "analyze", "--sample", "--set", "faces.detector=haar"])
+        with contextlib.suppress(SystemExit):
+            main()
+    said = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert said[: len(shown.splitlines())] == shown.splitlines()
 
 
 def test_the_commands_and_their_options_exist() -> None:
@@ -97,8 +109,10 @@ def test_the_tables_are_those_of_the_results() -> None:
 
 
 def test_the_page_on_robustness_is_that_of_its_numbers() -> None:
+    import analyze_page
     import robustness
 
+    assert analyze_page.page(ROOT / "results") == (ROOT / "results" / "analyze.md").read_text()
     assert robustness.page(ROOT / "results") == (ROOT / "results" / "robustness.md").read_text()
 
 
