@@ -28,6 +28,7 @@ from measures import read_faces, read_texts
 import emotiwave
 from emotiwave.datasets.cremad_votes import CLASSES, CremadVotesSettings
 from emotiwave.datasets.cremad_votes import load as load_votes
+from emotiwave.experts import MODALITIES
 from emotiwave.experts.answer import Answer
 from emotiwave.experts.confidence import calibration_error
 from emotiwave.recognizer import ExpertRecognizer
@@ -171,7 +172,8 @@ def measure_reliability(recognizer: ExpertRecognizer) -> dict[str, Any]:
 def measure_prior(recognizer: ExpertRecognizer) -> dict[str, Any]:
     """What the common prior costs text and face on the kind of data that they were trained on."""
     texts, faces = read_texts("goemotions", "test"), read_faces("test")
-    found: dict[str, Any] = {"prior": dict(zip(recognizer.fusion.names, recognizer.fusion.prior.tolist(), strict=True))}
+    of_experts = np.mean([recognizer.experts[name].prior for name in MODALITIES], axis=0)
+    found: dict[str, Any] = {"prior": dict(zip(recognizer.fusion.names, of_experts.tolist(), strict=True))}
     for name, answer, targets in (
         ("GoEmotions-Ekman test", recognizer.text(texts.texts), texts.targets),
         ("FER2013 private test", recognizer.vision(list(faces.pictures)), faces.targets),

@@ -12,9 +12,8 @@ from pydantic import ValidationError
 from emotiwave.errors import MediaError
 from emotiwave.faces.crops import cut_square
 from emotiwave.faces.detectors import FaceSettings, HaarDetector, YunetDetector, load_detector
-from emotiwave.faces.face import UPRIGHT, Face
+from emotiwave.faces.face import UPRIGHT, Face, overlap
 from emotiwave.faces.model_file import ModelFile
-from emotiwave.faces.tracking import overlap
 
 NOSE = np.array([220.0, 118.0])
 """Of the astronaut, in pixels of the photo, read off it by eye."""

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from emotiwave.faces.detectors import FaceSettings
-from emotiwave.faces.face import Face
-from emotiwave.faces.tracking import FaceTracker, overlap
+from emotiwave.faces.face import Face, overlap
+from emotiwave.faces.tracking import FaceTracker
 
 
 def face(x, y=0.0, width=10.0, height=10.0):

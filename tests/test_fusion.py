@@ -1,6 +1,7 @@
 """Evidence put together: by the formula, exactly nothing of what is absent, and robust over pieces."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -107,10 +108,27 @@ def test_stretches_get_the_pieces_in_them_by_how_long_they_are_in_it() -> None:
     assert np.isnan(found[4, 0])
 
 
+@given(
+    st.lists(st.tuples(st.floats(-2, 9), st.floats(0.01, 5)), min_size=1, max_size=6),
+    st.lists(st.floats(0.1, 3), min_size=1, max_size=5),
+)
+def test_stretches_are_those_of_a_plain_sum(pieces: list[tuple[float, float]], lengths: list[float]) -> None:
+    edges = np.concatenate([[0.0], np.cumsum(lengths)])
+    found = reading([[float(k)] for k in range(len(pieces))], [[a, a + b] for a, b in pieces]).between(edges)
+    for k, (low, high) in enumerate(pairwise(edges)):
+        inside = [max(0.0, min(high, a + b) - max(low, a)) for a, b in pieces]
+        if sum(inside) > 1e-9:
+            assert found[k, 0] == pytest.approx(np.average(range(len(pieces)), weights=inside), abs=1e-6)
+        elif sum(inside) == 0:
+            assert np.isnan(found[k, 0])
+
+
 def test_what_lies_beyond_the_edges_is_left_out_and_without_times_nothing_is_known() -> None:
     late = reading([[1.0]], [[7.0, 9.0]]).between(np.array([0.0, 1.0, 2.0]))
     assert np.isnan(late).all()
     untimed = reading([[1.0]], [[np.nan, np.nan]])
     assert not untimed.is_timed
     assert np.isnan(untimed.between(np.array([0.0, 1.0]))).all()
-    assert untimed.pool()[0] == 1.0
+    assert untimed.pool()[0] == 0.0  # of one class alone there is nothing to tell apart
+    shifted = reading([[1.0, 3.0], [7.0, 9.0]], [[0.0, 1.0], [1.0, 2.0]])  # whatever both classes share
+    assert shifted.pool().tolist() == [-1.0, 1.0]

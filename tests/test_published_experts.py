@@ -151,6 +151,21 @@ def test_what_a_classifier_cannot_say_is_no_evidence() -> None:
     np.testing.assert_allclose(evidence[1], 0, atol=1e-9)  # it says that it is none of them: nothing
 
 
+def test_many_names_make_a_class_no_likelier() -> None:
+    labels = {"joy": "happiness", "love": "happiness", "pride": "happiness", "mad": "anger"}
+    uniform = np.log(np.full((1, 4), 0.25))
+    np.testing.assert_allclose(np.exp(to_seven_classes(uniform, labels)), 1 / 7)
+
+
+def test_heads_and_maps_that_would_fill_memory_or_hide_a_label_are_refused(tmp_path: Path) -> None:
+    folder = _with_head(save_bert(tmp_path / "bert"), "text")
+    config = json.loads((folder / "config.json").read_text())
+    for changes in ({"num_labels": 10**9}, {"id2label": {"0": "joy", "1": "joy"}}, {"classifier_proj_size": 10**9}):
+        (folder / "config.json").write_text(json.dumps(config | changes))
+        with pytest.raises(CheckpointError):
+            load_published(str(folder), "text")
+
+
 def test_a_classifier_of_another_kind_or_without_a_head_is_refused(published: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="expected an encoder of kind 'text'"):
         load_published(str(published["vision"]), "text")
@@ -238,12 +253,13 @@ def test_an_expert_is_calibrated_on_a_manifest(
 ) -> None:
     words = ("i", "am", "so", "very", "happy", "sad", "today", "you", "are", "not")
     rows = [{"id": f"r{k}", "text": f"{words[k % 10]} {words[k // 3 % 10]}", "label": SEVEN[k % 3]} for k in range(30)]
+    rows += [{"id": "kept back", "text": "i am", "label": "fear", "split": "test"}]
     rows += [{"id": "empty", "text": "...", "label": "joy"}, {"id": "unlabelled", "text": "i am", "label": ""}]
     table = manifest(tmp_path / "mine.csv", rows)
     done = emotiwave.calibrate_expert(
         table, "text", out=tmp_path / "text.json", expert=str(published["text"]), folder=folder
     )
-    assert (done.calibration.n, list(done.remarks)) == (30, ["empty"])
+    assert (done.calibration.n, list(done.remarks)) == (30, ["kept back", "empty"])
     calibrated = emotiwave.load(folder, experts={"text": tmp_path / "text.json"})
     assert isinstance(calibrated, ExpertRecognizer)
     plain, moved = load_published(str(published["text"]), "text")(["i am"]), calibrated.text(["i am"])
@@ -252,6 +268,12 @@ def test_an_expert_is_calibrated_on_a_manifest(
     np.testing.assert_allclose(moved.log_posterior, expected, atol=1e-6)
     np.testing.assert_allclose(moved.prior, done.calibration.prior)
     assert not any("not calibrated" in warning for warning in calibrated.analyze(text="i am").warnings)
+    with pytest.raises(ConfigError, match="was calibrated already"):
+        emotiwave.calibrate_expert(
+            table, "text", out=tmp_path / "c.json", expert=str(tmp_path / "text.json"), folder=folder
+        )
+    with pytest.raises(ConfigError, match="labels of its own"):
+        emotiwave.load(folder, experts={"text": tmp_path / "text.json"}, labels={"text": {"joy": "anger"}})
     code, out, _ = run(
         capsys,
         "calibrate",

@@ -22,10 +22,11 @@ from emotiwave.labels import SEVEN
 from emotiwave.recognizer import Clip, ExpertRecognizer, Failed, RecognizerSettings, expert_recognizer, make_clip
 from emotiwave.recognizer.face_reading import FaceReader, in_the_middle
 from emotiwave.recognizer.fusion import PRIOR
+from emotiwave.recognizer.reading import Reading
 from emotiwave.recognizer.text_reading import cut_sentences
 from emotiwave.recognizer.voice_reading import blocks_of, windows
 from emotiwave.recordings import Sources
-from emotiwave.signals import Frame, Waveform, Word
+from emotiwave.signals import Frame, Usability, Waveform, Word
 from tests.made_faces import SquareDetector, scene
 from tests.made_media import write_sound, write_video
 from tests.made_weights import make_weights
@@ -147,7 +148,8 @@ def test_all_three_of_a_video(recognizer: ExpertRecognizer, tmp_path: Path) -> N
     assert analysis.timeline[-1].end == pytest.approx(4.0, abs=0.1)
     assert {moment.modalities for moment in analysis.timeline} == {("audio", "vision")}
     assert any("no times" in warning for warning in analysis.warnings)
-    assert "squares" in analysis.model
+    assert analysis.model.endswith("faces found by squares")
+    assert "squares" not in recognizer.analyze(text="so").model
 
 
 def test_a_missing_modality_adds_exactly_nothing(recognizer: ExpertRecognizer, tmp_path: Path) -> None:
@@ -197,7 +199,7 @@ def test_nothing_is_seen_or_heard_where_both_are_gone(recognizer: ExpertRecogniz
 
 
 def test_the_most_persistent_of_two_faces_is_judged(recognizer: ExpertRecognizer, tmp_path: Path) -> None:
-    clip = film(tmp_path / "a.mp4", 4.0, lambda time: [(10, 30, 40), (100, 30, 50)] if time < 1.5 else [(10, 30, 40)])
+    clip = film(tmp_path / "a.mp4", 4.0, lambda time: [(10, 30, 40), (70, 20, 85)] if time < 1.5 else [(10, 30, 40)])
     analysis = recognizer.analyze(clip)
     check(analysis)
     judged, other = analysis.subjects
@@ -205,7 +207,7 @@ def test_the_most_persistent_of_two_faces_is_judged(recognizer: ExpertRecognizer
     assert not other.judged
     assert judged.seconds == pytest.approx(4.0, abs=0.2)
     assert other.seconds == pytest.approx(1.5, abs=0.3)
-    assert other.end == pytest.approx(1.4, abs=0.3)
+    assert other.end == pytest.approx(1.6, abs=0.3)
     alone = recognizer.analyze(film(tmp_path / "one.mp4", 4.0, lambda time: [(10, 30, 40)]))
     assert alone.decision == analysis.decision
     assert any("1 other face" in warning for warning in analysis.warnings)
@@ -442,6 +444,38 @@ def test_a_stretch_of_an_array_is_that_of_its_file(recognizer: ExpertRecognizer,
     assert [m.end for m in of_array.timeline] == [m.end for m in of_file.timeline] == [1.0, 2.0]
     assert recognizer.analyze(tmp_path / "a.wav", end=1.0).timeline[-1].end == 1.0
     assert recognizer.analyze(tmp_path / "a.wav", start=3.0).timeline[-1].end == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_clip_is_taken_as_it_is_and_stretches_nest() -> None:
+    clip = make_clip("a.wav", start=10.0, end=30.0)
+    inner = make_clip(clip, start=5.0)
+    assert inner.segment is not None
+    assert (inner.segment.start, inner.segment.end) == (15.0, 30.0)
+    with pytest.raises(ConfigError, match="taken as it is"):
+        make_clip(clip, text="so")
+
+
+def test_a_cue_that_goes_on_after_the_recording_harms_nothing(recognizer: ExpertRecognizer, tmp_path: Path) -> None:
+    write_sound(tmp_path / "a.wav", speech(2.0))
+    (tmp_path / "a.srt").write_text("1\n00:00:00,500 --> 00:00:03,500\nso sad\n")
+    analysis = recognizer.analyze(audio=tmp_path / "a.wav", transcript=tmp_path / "a.srt")
+    check(analysis)
+    assert [moment.modalities for moment in analysis.timeline] == [("text", "audio")] * 2
+
+
+def test_little_of_a_modality_counts_for_less() -> None:
+    def reading(observed: float) -> Reading:
+        return Reading(
+            "vision",
+            np.ones((1, 7)),
+            np.array([[0.0, 1.0]]),
+            np.ones(1),
+            Usability("vision", observed, {}, ignored=False),
+            1.0,
+            0.4,
+        )
+
+    assert [reading(share).worth for share in (1.0, 0.5, 0.25)] == pytest.approx([0.4, 0.4, 0.2])
 
 
 def test_images_that_are_open_are_read_as_their_files(recognizer: ExpertRecognizer, tmp_path: Path) -> None:

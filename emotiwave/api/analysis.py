@@ -51,9 +51,9 @@ def load(
         CheckpointError: If weights are damaged, changed or of another version.
         ConfigError: If a setting, an expert or a label is not known.
     """
+    if isinstance(settings, str):
+        raise ConfigError(f"settings must be a list of KEY=VALUE strings; got {settings!r}")
     if source is not None and not (Path(source) / DESCRIPTION).is_file():
-        if isinstance(settings, str):
-            raise ConfigError(f"settings must be a list of KEY=VALUE strings; got {settings!r}")
         if experts or labels or speaker or settings or voice != "all":
             raise ConfigError(f"{os.fspath(source)}: a run has no experts, speaker or settings; leave them out")
         from emotiwave.api.hub import find_model  # what runs need takes seconds to import
@@ -77,7 +77,7 @@ def clips_of(files: Iterable[PathLike], *, is_face: bool = False) -> list[Clip]:
         if file.is_dir():
             raise ConfigError(f"{file}: is a folder; name the files in it, such as {file / '*.mp4'}")
         if is_manifest(file):
-            clips += _rows(file)
+            clips += _rows(file, is_face=is_face)
         else:
             clips.append(Clip(str(file), replace(Sources.of_file(file), is_face=is_face)))
     if not clips:
@@ -108,14 +108,16 @@ def sample_clip() -> Clip:
     return make_clip(video=SAMPLE / "sample.mp4", transcript=SAMPLE / "sample.srt", name="sample.mp4")
 
 
-def _rows(file: Path) -> list[Clip]:
+def _rows(file: Path, *, is_face: bool) -> list[Clip]:
     from emotiwave.datasets.manifest_files import read_table
     from emotiwave.datasets.manifest_rows import read_rows
 
     rows = read_rows(file, extra_columns=read_table(file).columns)
     if not rows:
         raise DatasetError(f"{file}: has no rows; nothing to analyse")
-    return [Clip(row.id, row.sources, segment=row.segment) for row in rows]
+    return [
+        Clip(row.id, replace(row.sources, is_face=row.sources.is_face or is_face), segment=row.segment) for row in rows
+    ]
 
 
 def _settings(overrides: tuple[str, ...]) -> RecognizerSettings:

@@ -114,7 +114,8 @@ def calibrate_expert(
 ) -> CalibratedOn:
     """Make an expert as sure as it deserves on data of one's own: a temperature and a shift per class.
 
-    How well that works is measured over five folds, speaker by speaker where the manifest names them.
+    How well that works is measured over up to five folds, speaker by speaker where the manifest names several. Rows of
+    the split ``test`` are left out.
 
     Args:
         manifest: A table with a row per clip, and a column ``label`` of the seven classes or words for them.
@@ -137,15 +138,18 @@ def calibrate_expert(
         raise ConfigError(f"{path} is there and no expert's file; choose another place by --out")
     if modality not in MODALITIES:
         raise ConfigError(unknown_name("modality", modality, MODALITIES))
+    if expert.endswith(".json"):
+        raise ConfigError(f"{expert}: was calibrated already; give the expert that it was made of")
     table = Path(manifest)
-    rows = [row for row in read_rows(table, extra_columns=read_table(table).columns) if row.label is not None]
+    labelled = [row for row in read_rows(table, extra_columns=read_table(table).columns) if row.label is not None]
+    rows = [row for row in labelled if row.split != "test"]
     truth = [_class_of(row) for row in rows]
     source = str(Path(expert).absolute()) if Path(expert).is_dir() else expert
     chosen = {} if expert == SHIPPED else {modality: source}
     given = {} if labels is None else {modality: labels}
     experts = load_experts(None if folder is None else Path(folder), voice=voice, chosen=chosen, labels=given)
     recognizer = ExpertRecognizer(experts)
-    answers, kept, remarks = [], [], {}
+    answers, kept, remarks = [], [], {row.id: "is for testing" for row in labelled if row.split == "test"}
     for index, row in enumerate(rows):
         (heard,) = recognizer.read([Clip(row.id, row.sources, segment=row.segment)], [modality])
         reading = heard.readings.get(modality)

@@ -172,8 +172,8 @@ class _Output:
 
     def close(self) -> None:
         """Print what ends the output."""
-        if self.form == "json" and self.is_list and self.n_taken:
-            sys.stdout.write("\n]\n")
+        if self.form == "json" and self.is_list:
+            sys.stdout.write("\n]\n" if self.n_taken else "[]\n")
             sys.stdout.flush()
 
     @property

@@ -169,7 +169,7 @@ def _subjects(analysis: "Analysis") -> Table:
 def columns(names: tuple[str, ...], *, timeline: bool) -> list[str]:
     """Name the columns of a table of analyses, or of their stretches."""
     if timeline:
-        return ["input", "start", "end", "modalities", *names, "error"]
+        return ["input", "start", "end", "modalities", *names, "reason", "error"]
     parts = [
         f"{modality}_{what}" for modality in ("text", "audio", "vision") for what in ("used", "observed", "reason")
     ]
@@ -178,6 +178,10 @@ def columns(names: tuple[str, ...], *, timeline: bool) -> list[str]:
 
 def rows(analysis: "Analysis", *, timeline: bool) -> Iterator[dict[str, Any]]:
     """Write an analysis as a row, or as one per stretch."""
+    if timeline and not analysis.timeline:  # a photo, a sentence, or nothing to judge: all of it in a row
+        used = "+".join(name for name, use in analysis.modalities.items() if use.used)
+        row = {"input": printable(analysis.input), "modalities": used, "reason": printable(analysis.reason or "")}
+        yield row | _rounded(analysis.emotions or {})
     if timeline:
         for moment in analysis.timeline:
             row = {"input": printable(analysis.input), "start": round(moment.start, 3), "end": round(moment.end, 3)}

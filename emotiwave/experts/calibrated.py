@@ -38,7 +38,7 @@ class Calibration(Settings):
     """``shipped``, a name of the Hub, or a folder."""
     revision: str | None = None
     identity: dict[str, str] = Field(default_factory=dict)
-    """What the weights were, of the Hub or a folder; or the version of the installed weights."""
+    """What the weights were: the commit of the Hub, or hashes of files and of what is known of the installed ones."""
     labels: dict[str, str | None] | None = None
     """Of a published classifier: label -> class."""
     log_temperature: Annotated[float, Field(ge=-5, le=5)]

@@ -78,16 +78,19 @@ def to_seven_classes(log_probabilities: NDArray[np.float64], labels: LabelMap) -
     """Turn log-probabilities ``(inputs, labels)`` into log-posteriors ``(inputs, 7)``.
 
     What a classifier has no label for it says nothing about: such classes keep their share of one in seven, and the
-    others share the rest. What it gives to labels of none of the seven is divided as if nothing was said.
+    others share the rest. What it gives to labels of none of the seven is divided as if nothing was said. A class with
+    several labels gets the mean of them, so that it is not the likelier for having many names.
     """
     probabilities = np.exp(log_probabilities)
     names = list(labels.values())
     seven = np.zeros((len(probabilities), len(SEVEN)))
     for column, name in enumerate(names):
         if name is not None:
-            seven[:, SEVEN.index(name)] += probabilities[:, column]
+            seven[:, SEVEN.index(name)] += probabilities[:, column] / names.count(name)
+    none_of_them = sum((probabilities[:, [k]] for k, name in enumerate(names) if name is None), np.zeros((1, 1)))
     covered = np.array([name in names for name in SEVEN])
-    none_of_them = np.maximum(0.0, 1 - seven.sum(axis=1, keepdims=True))
+    said = np.maximum(seven.sum(axis=1, keepdims=True), 1e-300)
+    seven = seven / said * (1 - none_of_them)
     seven[:, covered] += none_of_them / covered.sum()
     seven = seven * covered.sum() / len(SEVEN)
     seven[:, ~covered] = 1 / len(SEVEN)

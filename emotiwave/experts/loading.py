@@ -1,5 +1,7 @@
 """Experts by name: those of the installed weights, published classifiers, and files that `emotiwave calibrate` made."""
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,7 +61,7 @@ def load_experts(
         if modality not in MODALITIES:
             raise ConfigError(unknown_name("modality", modality, MODALITIES))
     if needless := set(labels) - set(chosen):
-        raise ConfigError(f"labels of {needless.pop()} are given, and no classifier of it; choose one as its expert")
+        raise ConfigError(f"labels of {min(needless)} are given, and no classifier of it; choose one as its expert")
     # of files that calibrate made
     calibrations = {modality: read for modality in chosen if (read := _calibration(modality, chosen[modality]))}
     shipped = [
@@ -94,9 +96,12 @@ def identity_of(expert: ModalityExpert, weights: Distribution | None) -> dict[st
         return {}
     place = {"text": "text/", "audio": "voice/", "vision": "face/"}[expert.modality]
     found = {name: digest for name, digest in sorted(weights.sha256.items()) if name.startswith(place)}
+    facts = expert.modality
     if isinstance(expert, VoiceExpert):  # the same networks, and weights of its own
         found = {name: digest for name, digest in found.items() if name == f"voice/{expert.blocks}.safetensors"}
-    return found
+        facts = f"audio_{expert.blocks}"
+    known = json.dumps(weights.experts.get(facts), sort_keys=True).encode()
+    return found | {"facts": hashlib.sha256(known).hexdigest()}
 
 
 def split_revision(name: str) -> tuple[str, str | None]:
@@ -126,9 +131,10 @@ def _published(
     modality: str, chosen: Chosen, calibration: Calibration | None, labels: LabelMap | None
 ) -> ModalityExpert:
     if calibration is not None:
-        return load_published(
-            calibration.source, modality, labels=labels or calibration.labels, revision=calibration.revision
-        )
+        if labels is not None and dict(labels) != calibration.labels:
+            raise ConfigError(f"the {modality} expert was calibrated with labels of its own; leave yours out")
+        revision = calibration.identity.get("commit", calibration.revision)
+        return load_published(calibration.source, modality, labels=calibration.labels, revision=revision)
     if not isinstance(chosen, str | os.PathLike):
         return chosen
     name, revision = split_revision(os.fspath(chosen))
@@ -138,6 +144,6 @@ def _published(
 def _check_same(calibration: Calibration, expert: ModalityExpert, weights: Distribution | None) -> None:
     if calibration.identity != identity_of(expert, weights):
         raise CheckpointError(
-            f"the {calibration.modality} expert was calibrated with other weights of {calibration.source!r}; calibrate "
-            "it again"
+            f"the {calibration.modality} expert was calibrated with other weights of {calibration.source!r}, or with "
+            "another choice of --voice; calibrate it again"
         )

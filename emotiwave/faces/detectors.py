@@ -16,7 +16,7 @@ from pydantic import Field
 
 from emotiwave.errors import MediaError
 from emotiwave.faces.crops import cut_square
-from emotiwave.faces.face import UPRIGHT, Face, check_picture
+from emotiwave.faces.face import UPRIGHT, Face, check_picture, overlap
 from emotiwave.faces.model_file import ModelFile, NoYunetError, find_yunet
 from emotiwave.settings import AbsolutePath, Settings
 
@@ -91,7 +91,8 @@ class FaceDetector(ABC):
             if again is None or again.score < self.settings.confidence:
                 return None
             found.append(again)
-        return found
+        is_same = overlap(found, found) > self.settings.same_face if len(found) > 1 else np.eye(len(found), dtype=bool)
+        return None if is_same.sum() > len(found) else found  # two that became one: who is it?
 
     @abstractmethod
     def _find(self, image: NDArray[np.uint8]) -> list[Face]:

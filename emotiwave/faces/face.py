@@ -1,6 +1,7 @@
 """What a face in a picture is, and which arrays are pictures."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,3 +67,20 @@ def check_picture(image: NDArray[np.uint8]) -> None:
         raise MediaError(
             f"a picture must be a (height, width, 3) uint8 array of RGB; got shape {image.shape} of {image.dtype}"
         )
+
+
+def overlap(faces: Sequence[Face], others: Sequence[Face]) -> NDArray[np.float64]:
+    """Intersection over union of each face with each other, ``(faces, others)``.
+
+    >>> overlap([Face(0, 0, 2, 2, 1.0)], [Face(1, 0, 2, 2, 1.0), Face(5, 5, 2, 2, 1.0)]).round(3).tolist()
+    [[0.333, 0.0]]
+    """
+    here, there = _corners(faces)[:, None], _corners(others)[None]
+    edges = np.minimum(here[..., 2:], there[..., 2:]) - np.maximum(here[..., :2], there[..., :2])
+    shared = np.maximum(edges, 0.0).prod(axis=-1)
+    areas = (here[..., 2:] - here[..., :2]).prod(axis=-1) + (there[..., 2:] - there[..., :2]).prod(axis=-1)
+    return shared / (areas - shared)
+
+
+def _corners(faces: Sequence[Face]) -> NDArray[np.float64]:
+    return np.array([[face.x, face.y, face.x + face.width, face.y + face.height] for face in faces])

@@ -4,7 +4,6 @@ Transformers takes three seconds and 150 MB to import. A network whose weights a
 more, needs none of it: this one gives the same hidden states, `PlainTokenizer` the same pieces (tests compare both).
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +16,7 @@ from torch.nn import functional
 from emotiwave.errors import CheckpointError
 from emotiwave.pretrained.files import MAX_TOKENIZER, EncoderFiles, read_json
 from emotiwave.pretrained.loading import Encoder
-from emotiwave.pretrained.text import TextPreprocessing
+from emotiwave.pretrained.text import BATCH_TOKENS, TextPreprocessing
 
 MAX_LAYERS, MAX_WIDTH, MAX_WORDS = 512, 65_536, 2**22
 NEEDED = {
@@ -186,7 +185,7 @@ def _preprocessing(folder: Path, tokenizer: PlainTokenizer, config: Mapping[str,
     whole = tokenizer("a")["input_ids"]
     first = next((k for k in range(len(whole)) if whole[k : k + len(inner)] == inner), len(whole)) if inner else 0
     longest = described.get("model_max_length", config["max_position_embeddings"])
-    room = int(min(longest, config["max_position_embeddings"])) - (len(whole) - len(inner))
+    room = int(min(longest, config["max_position_embeddings"], BATCH_TOKENS)) - (len(whole) - len(inner))
     padding = tokenizer.token_id(_token(described, "pad_token")) or 0
     if room < 1:
         raise CheckpointError(f"{folder}: no room for a word beside the special tokens; fetch it again")
@@ -194,7 +193,7 @@ def _preprocessing(folder: Path, tokenizer: PlainTokenizer, config: Mapping[str,
 
 
 def _token(described: Mapping[str, Any], name: str) -> str | None:
-    """Read a special token, which is written as a string or as a table."""
+    """Read a special token, which is written as a string or as a table; None where there is none."""
     token = described.get(name, f"[{name.removesuffix('_token').upper()}]")
     found = token.get("content") if isinstance(token, dict) else token
-    return found if isinstance(found, str) else json.dumps(found)
+    return found if isinstance(found, str) else None

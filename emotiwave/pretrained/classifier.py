@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_softmax
 
 from emotiwave.errors import CheckpointError
-from emotiwave.pretrained.files import Kind
+from emotiwave.pretrained.files import Kind, find_files, read_json
 from emotiwave.pretrained.image import ImagePreprocessing
 from emotiwave.pretrained.loading import Encoder, load_encoder, read_network
 from emotiwave.pretrained.speech import SpeechPreprocessing
@@ -28,6 +28,8 @@ HEADS = {
     "image": "AutoModelForImageClassification",
 }
 NOT_NEEDED = re.compile(r"masked_spec_embed$|num_batches_tracked$")
+BOUNDS = (1000, 1000, 65_536)
+"""The most labels in the map and the head, and the widest layer below it."""
 SMALLEST = 1e-6
 """A probability below it counts as this: several that are 0 have no order."""
 
@@ -102,11 +104,17 @@ def load_classifier(name: str, kind: Kind, *, revision: str | None = None) -> Cl
     """
     import transformers
 
+    raw = read_json(find_files(name, kind, revision).folder / "config.json")
+    sizes = (len(raw.get("id2label") or {}), raw.get("num_labels") or 0, raw.get("classifier_proj_size") or 0)
+    if not all(type(size) is int and 0 <= size <= most for size, most in zip(sizes, BOUNDS, strict=True)):
+        raise CheckpointError(
+            f"{name}: {sizes[0]:,} labels, num_labels {sizes[1]!r}, classifier_proj_size {sizes[2]!r}"
+        )
     encoder = load_encoder(name, kind, revision=revision, weights=False)
     named = getattr(encoder.config, "id2label", None) or {}
     labels = tuple(str(named[index]) for index in sorted(named))
-    if len(labels) < 2 or sorted(named) != list(range(len(labels))):
-        raise CheckpointError(f"{name}: id2label {named!r}; expected at least two labels, numbered from 0")
+    if len(labels) < 2 or sorted(named) != list(range(len(labels))) or len(set(labels)) < len(labels):
+        raise CheckpointError(f"{name}: id2label {named!r}; expected two or more labels that differ, numbered from 0")
     module = read_network(encoder, getattr(transformers, HEADS[kind]), NOT_NEEDED)
     preprocessing = {"text": TextPreprocessing, "speech": SpeechPreprocessing, "image": ImagePreprocessing}[kind]
     several = getattr(encoder.config, "problem_type", None) == "multi_label_classification"

@@ -103,8 +103,10 @@ def load_encoder(name: str, kind: Kind, *, revision: str | None = None, weights:
     return encoder
 
 
-def untrained_module(encoder: Encoder) -> "torch.nn.Module":
+def untrained_module(encoder: Encoder, architecture: Any = None) -> "torch.nn.Module":
     """Build an encoder's network from its settings alone, with weights at random, float32, in evaluation mode.
+
+    ``architecture`` is another of transformers' classes than ``AutoModel``, such as one with a head.
 
     Raises:
         CheckpointError: If the settings contradict each other.
@@ -114,7 +116,11 @@ def untrained_module(encoder: Encoder) -> "torch.nn.Module":
 
     try:
         with quiet_transformers():
-            return AutoModel.from_config(encoder.config, trust_remote_code=False, dtype=torch.float32).eval()
+            return (
+                (architecture or AutoModel)
+                .from_config(encoder.config, trust_remote_code=False, dtype=torch.float32)
+                .eval()
+            )
     except Exception as error:  # settings that contradict each other
         raise CheckpointError(
             f"{encoder.files.folder / 'config.json'}: no network can be built of it ({error}); fetch it again"
@@ -211,7 +217,7 @@ def _kind_of(config: Any) -> Kind | None:
     return "text" if is_text else None
 
 
-def _check_declared(encoder: Encoder, weights: list[Path]) -> None:
+def _check_declared(encoder: Encoder, weights: list[Path], architecture: Any) -> None:
     """Refuse settings that ask for far more memory than the file has weights, before any is given."""
     import torch
     from safetensors import safe_open
@@ -225,7 +231,7 @@ def _check_declared(encoder: Encoder, weights: list[Path]) -> None:
             raise CheckpointError(f"{path}: damaged or no safetensors file ({error}); fetch it again") from None
         held += sum(torch.Size(shape).numel() for shape in shapes)
     with torch.device("meta"):
-        skeleton = untrained_module(encoder)
+        skeleton = untrained_module(encoder, architecture)
     declared = sum(parameter.numel() for parameter in skeleton.parameters())
     if declared > 2 * held + SPARE:
         raise CheckpointError(
@@ -248,7 +254,7 @@ def read_network(encoder: Encoder, architecture: Any, not_needed: re.Pattern[str
     """
     import torch
 
-    _check_declared(encoder, encoder.files.weights())
+    _check_declared(encoder, encoder.files.weights(), architecture)
     try:
         with quiet_transformers():
             module, info = architecture.from_pretrained(

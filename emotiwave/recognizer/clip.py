@@ -82,6 +82,8 @@ def make_clip(
     """
     first, last = _checked_bounds(start, end)
     if isinstance(media, Clip):
+        if any(value is not None for value in (video, audio, image, text, transcript, name)) or is_face:
+            raise ConfigError("a clip is taken as it is; give a start and an end beside it, and nothing else")
         return media if first is None else _between(media, first, last)
     given = {"video": video, "audio": audio, "image": image, "transcript": transcript}
     if isinstance(media, str | os.PathLike):
@@ -135,6 +137,8 @@ def _between(clip: Clip, first: float, last: float) -> Clip:
         end = None if math.isinf(last) else round(last * sound.rate)
         sound = Waveform(sound.samples[round(first * sound.rate) : end], sound.rate)
     file = next(iter(clip.sources.files), None)
+    if clip.segment is not None:  # a stretch of a stretch
+        first, last = first + clip.segment.start, min(last + clip.segment.start, clip.segment.end)
     segment = None if file is None else Segment(str(file), first, last)
     return replace(clip, sound=sound, segment=segment)
 

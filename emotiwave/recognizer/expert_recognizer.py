@@ -117,8 +117,7 @@ class ExpertRecognizer:
         weights = self.experts.weights
         of_weights = [] if weights is None else [f"emotiwave-weights-research {weights.version}"]
         others = [f"{m}: {self.experts[m].name}" for m in MODALITIES if not self.experts[m].is_shipped]
-        faces = [f"faces found by {self._detector.name}"] if "_detector" in self.__dict__ else []
-        return ", ".join([*of_weights, *others, *faces])
+        return ", ".join([*of_weights, *others])
 
     def analyze(self, media: Any = None, *, modalities: Iterable[str] | None = None, **given: Any) -> Analysis:
         """Say what is expressed in a clip, how sure that is, from which signal, and when.
@@ -170,13 +169,19 @@ class ExpertRecognizer:
                 yield self._sum_up(clip, one)
             except MediaError as error:
                 yield Failed(clip.name, str(error))
+            except Exception as unknown:  # a fault of ours in one clip must not lose the others
+                yield Failed(clip.name, f"{type(unknown).__name__}: {unknown}")
 
     # --- reading
 
     def read(self, clips: Sequence[Clip], modalities: Iterable[str] | None = None) -> list[Heard]:
         """Let the experts read clips, and put nothing together yet."""
         asked = _asked(modalities)
-        words = [attempt(partial(self._words, clip)) if "text" in asked else Attempt(None) for clip in clips]
+        words, of_reading = [], []
+        for clip in clips:
+            with noted_warnings() as told:
+                words.append(attempt(partial(self._words, clip)) if "text" in asked else Attempt(None))
+            of_reading.append(told)
         with_words = [row for row, one in enumerate(words) if one.found is not None]
         texts = read_texts(
             [words[row].found or () for row in with_words],
@@ -198,7 +203,7 @@ class ExpertRecognizer:
                     {name: reading for name, reading in found.items() if reading is not None},
                     faces.found,
                     {name: one.error for name, one in attempts.items() if one.error is not None},
-                    tuple(told),
+                    (*of_reading[row], *told),
                 )
             )
         return heard
@@ -310,13 +315,13 @@ class ExpertRecognizer:
             for name, why in heard.errors.items()
         }
         evidence = {name: reading.pool() for name, reading in used.items()}
-        worth = {name: reading.reliability for name, reading in used.items()}
+        worth = {name: reading.worth for name, reading in used.items()}
         answer = np.exp(self.fusion.log_posterior(evidence, worth)) if used else None
         decision = None if answer is None else SEVEN[int(answer.argmax())]
         confidence = None if answer is None else float(answer.max())
         return Analysis(
             input=clip.name,
-            model=self.name,
+            model=self.name if heard.faces is None else f"{self.name}{heard.faces.found_by}",
             label_kind="categorical",
             label_set=SEVEN,
             emotions=None if answer is None else _by_class(answer),
@@ -353,7 +358,7 @@ class ExpertRecognizer:
         found = []
         for seen in () if faces is None else faces.faces:
             alone = {"vision": seen.reading.pool()} if seen.reading.is_used else {}
-            answer = np.exp(self.fusion.log_posterior(alone, {"vision": seen.reading.reliability}))
+            answer = np.exp(self.fusion.log_posterior(alone, {"vision": seen.reading.worth}))
             times = {"start": seen.start, "end": seen.end, "seconds": seen.seconds}
             found.append(
                 Subject(
@@ -381,7 +386,7 @@ class ExpertRecognizer:
         judged = [seen for seen in heard.faces.faces if seen.reading is heard.faces.reading] if heard.faces else []
         others = 0 if heard.faces is None else len(heard.faces.faces) - len(judged)
         if others:
-            told.append(f"vision: {others} other {'face' if others == 1 else 'faces'}; the one judged is there most")
+            told.append(f"vision: {others} other {'face' if others == 1 else 'faces'}; the one judged is there longest")
         return told
 
 

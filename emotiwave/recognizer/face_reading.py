@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from emotiwave.experts import Crop
 from emotiwave.faces.crops import cut_face, cut_square, fit_face
 from emotiwave.faces.detectors import FaceDetector, FaceSettings
-from emotiwave.faces.face import Face
-from emotiwave.faces.tracking import FaceTracker, overlap
+from emotiwave.faces.face import Face, overlap
+from emotiwave.faces.tracking import FaceTracker
 from emotiwave.labels import SEVEN
 from emotiwave.media.usability import (
     FreezeDetector,
@@ -38,6 +38,8 @@ SAME_PLACE = 0.6
 MOST_FACES = 8
 """Faces of one picture that are answered, the largest ones."""
 MOST_SUBJECTS = 10
+ABOUT_AS_LONG = 0.8
+"""Of the time of the face that is there longest."""
 SHORTEST = 0.5
 """Seconds that a face must be seen for to be told of, where there are times."""
 
@@ -59,6 +61,8 @@ class FacesSeen:
 
     reading: Reading
     faces: tuple[Seen, ...]
+    found_by: str = ""
+    """The detector, to be added to what answered; nothing if the pictures were faces."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,8 @@ class FaceReader:
 
     def __post_init__(self) -> None:
         self._last: list[Face] = []
+        self._seconds: dict[int, float] = {}
+        self._ends: dict[int, float] = {}
         self._looked_around = -np.inf
         self._tracker = FaceTracker(self.faces)
         self._freezes = FreezeDetector(self.usability)
@@ -171,6 +177,9 @@ class FaceReader:
         reason = unusable_picture(picture.image, self.usability)
         self._freezes.see(picture)
         numbers = self._tracker.update(found, 0.0 if np.isnan(start) else start)
+        for number in numbers:
+            self._seconds[number] = self._seconds.get(number, 0.0) + np.nan_to_num(end - start)
+            self._ends[number] = end
         by_size = sorted(zip(numbers, found, strict=True), key=lambda one: -one[1].area)
         tiny = {
             number
@@ -226,20 +235,30 @@ class FaceReader:
 
     def _sum_up(self) -> FacesSeen:
         frozen = [Span(span.start - self.origin, span.end - self.origin, span.reason) for span in self._freezes.spans]
-        main = self._tracker.main_subject()
+        main = self._judged()
         reading = self._reading_of(main, frozen)
-        others = sorted(self._tracker.subjects(), key=lambda one: (-one.presence, -one.total_area))
+        is_timed = not np.isnan(self._pictures[0].start)
         seen = []
-        for subject in others:
-            is_timed = not np.isnan(self._pictures[0].start)
-            seconds = sum(p.end - p.start for p in self._pictures if subject.id in p.faces)
-            if len(seen) == MOST_SUBJECTS or (is_timed and subject.id != main and seconds < SHORTEST):
+        for subject in sorted(
+            self._tracker.subjects(), key=lambda one: (one.id != main, -one.presence, -one.total_area)
+        ):
+            seconds = self._seconds[subject.id]
+            if is_timed and subject.id != main and seconds < SHORTEST:
                 continue
             of = reading if subject.id == main else self._reading_of(subject.id, frozen)
-            times = (subject.first_seen, subject.last_seen) if is_timed else (np.nan, np.nan)
-            seen.append(Seen(subject.id, *times, seconds, of))
-        seen.sort(key=lambda one: one.number != main)
-        return FacesSeen(reading, tuple(seen))
+            times = (subject.first_seen, self._ends[subject.id], seconds) if is_timed else (np.nan, np.nan, np.nan)
+            seen.append(Seen(subject.id, *times, of))
+            if len(seen) == MOST_SUBJECTS:
+                break
+        found_by = "" if self.detector is None else f", faces found by {self.detector.name}"
+        return FacesSeen(reading, tuple(seen), found_by)
+
+    def _judged(self) -> int | None:
+        """Choose the face that is there longest; of those that are there about as long, the largest."""
+        longest = max(self._seconds.values(), default=0.0)
+        lasting = [one for one in self._tracker.subjects() if self._seconds[one.id] >= ABOUT_AS_LONG * longest]
+        best = max(lasting, key=lambda one: (one.total_area, -one.id), default=None)
+        return None if best is None else best.id
 
     def _reading_of(self, number: int | None, frozen: Sequence[Span]) -> Reading:
         said, unread = self._said.get(-1 if number is None else number, {}), self._unread.get(number or 0, {})

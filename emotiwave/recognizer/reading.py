@@ -12,6 +12,8 @@ from emotiwave.signals import Usability
 
 TRIMMED = 0.2
 """Share of the weight that is cut off at either end before pieces are averaged, class by class."""
+ENOUGH = 0.5
+"""Share of a modality from which on it counts in full; a choice, not a measurement."""
 Array = NDArray[np.float64]
 Ask = Callable[[Sequence[Any]], Answer]
 """An expert, or one that a speaker is known to."""
@@ -46,8 +48,17 @@ class Reading:
         return bool(np.isfinite(self.intervals).all())
 
     def pool(self) -> Array:
-        """Evidence ``(classes,)`` of the whole clip: robust, so that a few odd pieces decide nothing."""
-        return trimmed_mean(self.evidence, self.weights, TRIMMED)
+        """Evidence ``(classes,)`` of the whole clip, its mean 0: robust, so that a few odd pieces decide nothing.
+
+        Pieces are centred first: a constant that all classes of a piece share says nothing, and must not decide what
+        is trimmed.
+        """
+        return trimmed_mean(self.evidence - self.evidence.mean(axis=1, keepdims=True), self.weights, TRIMMED)
+
+    @property
+    def worth(self) -> float:
+        """What the evidence is worth: proportionally less where less than half of the modality could be used."""
+        return self.reliability * min(1.0, self.usability.observed / ENOUGH)
 
     def between(self, edges: Array) -> Array:
         """Evidence ``(stretches, classes)`` of stretches between edges ``(stretches + 1,)`` in seconds.
@@ -58,8 +69,10 @@ class Reading:
         shared = np.zeros(len(edges) - 1)
         if self.is_timed:
             for evidence, (start, end) in zip(self.evidence, self.intervals, strict=True):
+                if end <= edges[0] or start >= edges[-1]:
+                    continue
                 first = max(0, int(np.searchsorted(edges, start, side="right")) - 1)
-                last = max(first + 1, int(np.searchsorted(edges, end, side="left")))
+                last = min(len(edges) - 1, int(np.searchsorted(edges, end, side="left")))
                 inside = np.minimum(edges[first + 1 : last + 1], end) - np.maximum(edges[first:last], start)
                 inside = np.maximum(inside, 0)
                 totals[first : first + len(inside)] += inside[:, None] * evidence

@@ -45,6 +45,7 @@ UTTERANCE = 8.0
 """Seconds of a stretch of a long clip, each an utterance: about as long as those of CMU-MOSI and CMU-MOSEI."""
 LONGEST_UTTERANCE = 12.0
 """Seconds of a clip that is looked at as one utterance."""
+A_DAY = 86_400.0
 MOST_WINDOWS = 256
 """Stretches that are read together, which bounds memory."""
 Array = NDArray[np.float64]
@@ -143,6 +144,8 @@ class RunRecognizer:
                     raise
                 except (EmotiwaveError, OSError) as error:
                     yield Failed(clip.name, str(error))
+                except Exception as unknown:  # a fault of ours in one clip must not lose the others
+                    yield Failed(clip.name, f"{type(unknown).__name__}: {unknown}")
 
     def _open(self, is_face: bool) -> MediaReader:
         settings = self.features.model_copy(update={"cache": False})
@@ -155,8 +158,12 @@ class RunRecognizer:
             stretches = _stretches(clip, sources)
             sources, warnings = _readable_words(sources, stretches)
             parts = [stretches[first : first + MOST_WINDOWS] for first in range(0, len(stretches), MOST_WINDOWS)]
-            read = [self._read(reader, sources, part, clip) for part in parts]
-        answers = _join([self._answer(prepared, part, asked) for prepared, part in zip(read, parts, strict=True)])
+            read, answered = [], []
+            for part in parts:  # of the features of one part only is there memory
+                prepared = self._read(reader, sources, part, clip)
+                answered.append(self._answer(prepared, part, asked))
+                read.append(replace(prepared, modalities={}))
+        answers = _join(answered)
         try:
             return self._sum_up(clip, stretches, read, answers, asked, warnings)
         except MediaError as error:
@@ -352,10 +359,11 @@ def _stretches(clip: Clip, sources: Sources) -> list[Segment | None]:
     """Divide a clip into utterances; a short one, or one without a length, is one."""
     recording = sources.video or sources.audio
     start, end = (0.0, math.inf) if clip.segment is None else (clip.segment.start, clip.segment.end)
-    if math.isinf(end):
-        end = _duration(sources)
-    if recording is None or end is None or end <= start:  # the readers will say what is wrong
-        return [None if clip.segment is None else replace(clip.segment, end=start + LONGEST_UTTERANCE)]
+    duration = None if recording is None else _duration(sources)
+    end = min(end, math.inf if duration is None else duration)
+    if recording is None or math.isinf(end) or end <= start:  # words, photos; or the readers will say what is wrong
+        far = start + A_DAY
+        return [None if clip.segment is None else replace(clip.segment, end=min(clip.segment.end, far))]
     if end - start <= LONGEST_UTTERANCE:
         return [None if clip.segment is None else replace(clip.segment, end=end)]
     return [Segment(str(recording), first, last) for first, last in windows(start, end, UTTERANCE)]
@@ -377,7 +385,10 @@ def _readable_words(sources: Sources, stretches: Sequence[Segment | None]) -> tu
     """Give words without times to every stretch, and say so."""
     if sources.transcript is None or stretches[0] is None:
         return sources, []
-    words = read_transcript(sources.transcript)
+    try:
+        words = read_transcript(sources.transcript)
+    except MediaError:  # which is told of when it is read as a signal
+        return sources, []
     if all(np.isfinite(word.start) for word in words):
         return sources, []
     told = "text: its words have no times; all of them are taken for every stretch"
