@@ -50,8 +50,11 @@ def test_the_sample_on_the_screen_is_as_it_is_shown(capsys: pytest.CaptureFixtur
         patch.setattr(sys, "argv", ["emotiwave", "analyze", "--sample", "--set", "faces.detector=haar"])
         with contextlib.suppress(SystemExit):
             main()
-    said = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
-    assert said[: len(shown.splitlines())] == shown.splitlines()
+    said = "\n".join(line.rstrip() for line in capsys.readouterr().out.splitlines()[: len(shown.splitlines())])
+    number = r"[-+]?\d+\.\d\d"
+    assert re.sub(number, "N", said) == re.sub(number, "N", shown.rstrip())
+    for one, other in zip(re.findall(number, said), re.findall(number, shown), strict=True):
+        assert float(one) == pytest.approx(float(other), abs=0.021)  # other machines round otherwise
 
 
 def test_the_commands_and_their_options_exist() -> None:
