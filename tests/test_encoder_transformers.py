@@ -335,7 +335,8 @@ def test_bfloat16_is_near(name, build):
     vectors, _ = build(name, precision="bfloat16").eval()(*example(name))
     assert vectors.dtype == torch.float32
     assert not torch.equal(vectors, expected)
-    assert (vectors - expected).norm() < 0.2 * expected.norm()  # AMX rounds more than other units
+    bound = 0.2 if name.startswith(("hubert", "wavlm")) else 0.05  # .12 where oneDNN uses bfloat16 instructions
+    assert (vectors - expected).norm() < bound * expected.norm()
 
 
 # files

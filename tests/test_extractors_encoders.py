@@ -165,7 +165,8 @@ def test_identity_says_all_that_values_depend_on(name, build, folders):
 def test_bfloat16_is_near(name, build):
     signal = signal_of(name)
     exact, near = (build(name, precision=precision)(*signal).values for precision in ("float32", "bfloat16"))
-    assert 0 < np.linalg.norm(exact - near) < 0.2 * np.linalg.norm(exact)
+    bound = 0.2 if name == "speech" else 0.03  # .08 where oneDNN uses bfloat16 instructions
+    assert 0 < np.linalg.norm(exact - near) < bound * np.linalg.norm(exact)
 
 
 def test_layers_that_are_not_there(build):
