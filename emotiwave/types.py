@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
 
 from emotiwave.errors import DatasetError, unknown_name
+from emotiwave.probabilities import sigmoid, softmax
 from emotiwave.sequences import ComputationalSequence, first_duplicate
 
 LabelKind = Literal["categorical", "multilabel", "distribution", "continuous"]
@@ -360,7 +360,7 @@ class Predictions:
         if self.label_set.kind == "continuous":
             raise DatasetError("continuous labels have values, not probabilities; ask for `answers`")
         if self.label_set.kind == "multilabel":
-            return expit(logits)
+            return sigmoid(logits)
         return softmax(logits, axis=1)
 
     def answers(self, configuration: Configuration) -> NDArray[np.float64]:

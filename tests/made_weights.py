@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from safetensors.numpy import save_file
 
+from emotiwave.experts import distribution
 from emotiwave.experts.distribution import Distribution
 from emotiwave.experts.voice import CLIPS
 from emotiwave.experts.voice_vector import SIZES, VoiceNetworks
@@ -37,6 +39,17 @@ def confidence(*measures: str) -> dict[str, Any]:
         "intercept": 0.3,
         "slopes": slopes,
     }
+
+
+def made_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the weights of a test module; a fixture once it is marked as one."""
+    root = tmp_path_factory.mktemp("weights")
+    return make_weights(root / "made", root)
+
+
+def away_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look for installed weights in a folder of the test's; a fixture once it is marked as one."""
+    monkeypatch.setattr(distribution.platformdirs, "user_state_dir", lambda name: str(tmp_path / "state" / name))
 
 
 def make_weights(folder: Path, scratch: Path) -> Path:

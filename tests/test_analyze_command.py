@@ -13,29 +13,25 @@ from emotiwave import api
 from emotiwave.cli import screen
 from emotiwave.experts import distribution
 from emotiwave.labels import SEVEN
-from emotiwave.recognizer import ExpertRecognizer, expert_recognizer
+from emotiwave.recognizer import clip_reading
+from emotiwave.recognizer.clip_reading import ClipReader
 from tests.made_faces import SquareDetector
 from tests.made_media import write_sound
-from tests.made_weights import make_weights
+from tests.made_weights import away_from_home, made_folder
 from tests.test_cli import run
 from tests.test_experts import voice
 from tests.tiny_encoders import one_thread
 
 one_thread = pytest.fixture(scope="module", autouse=True)(one_thread)
+folder = pytest.fixture(scope="module")(made_folder)
+away_from_home = pytest.fixture(autouse=True)(away_from_home)
 SCHEMA = json.loads((Path(emotiwave.__file__).parent / "analysis" / "schema.json").read_text())
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("weights")
-    return make_weights(root / "made", root)
-
-
 @pytest.fixture(autouse=True)
-def _state(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distribution.platformdirs, "user_state_dir", lambda name: str(tmp_path / "state" / name))
+def _made_weights_are_installed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distribution, "_installed", lambda: folder)
-    monkeypatch.setattr(expert_recognizer, "load_detector", SquareDetector)
+    monkeypatch.setattr(clip_reading, "load_detector", SquareDetector)
 
 
 def test_a_sentence_on_the_screen(capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,14 +158,14 @@ def test_what_is_done_is_kept_when_it_is_stopped(
 ) -> None:
     for name in "abc":
         write_sound(tmp_path / f"{name}.wav", voice(0.5).samples)
-    whole = ExpertRecognizer._voice
+    whole = ClipReader._voice
 
-    def stopped(self: ExpertRecognizer, clip: object, stop: object) -> object:
+    def stopped(self: ClipReader, clip: object, stop: object) -> object:
         if "c.wav" in str(getattr(clip, "name", "")):
             raise KeyboardInterrupt
         return whole(self, clip, stop)  # pyright: ignore[reportArgumentType]
 
-    monkeypatch.setattr(ExpertRecognizer, "_voice", stopped)
+    monkeypatch.setattr(ClipReader, "_voice", stopped)
     code, out, err = run(capsys, "analyze", *(str(tmp_path / f"{name}.wav") for name in "abc"), "--json")
     assert code == screen.INTERRUPTED
     assert [Path(one["input"]).name for one in json.loads(out)] == ["a.wav", "b.wav"]

@@ -23,24 +23,14 @@ from emotiwave.faces.crops import fit_face
 from emotiwave.labels import SEVEN
 from emotiwave.signals import Waveform
 from tests.made_media import write_sound
-from tests.made_weights import PRIOR, RAVDESS, describe, make_weights, trust
+from tests.made_weights import PRIOR, RAVDESS, away_from_home, describe, made_folder, trust
 from tests.test_cli import run
 from tests.tiny_encoders import one_thread
 
 one_thread = pytest.fixture(scope="module", autouse=True)(one_thread)
+folder = pytest.fixture(scope="module")(made_folder)
+away_from_home = pytest.fixture(autouse=True)(away_from_home)
 RATE = 16_000
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("weights")
-    return make_weights(root / "made", root)
-
-
-@pytest.fixture(autouse=True)
-def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr(distribution.platformdirs, "user_state_dir", lambda name: str(tmp_path / "state" / name))
 
 
 @pytest.fixture

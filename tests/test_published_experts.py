@@ -13,20 +13,22 @@ from scipy.special import log_softmax, softmax
 
 import emotiwave
 from emotiwave.errors import CheckpointError, ConfigError, DatasetError
-from emotiwave.experts import Calibration, distribution, load_experts
+from emotiwave.experts import Calibration, load_experts
 from emotiwave.experts.calibrated import RIDGE, apply_calibration, fit_calibration
 from emotiwave.experts.label_map import KNOWN, map_labels, to_seven_classes
 from emotiwave.experts.published import load_published
 from emotiwave.labels import SEVEN
-from emotiwave.recognizer import ExpertRecognizer, expert_recognizer
+from emotiwave.recognizer import ExpertRecognizer, clip_reading
 from tests.made_faces import SquareDetector
 from tests.made_media import write_sound
-from tests.made_weights import make_weights
+from tests.made_weights import away_from_home, made_folder
 from tests.test_cli import run
 from tests.test_experts import face, voice
 from tests.tiny_encoders import one_thread, save_bert, save_speech, save_vit
 
 one_thread = pytest.fixture(scope="module", autouse=True)(one_thread)
+folder = pytest.fixture(scope="module")(made_folder)
+away_from_home = pytest.fixture(autouse=True)(away_from_home)
 LABELS = ("joy", "ANGRY", "sadness", "other")
 
 
@@ -55,16 +57,9 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("weights")
-    return make_weights(root / "made", root)
-
-
 @pytest.fixture(autouse=True)
-def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distribution.platformdirs, "user_state_dir", lambda name: str(tmp_path / "state" / name))
-    monkeypatch.setattr(expert_recognizer, "load_detector", SquareDetector)
+def _squares_are_faces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clip_reading, "load_detector", SquareDetector)
 
 
 def test_a_text_classifier_says_what_transformers_says(published: dict[str, Path]) -> None:

@@ -15,11 +15,11 @@ from scipy.special import log_softmax
 import emotiwave
 from emotiwave.analysis import Analysis, json_schema
 from emotiwave.errors import CheckpointError, ConfigError, MediaError
-from emotiwave.experts import Answer, VoiceExpert, distribution, load_experts
+from emotiwave.experts import Answer, VoiceExpert, load_experts
 from emotiwave.experts.text import TextExpert
 from emotiwave.faces.face import Face
 from emotiwave.labels import SEVEN
-from emotiwave.recognizer import Clip, ExpertRecognizer, Failed, RecognizerSettings, expert_recognizer, make_clip
+from emotiwave.recognizer import Clip, ExpertRecognizer, Failed, RecognizerSettings, clip_reading, make_clip
 from emotiwave.recognizer.face_reading import FaceReader, in_the_middle
 from emotiwave.recognizer.fusion import PRIOR
 from emotiwave.recognizer.reading import Reading
@@ -29,26 +29,21 @@ from emotiwave.recordings import Sources
 from emotiwave.signals import Frame, Usability, Waveform, Word
 from tests.made_faces import SquareDetector, scene
 from tests.made_media import write_sound, write_video
-from tests.made_weights import make_weights
+from tests.made_weights import away_from_home, made_folder
 from tests.test_experts import face, voice
 from tests.tiny_encoders import one_thread
 
 one_thread = pytest.fixture(scope="module", autouse=True)(one_thread)
+folder = pytest.fixture(scope="module")(made_folder)
+away_from_home = pytest.fixture(autouse=True)(away_from_home)
 RATE = 16_000
 SCHEMA = json.loads((Path(emotiwave.__file__).parent / "analysis" / "schema.json").read_text())
 SIZE = (160, 120)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("weights")
-    return make_weights(root / "made", root)
-
-
 @pytest.fixture(autouse=True)
-def _state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distribution.platformdirs, "user_state_dir", lambda name: str(tmp_path / "state" / name))
-    monkeypatch.setattr(expert_recognizer, "load_detector", SquareDetector)
+def _squares_are_faces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clip_reading, "load_detector", SquareDetector)
 
 
 @pytest.fixture
@@ -505,14 +500,14 @@ def test_the_thread_that_hears_stops_when_its_clip_does(
         def result(self) -> None:
             raise KeyboardInterrupt
 
-    real = expert_recognizer.ThreadPoolExecutor.submit
+    real = clip_reading.ThreadPoolExecutor.submit
 
     def submit(pool: Any, *words: Any) -> Stopped:
         real(pool, *words)
         return Stopped()
 
     monkeypatch.setattr(VoiceExpert, "__call__", hear)
-    monkeypatch.setattr(expert_recognizer.ThreadPoolExecutor, "submit", submit)
+    monkeypatch.setattr(clip_reading.ThreadPoolExecutor, "submit", submit)
     with pytest.raises(KeyboardInterrupt):
         recognizer.analyze(Waveform(np.tile(speech(5.0), 400), RATE))
     assert max(heard, default=0.0) < 1900

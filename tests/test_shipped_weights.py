@@ -2,6 +2,7 @@
 
 import csv
 import json
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -31,6 +32,13 @@ sys.path.insert(0, str(ROOT / "weights" / "scripts"))
 @cache
 def experts() -> Experts:
     return emotiwave.load().experts
+
+
+def test_loading_imports_only_what_answers_need() -> None:
+    heavy = ("lightning", "matplotlib", "pandas", "scipy", "sklearn", "transformers")
+    code = f"import sys, emotiwave; emotiwave.load(); print(*set({heavy}) & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == []
 
 
 def sweep() -> torch.Tensor:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.special import log_softmax
 
 from emotiwave.datasets.manifest_files import read_table
 from emotiwave.datasets.manifest_rows import ManifestRow, read_rows
@@ -20,6 +19,7 @@ from emotiwave.features.extraction.cache import file_digest
 from emotiwave.files import replace_file
 from emotiwave.labels import SEVEN
 from emotiwave.media.sound import sound_blocks
+from emotiwave.probabilities import log_softmax
 from emotiwave.recognizer import Clip, ExpertRecognizer
 from emotiwave.settings import PathLike
 from emotiwave.signals import Waveform

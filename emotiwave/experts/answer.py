@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
 from emotiwave.errors import ConfigError
 from emotiwave.labels import SEVEN
+from emotiwave.probabilities import log_softmax
 
 Prior = NDArray[np.float64]
 """How common each of the seven classes is ``(7,)``."""

@@ -8,14 +8,13 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
-from scipy.optimize import minimize
-from scipy.special import log_softmax
 
 from emotiwave.errors import CheckpointError, ConfigError, printable
 from emotiwave.experts.answer import Answer, Prior
 from emotiwave.experts.expert import Crop, ModalityExpert
 from emotiwave.experts.shares import Shares
 from emotiwave.labels import SEVEN
+from emotiwave.probabilities import log_softmax
 from emotiwave.settings import Settings
 
 SHIPPED = "shipped"
@@ -173,5 +172,7 @@ def _fit(log_posterior: Array, truth: NDArray[np.int64]) -> tuple[float, Array]:
         return float(-answers[rows, truth].sum() + RIDGE * (weights @ weights) / 2), slope + RIDGE * weights
 
     bounds = [(-5.0, 5.0)] + [(None, None)] * len(SEVEN)
+    from scipy.optimize import minimize  # takes a third of a second to import
+
     found = minimize(loss, np.zeros(1 + len(SEVEN)), jac=True, method="L-BFGS-B", bounds=bounds).x
     return float(found[0]), found[1:]

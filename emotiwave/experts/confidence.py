@@ -6,10 +6,9 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from scipy.optimize import minimize
-from scipy.special import log_softmax
 
 from emotiwave.errors import CheckpointError
+from emotiwave.probabilities import log_softmax
 from emotiwave.settings import Settings
 
 RIDGE = 1e-3
@@ -93,6 +92,8 @@ def fit_confidence(
         penalty = RIDGE * np.r_[0.0, weights[1:]]
         value = -(targets * answers).sum(axis=1).mean() + penalty @ weights / 2
         return value, (pull[:, None] * standardised).mean(axis=0) + penalty
+
+    from scipy.optimize import minimize  # takes a third of a second to import
 
     found = minimize(loss, np.zeros(standardised.shape[1]), jac=True, method="L-BFGS-B").x
     return Confidence(

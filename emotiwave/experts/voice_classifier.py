@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
 from emotiwave.experts.voice_vector import SIZES, Block
+from emotiwave.probabilities import log_softmax
 
 FARTHEST = 5.0
 """Standard deviations that a feature counts as at most."""

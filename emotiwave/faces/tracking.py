@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scipy.optimize import linear_sum_assignment
-
 from emotiwave.faces.detectors import FaceSettings
 from emotiwave.faces.face import Face, overlap
 
@@ -73,6 +71,8 @@ class FaceTracker:
             return {}
         overlaps = overlap(faces, [self._boxes[number] for number in numbers])
         overlaps[overlaps < self.settings.same_face] = 0.0
+        from scipy.optimize import linear_sum_assignment  # takes a third of a second to import
+
         rows, columns = linear_sum_assignment(overlaps, maximize=True)
         return {
             int(row): numbers[column] for row, column in zip(rows, columns, strict=True) if overlaps[row, column] > 0

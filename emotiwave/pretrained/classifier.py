@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import soxr
 from numpy.typing import NDArray
-from scipy.special import expit, log_softmax
 
 from emotiwave.errors import CheckpointError
 from emotiwave.pretrained.files import Kind, find_files, read_json
@@ -16,6 +15,7 @@ from emotiwave.pretrained.image import ImagePreprocessing
 from emotiwave.pretrained.loading import Encoder, load_encoder, read_network
 from emotiwave.pretrained.speech import SpeechPreprocessing
 from emotiwave.pretrained.text import TextPreprocessing
+from emotiwave.probabilities import log_softmax, sigmoid
 from emotiwave.signals import Waveform
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Classifier:
         if not np.isfinite(logits).all():
             raise CheckpointError(f"{self.encoder.name}: answers that are not finite; fetch the checkpoint again")
         if self.several:
-            shares = np.maximum(expit(logits), SMALLEST)
+            shares = np.maximum(sigmoid(logits), SMALLEST)
             return np.log(shares / shares.sum(axis=1, keepdims=True))
         return log_softmax(logits, axis=1)
 

@@ -1,7 +1,8 @@
 """Media in, an `Analysis` out: by the experts, or by a run that was trained on media."""
 
 from emotiwave.recognizer.clip import Clip, make_clip
-from emotiwave.recognizer.expert_recognizer import ExpertRecognizer, Heard
+from emotiwave.recognizer.clip_reading import Heard
+from emotiwave.recognizer.expert_recognizer import ExpertRecognizer
 from emotiwave.recognizer.failures import Failed
 from emotiwave.recognizer.settings import RecognizerSettings
 

@@ -1,51 +1,24 @@
 """Anyone's clip, voice, photo or sentence, by the experts: read, put together, told with reasons."""
 
-import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from itertools import takewhile
-from threading import Event
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from emotiwave.analysis import Analysis, ModalityUse, Moment, Subject
 from emotiwave.errors import ConfigError, EmotiwaveError, MediaError, unknown_name
-from emotiwave.experts import (
-    MODALITIES,
-    CalibratedExpert,
-    Experts,
-    ModalityExpert,
-    PublishedExpert,
-    Speaker,
-    VoiceExpert,
-)
+from emotiwave.experts import MODALITIES, CalibratedExpert, Experts, ModalityExpert, PublishedExpert, Speaker
 from emotiwave.experts.label_map import say_map
-from emotiwave.faces.detectors import load_detector
 from emotiwave.labels import SEVEN
-from emotiwave.media.ahead import ahead
-from emotiwave.media.photos import read_photo
-from emotiwave.media.pictures import read_frames
-from emotiwave.media.sound import read_sound
-from emotiwave.media.speech import SpeechDetector, SpeechRecogniser
-from emotiwave.media.subtitles import has_subtitles, read_subtitles
-from emotiwave.media.transcripts import read_transcript, split_words
 from emotiwave.recognizer.clip import Clip, make_clip
-from emotiwave.recognizer.face_reading import FaceReader, FacesSeen
-from emotiwave.recognizer.failures import NOT_THE_FILES_FAULT, Attempt, Failed, attempt, noted_warnings
-from emotiwave.recognizer.fusion import AT_HOME, PRIOR, Fusion
+from emotiwave.recognizer.clip_reading import ClipReader, Heard
+from emotiwave.recognizer.face_reading import FacesSeen
+from emotiwave.recognizer.failures import NOT_THE_FILES_FAULT, Failed
+from emotiwave.recognizer.fusion import PRIOR, Fusion
 from emotiwave.recognizer.reading import Array, Reading
 from emotiwave.recognizer.settings import RecognizerSettings
-from emotiwave.recognizer.text_reading import read_texts
-from emotiwave.recognizer.voice_reading import blocks_of, read_voice
-from emotiwave.signals import Frame, Word
 from emotiwave.types import LabelSet
 
-AHEAD = 8
-"""Pictures that are decoded while others are looked at."""
-LONGEST_SIDE = 640
 TEXTS_AT_ONCE = 64
 LATE = 5.0
 """Seconds by which words may go on after the recording without a warning."""
@@ -59,16 +32,6 @@ Readings = Mapping[str, Reading]
 """What was read of a clip, by modality; without those that it does not have."""
 
 
-@dataclass(frozen=True, eq=False)
-class Heard:
-    """What was found in a clip: readings, faces, and why a modality that was given could not be read."""
-
-    readings: dict[str, Reading]
-    faces: FacesSeen | None
-    errors: dict[str, str]
-    warnings: tuple[str, ...]
-
-
 class ExpertRecognizer:
     """Three experts, and their evidence put together; `emotiwave.load` makes one."""
 
@@ -79,7 +42,7 @@ class ExpertRecognizer:
     ) -> None:
         self.experts = experts
         self.settings = settings or RecognizerSettings()
-        self.speaker = speaker
+        self._reader = ClipReader(experts, self.settings, speaker)
         for modality in self.settings.reliability:
             if modality not in MODALITIES:
                 raise ConfigError(f"reliability: {unknown_name('modality', modality, MODALITIES)}")
@@ -172,138 +135,9 @@ class ExpertRecognizer:
             except Exception as unknown:  # a fault of ours in one clip must not lose the others
                 yield Failed(clip.name, f"{type(unknown).__name__}: {unknown}")
 
-    # --- reading
-
     def read(self, clips: Sequence[Clip], modalities: Iterable[str] | None = None) -> list[Heard]:
         """Let the experts read clips, and put nothing together yet."""
-        asked = _asked(modalities)
-        words, of_reading = [], []
-        for clip in clips:
-            with noted_warnings() as told:
-                words.append(attempt(partial(self._words, clip)) if "text" in asked else Attempt(None))
-            of_reading.append(told)
-        with_words = [row for row, one in enumerate(words) if one.found is not None]
-        texts = read_texts(
-            [words[row].found or () for row in with_words],
-            self.experts.text,
-            self.settings.usability,
-            window=self.settings.window,
-            reliability=[self._worth("text", clips[row]) for row in with_words],
-        )
-        of_words = dict(zip(with_words, texts, strict=True))
-        heard = []
-        for row, clip in enumerate(clips):
-            with noted_warnings() as told:
-                voice, faces = self._hear_and_see(clip, asked)
-            found = {"text": of_words.get(row), "audio": voice.found}
-            found["vision"] = None if faces.found is None else faces.found.reading
-            attempts = {"text": words[row], "audio": voice, "vision": faces}
-            heard.append(
-                Heard(
-                    {name: reading for name, reading in found.items() if reading is not None},
-                    faces.found,
-                    {name: one.error for name, one in attempts.items() if one.error is not None},
-                    (*of_reading[row], *told),
-                )
-            )
-        return heard
-
-    def _words(self, clip: Clip) -> tuple[Word, ...] | None:
-        sources, (start, end) = clip.sources, _bounds(clip)
-        if sources.text is not None:
-            return tuple(Word(word) for word in split_words(sources.text))
-        if sources.transcript is not None:
-            return _from(start, read_transcript(sources.transcript, start, end))
-        if sources.video is not None and self.settings.subtitles and has_subtitles(sources.video):
-            return _from(start, read_subtitles(sources.video, start, end))
-        heard = clip.sources.audio or clip.sources.video
-        if self.settings.asr is None or (heard is None and clip.sound is None):
-            return None
-        sound = clip.sound
-        if sound is None and heard is not None:
-            sound = read_sound(heard, start, end)
-        return None if sound is None else _from(start, self._recogniser.transcribe(sound))
-
-    def _hear_and_see(
-        self, clip: Clip, asked: Collection[str]
-    ) -> tuple[Attempt[Reading | None], Attempt[FacesSeen | None]]:
-        """Hear the sound in a thread while pictures are looked at."""
-        stop = Event()
-        hear: Callable[[], Reading | None] = partial(self._voice, clip, stop) if "audio" in asked else _nothing
-        see: Callable[[], FacesSeen | None] = partial(self._faces, clip) if "vision" in asked else _nothing
-        with ThreadPoolExecutor(1) as pool:
-            heard = pool.submit(attempt, hear)
-            try:
-                seen = attempt(see)
-                return heard.result(), seen
-            except BaseException:  # the pool waits for its thread
-                stop.set()
-                raise
-
-    def _voice(self, clip: Clip, stop: Event) -> Reading | None:
-        sound = clip.sound or clip.sources.audio or clip.sources.video
-        if sound is None:
-            return None
-        start, end = _bounds(clip)
-        expert = self.experts.audio
-        return read_voice(
-            takewhile(lambda _: not stop.is_set(), blocks_of(sound, start, end, self.settings.window)),
-            expert if self.speaker is None else partial(_with_speaker, expert, self.speaker),
-            self.settings.usability,
-            window=self.settings.window,
-            reliability=self._worth("audio", clip),
-            find_non_speech=self._speech.non_speech_spans if self.settings.speech_only else None,
-        )
-
-    def _faces(self, clip: Clip) -> FacesSeen | None:
-        sources, start = clip.sources, _bounds(clip)[0]
-        is_photo = clip.picture is not None or sources.image is not None
-        if not is_photo and sources.video is None:
-            return None
-        detector = None if sources.is_face and is_photo else self._detector
-        reader = FaceReader(
-            self.experts.vision,
-            self.experts.vision.crop,
-            detector,
-            self.settings.faces,
-            self.settings.usability,
-            0.0 if is_photo else start or 0.0,
-            self._worth("vision", clip),
-        )
-        if clip.picture is not None:
-            return reader.take([Frame(clip.picture, np.nan, np.nan)])
-        if sources.image is not None:
-            return reader.take([read_photo(sources.image, longest=LONGEST_SIDE)])
-        if sources.video is None:
-            return None
-        frames = read_frames(sources.video, *_bounds(clip), rate=self.settings.frame_rate, longest=LONGEST_SIDE)
-        with ahead(frames, AHEAD) as pictures:
-            return reader.take(pictures)
-
-    def _worth(self, modality: str, clip: Clip) -> float:
-        """What evidence is worth: all of it where the expert is at home, or was calibrated on data of the user's."""
-        expert = self.experts[modality]
-        is_photo = clip.picture is not None or clip.sources.image is not None
-        is_at_home = is_photo if modality == "vision" else modality == "text" and not clip.is_recording
-        return (
-            AT_HOME
-            if is_at_home or isinstance(expert, CalibratedExpert)
-            else self.settings.reliability.get(modality, AT_HOME)
-        )
-
-    @cached_property
-    def _detector(self) -> Any:
-        return load_detector(self.settings.faces)
-
-    @cached_property
-    def _speech(self) -> SpeechDetector:
-        return SpeechDetector()
-
-    @cached_property
-    def _recogniser(self) -> SpeechRecogniser:
-        return SpeechRecogniser(str(self.settings.asr), language=self.settings.language)
-
-    # --- summing up
+        return self._reader.read(clips, _asked(modalities))
 
     def _sum_up(self, clip: Clip, heard: Heard) -> Analysis:
         if not heard.readings and heard.errors:
@@ -390,22 +224,6 @@ class ExpertRecognizer:
         return told
 
 
-def _nothing() -> None:
-    """Read nothing: the modality was not asked for."""
-
-
-def _with_speaker(expert: Any, speaker: Speaker, clips: Sequence[Any]) -> Any:
-    """Ask a voice expert that knows of speakers.
-
-    Raises:
-        ConfigError: If another one is in its place.
-    """
-    inner = getattr(expert, "expert", expert)
-    if not isinstance(inner, VoiceExpert):
-        raise ConfigError(f"{expert.name} knows nothing of speakers; leave the speaker out, or its expert in place")
-    return expert(clips, speaker=speaker)
-
-
 def _asked(modalities: Iterable[str] | None) -> Collection[str]:
     if isinstance(modalities, str):
         raise ConfigError(f"modalities must be a list of names; got {modalities!r}")
@@ -414,17 +232,6 @@ def _asked(modalities: Iterable[str] | None) -> Collection[str]:
         if name not in MODALITIES:
             raise ConfigError(unknown_name("modality", name, MODALITIES))
     return asked
-
-
-def _bounds(clip: Clip) -> tuple[float | None, float | None]:
-    if clip.segment is None:
-        return None, None
-    return clip.segment.start, None if math.isinf(clip.segment.end) else clip.segment.end
-
-
-def _from(start: float | None, words: tuple[Word, ...]) -> tuple[Word, ...]:
-    """Bring times of the file to the clock of the clip."""
-    return tuple(replace(word, start=word.start - start, end=word.end - start) for word in words) if start else words
 
 
 def _duration(readings: Readings) -> float:

@@ -12,10 +12,10 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
 from emotiwave.analysis import Contributions
 from emotiwave.explanation.shapley import attributable_scores, shapley_values
+from emotiwave.probabilities import log_softmax
 
 OVERLAP = 0.22
 """Fitted on what some raters heard and others saw of CREMA-D's clips (`results/fusion.json`), so of voice and face. The

@@ -1,6 +1,5 @@
 """Anyone's clip by a run that was trained on media: the features of its recipe, its model in every configuration."""
 
-import math
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,9 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
-from scipy.io import wavfile
-from scipy.special import expit, log_softmax, softmax
 
 from emotiwave.analysis import Analysis, ModalityUse, Moment
 from emotiwave.batch import collate
@@ -24,28 +20,21 @@ from emotiwave.explanation.shapley import attributable_scores
 from emotiwave.features.extraction.reader import MediaReader
 from emotiwave.features.extraction.settings import DEFAULTS, MediaFeatureSettings
 from emotiwave.features.prepared import PreparedRecording
-from emotiwave.media.containers import describe_media
-from emotiwave.media.transcripts import read_transcript
 from emotiwave.models.checkpoint import load_model
 from emotiwave.models.fusion import FusionModel
+from emotiwave.probabilities import log_softmax, sigmoid, softmax
 from emotiwave.recognizer.clip import Clip, make_clip
 from emotiwave.recognizer.failures import NOT_THE_FILES_FAULT, Failed
 from emotiwave.recognizer.fusion import contributions_of, subsets
 from emotiwave.recognizer.reading import TRIMMED, trimmed_mean
-from emotiwave.recognizer.voice_reading import windows
+from emotiwave.recognizer.stretches import UTTERANCE, as_files, readable_words, seconds_of, stretches_of
 from emotiwave.recordings import Sources
 from emotiwave.run_folder import is_finished, read_run
 from emotiwave.run_results import read_thresholds
 from emotiwave.sequences import ComputationalSequence
 from emotiwave.settings import PathLike
-from emotiwave.signals import join_words
 from emotiwave.types import Configuration, Corpus, Label, LabelSet, Segment, Utterance
 
-UTTERANCE = 8.0
-"""Seconds of a stretch of a long clip, each an utterance: about as long as those of CMU-MOSI and CMU-MOSEI."""
-LONGEST_UTTERANCE = 12.0
-"""Seconds of a clip that is looked at as one utterance."""
-A_DAY = 86_400.0
 MOST_WINDOWS = 256
 """Stretches that are read together, which bounds memory."""
 Array = NDArray[np.float64]
@@ -154,9 +143,9 @@ class RunRecognizer:
     def _analyze(self, reader: MediaReader, clip: Clip, modalities: Iterable[str] | None) -> Analysis:
         asked = self._asked(modalities)
         with tempfile.TemporaryDirectory() as scratch:
-            sources = _as_files(clip, Path(scratch))
-            stretches = _stretches(clip, sources)
-            sources, warnings = _readable_words(sources, stretches)
+            sources = as_files(clip, Path(scratch))
+            stretches = stretches_of(clip, sources)
+            sources, warnings = readable_words(sources, stretches)
             parts = [stretches[first : first + MOST_WINDOWS] for first in range(0, len(stretches), MOST_WINDOWS)]
             read, answered = [], []
             for part in parts:  # of the features of one part only is there memory
@@ -252,7 +241,7 @@ class RunRecognizer:
         if not seen.any() and errors:
             raise MediaError("; ".join(errors))
         there = [name for name, present in answers.present.items() if present.any()]
-        weights = np.array([_seconds(segment) for segment in stretches])
+        weights = np.array([seconds_of(segment) for segment in stretches])
         pooled = {some: self._pool(values[seen], weights[seen]) for some, values in answers.logits.items()}
         emotions = confidence = decision = contributions = None
         if there:
@@ -299,7 +288,7 @@ class RunRecognizer:
         if labels.kind == "continuous":
             answers = np.clip(logits, *labels.bounds)
         else:
-            answers = softmax(logits) if labels.is_exclusive else expit(logits)
+            answers = softmax(logits) if labels.is_exclusive else sigmoid(logits)
         return dict(zip(labels.names, answers.tolist(), strict=True))
 
     def _decide(self, logits: Array, there: Sequence[str]) -> tuple[Any, float | None]:
@@ -341,62 +330,6 @@ class RunRecognizer:
 def load_run(folder: PathLike) -> RunRecognizer:
     """Read a run as a recogniser."""
     return RunRecognizer.load(Path(folder))
-
-
-def _as_files(clip: Clip, scratch: Path) -> Sources:
-    """Write arrays to files, which is what extractors are given."""
-    sources = clip.sources
-    if clip.sound is not None:
-        wavfile.write(scratch / "sound.wav", clip.sound.rate, clip.sound.samples)
-        sources = replace(sources, audio=scratch / "sound.wav")
-    if clip.picture is not None:
-        Image.fromarray(clip.picture).save(scratch / "picture.png")
-        sources = replace(sources, image=scratch / "picture.png")
-    return sources
-
-
-def _stretches(clip: Clip, sources: Sources) -> list[Segment | None]:
-    """Divide a clip into utterances; a short one, or one without a length, is one."""
-    recording = sources.video or sources.audio
-    start, end = (0.0, math.inf) if clip.segment is None else (clip.segment.start, clip.segment.end)
-    duration = None if recording is None else _duration(sources)
-    end = min(end, math.inf if duration is None else duration)
-    if recording is None or math.isinf(end) or end <= start:  # words, photos; or the readers will say what is wrong
-        far = start + A_DAY
-        return [None if clip.segment is None else replace(clip.segment, end=min(clip.segment.end, far))]
-    if end - start <= LONGEST_UTTERANCE:
-        return [None if clip.segment is None else replace(clip.segment, end=end)]
-    return [Segment(str(recording), first, last) for first, last in windows(start, end, UTTERANCE)]
-
-
-def _duration(sources: Sources) -> float | None:
-    """Seconds of the first of sound and video that says how long it is; None if none does."""
-    for path in (sources.audio, sources.video):
-        try:
-            found = None if path is None else describe_media(path).duration
-        except MediaError:  # which is told of when its signal is read
-            continue
-        if found is not None:
-            return found
-    return None
-
-
-def _readable_words(sources: Sources, stretches: Sequence[Segment | None]) -> tuple[Sources, list[str]]:
-    """Give words without times to every stretch, and say so."""
-    if sources.transcript is None or stretches[0] is None:
-        return sources, []
-    try:
-        words = read_transcript(sources.transcript)
-    except MediaError:  # which is told of when it is read as a signal
-        return sources, []
-    if all(np.isfinite(word.start) for word in words):
-        return sources, []
-    told = "text: its words have no times; all of them are taken for every stretch"
-    return replace(sources, transcript=None, text=join_words(words)), [told] if len(stretches) > 1 else []
-
-
-def _seconds(segment: Segment | None) -> float:
-    return 1.0 if segment is None else segment.end - segment.start
 
 
 def _uses(

@@ -11,7 +11,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from scipy.ndimage import maximum_filter1d
 
 from emotiwave.features.extractors.framing import cut, hann, in_blocks, in_samples
 from emotiwave.settings import Settings
@@ -148,6 +147,8 @@ def _scores(
     frequency: NDArray[np.float32], correlation: NDArray[np.float32], level: NDArray[np.float32], lowest: float
 ) -> NDArray[np.float32]:
     """How well each state ``(frames, 1 + N_CANDIDATES)`` fits: no voice (eq. 23), then each pitch (eq. 24)."""
+    from scipy.ndimage import maximum_filter1d  # takes a third of a second to import
+
     reach = round(LOUDNESS_REACH / HOP)
     loudest = maximum_filter1d(level, 2 * reach + 1, mode="nearest") if len(level) else level
     share = np.where(loudest > 0, level / np.where(loudest > 0, loudest, 1), 0)

@@ -8,7 +8,6 @@ by G. Peeters, A large set of audio features for sound description, IRCAM 2004.
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from emotiwave.features.extractors.framing import (
@@ -88,6 +87,8 @@ def measure_voice(samples: NDArray[np.float32], rate: int, settings: PitchSettin
     n_fft = spectrum_size(n_window)
     frequencies = np.arange(n_fft // 2 + 1) * rate / n_fft
     kept = slice(np.searchsorted(frequencies, LOWEST), np.searchsorted(frequencies, HIGHEST, side="right"))
+    from scipy.fft import dct  # takes a third of a second to import
+
     filters = mel_filters(rate, n_fft, N_BANDS, LOWEST, HIGHEST)[kept]
     bands, shapes, energies = [], [], []
     last = None
@@ -104,7 +105,7 @@ def measure_voice(samples: NDArray[np.float32], rate: int, settings: PitchSettin
     periodicity = np.clip(track.periodicity, NO_HARMONICS, ALL_HARMONICS)
     return VoiceTracks(
         bands=band_levels,
-        coefficients=np.asarray(scipy.fft.dct(band_levels, norm="ortho", axis=1))[:, 1 : N_COEFFICIENTS + 1],
+        coefficients=np.asarray(dct(band_levels, norm="ortho", axis=1))[:, 1 : N_COEFFICIENTS + 1],
         shape=np.concatenate(shapes),
         energy=np.concatenate(energies),
         pitch=12 * np.log2(track.frequency / np.float32(SEMITONES_FROM)),
