@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating]
+Array = NDArray[np.float64]
 
 
 def log_softmax(logits: Array, axis: int = -1) -> Array:
