@@ -38,6 +38,7 @@ __all__ = [
     "compare",
     "demo",
     "evaluate",
+    "explain",
     "export_mmsa",
     "extract",
     "info",

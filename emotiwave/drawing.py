@@ -3,8 +3,10 @@
 import base64
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import matplotlib.style
@@ -20,6 +22,8 @@ WIDTH = 4.6
 FONT_SIZE = 11.5
 CSS_PIXELS = 96
 """Per inch."""
+NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+"""Of an SVG file, so that the same drawing gives the same bytes."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,14 @@ def picture(draw: Callable[[Theme], Figure], *, alt: str, caption: str) -> Pictu
     return Picture(light[0], dark[0], printable(alt), printable(caption), round(CSS_PIXELS * light[1]))
 
 
+def save_figure(draw: Callable[[Theme], Figure], path: Path) -> None:
+    """Write a figure for papers, in light colours on white: ``.svg`` and ``.png`` of 300 dots per inch."""
+    with _styled(LIGHT):
+        figure = draw(LIGHT)
+        figure.savefig(path.with_suffix(".svg"), metadata=NO_METADATA, facecolor="white")
+        figure.savefig(path.with_suffix(".png"), metadata={"Software": None}, facecolor="white", dpi=300)
+
+
 def readable(background: str) -> str:
     """Choose black or white, whichever stands out more (WCAG 2 contrast)."""
     return max(("#000000", "#ffffff"), key=lambda colour: contrast(colour, background))
@@ -136,13 +148,18 @@ def _luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def _render(draw: Callable[[Theme], Figure], theme: Theme) -> tuple[str, float]:
+@contextmanager
+def _styled(theme: Theme) -> Iterator[None]:
     with matplotlib.style.context(["default", theme.style()]), warnings.catch_warnings():
         # the reader's browser has the letters that matplotlib's own font lacks
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def _render(draw: Callable[[Theme], Figure], theme: Theme) -> tuple[str, float]:
+    with _styled(theme):
         figure, file = draw(theme), io.StringIO()
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(file, format="svg", metadata=nothing)
+        figure.savefig(file, format="svg", metadata=NO_METADATA)
     # names in a file may hold characters that XML forbids; the breaks of lines are those of the SVG itself
     svg = "\n".join(map(printable, file.getvalue().split("\n")))
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}", figure.get_figwidth()

@@ -134,6 +134,8 @@ def test_exit_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ((), "nothing to analyse"),
         (("--text", "i", "--json", "--csv"), "exclude each other"),
         (("--text", "i", "--modalities", "face"), "unknown modality 'face'"),
+        (("--text", "i", "--modalities", ","), "no modality is asked for"),
+        (("--text", "i", "--start", "1"), "none of them is given"),
         (("--text", "i", "--expert", "text"), "--expert takes MODALITY=VALUE"),
         (("--text", "i", "--labels", "text=gone.json"), "cannot be read as JSON"),
         (("--text", "i", "--expert", "text=./gone"), "no folder ./gone"),

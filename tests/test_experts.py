@@ -599,5 +599,7 @@ def test_calibrate_makes_a_speaker_of_the_clips_that_can_be_used(monkeypatch, fo
         code, _, warned = run(capsys, "calibrate", words[0], "--out", str(place))
         assert (code, "is there and no file of a speaker" in warned) == (1, True)
     assert (tmp_path / "one.wav").read_bytes() == before
-    code, _, warned = run(capsys, "calibrate", words[0], "--out", str(tmp_path / "one.wav" / "x"))
+    code, _, warned = run(capsys, "calibrate", words[0], "--out", str(tmp_path / "one.wav" / "x.safetensors"))
     assert (code, "cannot be written" in warned) == (1, True)
+    code, _, warned = run(capsys, "calibrate", words[0], "--out", str(tmp_path / "anna.json"))
+    assert (code, "let --out end in .safetensors" in warned) == (1, True)

@@ -7,6 +7,7 @@ import pytest
 
 from emotiwave.errors import MediaError
 from emotiwave.media.containers import MAX_PIXELS, check_pixels, describe_media, open_container
+from emotiwave.media.tracks import measure_duration
 from tests.made_media import click, grey_picture, write_sound, write_video
 
 SOUND = click(1.0, 0.5, 48_000, channels=2)
@@ -193,3 +194,25 @@ def test_damaged_files_end_in_a_media_error(tmp_path):
         path.write_bytes(damaged)
         with suppress(MediaError):
             describe_media(path)
+
+
+def test_how_long_a_file_lasts_is_measured_where_it_is_not_stated(tmp_path):
+    sound = np.random.default_rng(0).normal(0, 0.2, 12 * 16_000).astype(np.float32)
+    sound[: 6 * 16_000] = 0  # takes far fewer bytes than the other half
+    write_sound(tmp_path / "a.aac", sound)
+    assert measure_duration(tmp_path / "a.aac") == pytest.approx(12.0, abs=0.2)
+    assert describe_media(tmp_path / "a.aac").duration != pytest.approx(12.0, abs=1.0)  # FFmpeg's guess
+    write_sound(tmp_path / "a.wav", sound)
+    assert measure_duration(tmp_path / "a.wav") == pytest.approx(12.0)
+    with av.open(str(tmp_path / "live.webm"), "w", options={"live": "1"}) as container:  # as browsers record
+        track = container.add_stream("libopus", rate=48_000, layout="mono")
+        for start in range(0, 5 * 48_000, 960):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 960), np.float32), format="flt", layout="mono")
+            frame.rate, frame.pts = 48_000, start
+            container.mux(track.encode(frame))
+        container.mux(track.encode())
+    assert describe_media(tmp_path / "live.webm").duration is None
+    assert measure_duration(tmp_path / "live.webm") == pytest.approx(5.0, abs=0.1)
+    (tmp_path / "bad.wav").write_bytes(b"no sound")
+    with pytest.raises(MediaError, match=r"bad\.wav"):
+        measure_duration(tmp_path / "bad.wav")

@@ -157,6 +157,17 @@ def test_a_missing_modality_adds_exactly_nothing(recognizer: ExpertRecognizer, t
     asked = recognizer.analyze(with_dark, modalities=["audio"])
     assert asked.emotions == dark.emotions
     assert asked.contributions == dark.contributions
+    alone = recognizer.analyze(tmp_path / "alone.wav")  # the same sound, and not as AAC brings it
+    np.testing.assert_allclose(list(alone.emotions.values()), list(dark.emotions.values()), atol=0.05)
+
+
+def test_words_that_the_experts_cannot_take(recognizer: ExpertRecognizer, tmp_path: Path) -> None:
+    half = recognizer.analyze(text="caf\udce9 i am happy")
+    assert half.emotions == recognizer.analyze(text="caf\ufffd i am happy").emotions
+    with pytest.raises(ConfigError, match=r"words of a \.csd file are for runs"):
+        recognizer.analyze(Clip("a", Sources(words=tmp_path / "a.csd", words_id="a")))
+    photo = Image.fromarray(scene((40, 30, 50)))
+    assert not any("no times" in told for told in recognizer.analyze(photo, text="i am happy").warnings)
 
 
 def test_a_muted_stretch_and_a_hidden_face_are_left_out_there(recognizer: ExpertRecognizer, tmp_path: Path) -> None:
@@ -480,6 +491,18 @@ def test_images_that_are_open_are_read_as_their_files(recognizer: ExpertRecogniz
     turned.save(tmp_path / "a.png", exif=exif)
     with Image.open(tmp_path / "a.png") as opened:
         assert recognizer.analyze(opened).emotions == recognizer.analyze(tmp_path / "a.png").emotions
+    large = Image.fromarray(scene((40, 30, 50))).resize((1600, 1200))
+    large.save(tmp_path / "large.png")
+    with Image.open(tmp_path / "large.png") as opened:
+        of_file = recognizer.analyze(tmp_path / "large.png")
+        assert (recognizer.analyze(opened).emotions, of_file.answered) == (of_file.emotions, True)
+        assert recognizer.analyze(np.array(opened)).emotions == of_file.emotions
+    small = Image.new("RGB", (2400, 1800))
+    small.paste(Image.fromarray(scene((40, 30, 50))))
+    small.save(tmp_path / "small.png")
+    with Image.open(tmp_path / "small.png") as opened:  # a face of 50 pixels, and of 13 as it is looked at
+        of_file = recognizer.analyze(tmp_path / "small.png")
+        assert recognizer.analyze(opened).modalities == of_file.modalities
     deep = Image.fromarray((scene((40, 30, 50)).mean(axis=2) * 256).astype(np.uint16))
     assert recognizer.analyze(deep).answered
 

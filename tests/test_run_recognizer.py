@@ -4,12 +4,14 @@ import csv
 import json
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.special import expit, softmax
 
 import emotiwave
@@ -18,11 +20,12 @@ from emotiwave.batch import collate
 from emotiwave.errors import CheckpointError, ConfigError, MediaError
 from emotiwave.recognizer import Clip, Failed, make_clip
 from emotiwave.recognizer.run_recognizer import RunRecognizer
+from emotiwave.recognizer.stretches import stretches_of
 from emotiwave.recordings import Sources
 from emotiwave.run_folder import read_run
 from emotiwave.signals import Waveform
 from emotiwave.types import Configuration
-from tests.made_media import write_sound
+from tests.made_media import write_sound, write_video
 from tests.test_cli import run
 from tests.test_experts import voice
 from tests.tiny_encoders import one_thread
@@ -169,3 +172,56 @@ def test_on_the_command_line(trained: Path, capsys: pytest.CaptureFixture[str]) 
     code, out, _ = run(capsys, "analyze", "--model", str(trained), "--text", "", "--json")
     assert code == 3
     assert json.loads(out)["emotions"] is None
+
+
+def test_a_stretch_of_an_array_is_cut_once(recognizer: RunRecognizer, tmp_path: Path) -> None:
+    samples = np.concatenate([voice(1.0, 100.0 + 80 * k, seed=k).samples for k in range(6)])
+    Image.fromarray(np.zeros((60, 60, 3), np.uint8)).save(tmp_path / "p.png")
+    expected = recognizer.analyze((samples[2 * 16000 : 4 * 16000], 16000)).emotions
+    found = recognizer.analyze(audio=(samples, 16000), image=tmp_path / "p.png", start=2, end=4).emotions
+    np.testing.assert_allclose(list(found.values()), list(expected.values()), atol=1e-4)
+    twice = make_clip(make_clip((samples, 16000), start=1), start=1, end=3)
+    np.testing.assert_array_equal(twice.heard.samples, samples[2 * 16000 : 4 * 16000])
+    with pytest.raises(ConfigError, match="none of them is given"):
+        make_clip(text="so", image=tmp_path / "p.png", start=1)
+
+
+def test_a_clip_is_as_long_as_what_is_in_it(recognizer: RunRecognizer, tmp_path: Path) -> None:
+    silent_then_loud = np.concatenate([np.zeros(16000 * 10, np.float32), np.tile(voice(1.0).samples, 10)])
+    write_sound(tmp_path / "a.aac", silent_then_loud)  # FFmpeg guesses how long it is, by far too long
+    analysis = recognizer.analyze(tmp_path / "a.aac")
+    check(analysis)
+    assert analysis.timeline[-1].end == pytest.approx(20.0, abs=0.2)
+    assert analysis.modalities["audio"].observed == pytest.approx(0.5, abs=0.05)
+    write_sound(tmp_path / "short.wav", voice(2.0).samples)
+    film = write_video(tmp_path / "long.mp4", 50, 2.0, (32, 32), lambda index: np.zeros((32, 32, 3), np.uint8))
+    sources = Sources(video=film, audio=tmp_path / "short.wav")
+    stretches = stretches_of(Clip("two", sources), sources)
+    assert stretches[-1].end == pytest.approx(25.0, abs=0.5)
+    (tmp_path / "a.srt").write_text(
+        "1\n00:00:01,000 --> 00:00:02,000\nso sad\n\n2\n00:00:05,000 --> 00:00:06,000\nah\n"
+    )
+    words = recognizer.analyze(transcript=tmp_path / "a.srt", start=1)
+    assert words.timeline[-1].end == pytest.approx(5.0)
+
+
+def test_what_is_warned_of_is_told_and_what_is_not_asked_for_is_not(recognizer: RunRecognizer, tmp_path: Path) -> None:
+    whole = write_sound(tmp_path / "whole.flac", voice(10.0).samples).read_bytes()
+    (tmp_path / "cut.flac").write_bytes(whole[: len(whole) // 2])
+    cut = recognizer.analyze(tmp_path / "cut.flac")
+    assert any("truncated" in warning for warning in cut.warnings)
+    (tmp_path / "bad.wav").write_bytes(b"no sound at all")
+    asked = recognizer.analyze(audio=tmp_path / "bad.wav", modalities=["text"])
+    assert (asked.answered, asked.warnings) == (False, ())
+    with_text = recognizer.analyze(audio=tmp_path / "bad.wav", text="so sad", modalities=["text"])
+    assert (with_text.answered, with_text.warnings) == (True, ())
+    with pytest.raises(ConfigError, match="no modality is asked for"):
+        recognizer.analyze(text="so sad", modalities=[])
+
+
+def test_another_face_detector_than_in_training_is_told(recognizer: RunRecognizer) -> None:
+    found = RunRecognizer(recognizer.model, recognizer.features, name="run", faces_found_by="yunet (a file)")
+    reader = SimpleNamespace(detector=SimpleNamespace(name="haar"))
+    assert "found by haar, and were by yunet" in found._remarks_on(reader)[0]
+    reader.detector.name = "yunet"
+    assert found._remarks_on(reader) == []

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from emotiwave.api.demonstration import demo
     from emotiwave.api.encoders import save_encoder
     from emotiwave.api.experts import calibrate, calibrate_expert, info
+    from emotiwave.api.explaining import explain
     from emotiwave.api.extraction import extract
     from emotiwave.api.hub import load_model, push
     from emotiwave.api.inspection import inspect
@@ -24,6 +25,7 @@ __all__ = [
     "compare",
     "demo",
     "evaluate",
+    "explain",
     "export_mmsa",
     "extract",
     "info",
@@ -46,6 +48,7 @@ _MODULES = {
     "demonstration": ("demo",),
     "encoders": ("save_encoder",),
     "experts": ("calibrate", "calibrate_expert", "info"),
+    "explaining": ("explain",),
     "extraction": ("extract",),
     "hub": ("load_model", "push"),
     "inspection": ("inspect",),

@@ -1,12 +1,13 @@
 """Recognisers, and the clips that they are given."""
 
 import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emotiwave.errors import ConfigError, DatasetError, MediaError
+from emotiwave.errors import ConfigError, DatasetError, DataWarning, MediaError
 from emotiwave.experts import Chosen, ModalityExpert, Speaker, VoiceExpert, load_experts
 from emotiwave.experts.distribution import DESCRIPTION
 from emotiwave.experts.label_map import LabelMap
@@ -150,4 +151,8 @@ def _speaker(given: "PathLike | Sequence[PathLike] | Speaker", expert: ModalityE
     if not isinstance(inner, VoiceExpert):
         raise ConfigError(f"{expert.name} knows nothing of speakers; leave the speaker out")
     sounds = [next(sound_blocks(file, seconds=LONGEST + 1)).waveform for file in files]
-    return inner.enroll(sounds)[0]
+    speaker, reasons = inner.enroll(sounds)
+    for file, reason in zip(files, reasons, strict=True):
+        if reason is not None:
+            warnings.warn(f"{file}: left out of what the speaker is known by: {reason}", DataWarning, stacklevel=3)
+    return speaker

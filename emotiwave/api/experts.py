@@ -76,6 +76,8 @@ def calibrate(
     path = Path(out)
     if path.exists() and not is_speaker(path):
         raise ConfigError(f"{path} is there and no file of a speaker; choose another place by --out")
+    if path.suffix != ".safetensors":
+        raise ConfigError(f"{path}: --enroll knows the file of a speaker by its suffix; let --out end in .safetensors")
     weights = find_weights(None if folder is None else Path(folder))
     weights.verify()
     weights.tell_terms()

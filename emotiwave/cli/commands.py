@@ -14,6 +14,7 @@ import typer
 from emotiwave.cli.analysis_commands import analyze
 from emotiwave.cli.calibrate_command import calibrate
 from emotiwave.cli.data_commands import data
+from emotiwave.cli.explain_command import explain
 from emotiwave.cli.screen import INTERRUPTED, Overrides, print_comparison, print_scores, stderr, stdout, suggest
 from emotiwave.errors import DataWarning, EmotiwaveError, printable
 
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.command()(analyze)
 app.command()(calibrate)
+app.command()(explain)
 app.add_typer(data, name="data")
 Runs = Annotated[list[Path], typer.Argument(help="Run folders that `emotiwave train` made.")]
 

@@ -1,1 +1,1 @@
-"""Who contributed to an answer, and how much."""
+"""Why: who contributed to an answer and how much, when, and whether that is true."""

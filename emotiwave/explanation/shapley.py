@@ -7,6 +7,7 @@ modalities minus the score of none.
 from collections.abc import Iterable, Mapping
 from itertools import combinations
 from math import factorial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,57 @@ def shapley_values(scores: Mapping[frozenset[str], Array], modalities: Iterable[
             total = total + weight * (np.asarray(scores[subset | {name}]) - np.asarray(scores[subset]))
         values[name] = total
     return values
+
+
+def interactions(scores: Mapping[frozenset[str], Array], modalities: Iterable[str]) -> dict[tuple[str, str], Array]:
+    """Tell what two modalities do to each other: the exact Shapley interaction index (Grabisch & Roubens, 1999).
+
+    It is how much the one adds more with the other there than without, averaged over who else is there: above zero
+    they tell more together than each for itself (synergy), below zero they tell the same (redundancy).
+
+    Args:
+        scores: As `shapley_values` takes them.
+        modalities: Those present.
+
+    Raises:
+        KeyError: If the score of a subset is missing.
+
+    >>> scores = {frozenset(): 0.0, frozenset("a"): 1.0, frozenset("b"): 2.0, frozenset("ab"): 5.0}
+    >>> {pair: float(v) for pair, v in interactions({k: np.float64(v) for k, v in scores.items()}, "ab").items()}
+    {('a', 'b'): 2.0}
+    """
+    names = sorted(frozenset(modalities))
+    n = len(names)
+    values: dict[tuple[str, str], Array] = {}
+    for one, other in combinations(names, 2):
+        rest = [name for name in names if name not in (one, other)]
+        total = np.zeros_like(np.asarray(scores[frozenset(names)], dtype=np.float64))
+        for subset in (frozenset(some) for size in range(n - 1) for some in combinations(rest, size)):
+            weight = factorial(len(subset)) * factorial(n - len(subset) - 2) / factorial(n - 1)
+            together = np.asarray(scores[subset | {one, other}]) + np.asarray(scores[subset])
+            apart = np.asarray(scores[subset | {one}]) + np.asarray(scores[subset | {other}])
+            total = total + weight * (together - apart)
+        values[one, other] = total
+    return values
+
+
+def smallest_flip(decisions: Mapping[frozenset[str], Any]) -> frozenset[str] | None:
+    """Find the smallest set of modalities whose absence changes the decision; None if even none of them does.
+
+    Args:
+        decisions: What is decided with every subset of the modalities present, the empty one included. Of sets that
+            are as small, the first by name.
+
+    >>> smallest_flip({frozenset(): "no", frozenset("a"): "yes", frozenset("b"): "no", frozenset("ab"): "yes"})
+    frozenset({'a'})
+    """
+    everything = max(decisions, key=len)
+    names = sorted(everything)
+    for size in range(1, len(names) + 1):
+        for some in map(frozenset, combinations(names, size)):
+            if decisions[everything - some] != decisions[everything]:
+                return some
+    return None
 
 
 def attributable_scores(logits: Array, kind: LabelKind) -> Array:

@@ -61,12 +61,21 @@ def read_photo(path: Path, *, longest: int = 640) -> Frame:
             raise MediaError(
                 f"{path}: cannot be read as a photo ({error}); expected a whole file of {', '.join(FORMATS)}"
             ) from None
+    return _shrunk(picture, full, longest)
+
+
+def shrink_photo(picture: NDArray[np.uint8], *, longest: int = 640) -> Frame:
+    """Bring a picture ``(height, width, 3)`` to what `read_photo` makes of its file."""
+    return _shrunk(Image.fromarray(picture), max(picture.shape[:2]), longest)
+
+
+def _shrunk(picture: Image.Image, full: int, longest: int) -> Frame:
     picture.thumbnail((longest, longest), Image.Resampling.BOX)
     return Frame(np.array(picture), math.nan, math.nan, scale=full / max(picture.size))
 
 
-def upright_rgb(image: Image.Image, *, longest: int = 640) -> NDArray[np.uint8]:
-    """Bring an image that is open already to what `read_photo` makes of its file: ``(height, width, 3)``.
+def upright_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    """Bring an image that is open already to the pixels of its file, upright: ``(height, width, 3)``.
 
     Raises:
         MediaError: If it is too large, damaged, or its levels have no known scale.
@@ -77,7 +86,6 @@ def upright_rgb(image: Image.Image, *, longest: int = 640) -> NDArray[np.uint8]:
         picture = _rgb(ImageOps.exif_transpose(image), where)
     except (OSError, ValueError, SyntaxError) as error:  # read when it is first needed
         raise MediaError(f"image: cannot be read ({error})") from None
-    picture.thumbnail((longest, longest), Image.Resampling.BOX)
     return np.array(picture)
 
 

@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
+from av import time_base
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
@@ -20,7 +21,14 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from emotiwave.errors import DataWarning, MediaError
-from emotiwave.media.containers import MAX_PIXELS, audio_track, open_container, start_of, video_track
+from emotiwave.media.containers import (
+    MAX_PIXELS,
+    audio_track,
+    media_errors,
+    open_container,
+    start_of,
+    video_track,
+)
 
 FrameT = TypeVar("FrameT", AudioFrame, VideoFrame)
 
@@ -85,6 +93,28 @@ def decoded_pictures(path: Path, start: float, end: float = math.inf) -> Iterato
         MediaError: If the file cannot be read, has no pictures, or nothing of it can be decoded.
     """
     return _from_time(path, "pictures", start, end)
+
+
+def measure_duration(path: Path) -> float | None:
+    """Tell how many seconds a file lasts: as it states, or else by the times of its packets; None if it has none.
+
+    Recordings of browsers state nothing, and for formats without a header FFmpeg only guesses.
+
+    Raises:
+        MediaError: If it is no media file.
+    """
+    with open_container(path) as container:
+        is_guessed = not set(container.format.name.split(",")).isdisjoint(GUESSED_DURATIONS)
+        if container.duration and not is_guessed:
+            return container.duration / time_base
+        with media_errors(path):
+            ends = (
+                (packet.pts + (packet.duration or 0)) * packet.time_base
+                for packet in container.demux()
+                if packet.pts is not None and packet.time_base is not None
+            )
+            last = max(ends, default=None)
+        return None if last is None else float(last - start_of(container))
 
 
 def checked_segment(path: Path, start: float | None, end: float | None) -> tuple[float, float]:

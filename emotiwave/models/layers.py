@@ -91,6 +91,19 @@ class Attention(nn.Module):
         )
         return self.out(mixed.transpose(1, 2).flatten(2))
 
+    def weights(
+        self,
+        queries: Float[Tensor, "batch targets width"],
+        keys: Float[Tensor, "batch time width"],
+        mask: Bool[Tensor, "batch time"],
+    ) -> Float[Tensor, "batch heads targets time"]:
+        """Say where queries look: their shares of the observed keys, which add up to 1."""
+        key, _ = self.key_value(keys).chunk(2, dim=-1)
+        asked, offered = self._split(self.query(queries)), self._split(key)
+        visible = mask | ~mask.any(dim=1, keepdim=True)
+        scores = asked @ offered.mT / math.sqrt(asked.shape[-1])
+        return scores.masked_fill(~visible[:, None, None, :], -torch.inf).softmax(dim=-1)
+
     def _split(self, values: Tensor) -> Tensor:
         return values.unflatten(-1, (self.n_heads, -1)).transpose(1, 2)  # (batch, heads, time, width / heads)
 

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import soxr
 from numpy.typing import NDArray
 from PIL import Image
 
-from emotiwave.errors import ConfigError, MediaError, printable
+from emotiwave.errors import ConfigError, MediaError, printable, unknown_name
 from emotiwave.media.photos import upright_rgb
 from emotiwave.recordings import Sources
 from emotiwave.settings import PathLike
@@ -28,7 +29,7 @@ Sound = Waveform | tuple[NDArray[np.floating], int]
 class Clip:
     """One clip: where its signals lie, or the signals themselves; what is None, it does not have.
 
-    ``sound`` and ``picture`` take the place of files. ``segment`` is the stretch of the files that is meant.
+    ``sound`` and ``picture`` take the place of files. ``segment`` is the stretch that is meant of what has times.
     """
 
     name: str
@@ -36,6 +37,15 @@ class Clip:
     sound: Waveform | None = None
     picture: NDArray[np.uint8] | None = None
     segment: Segment | None = None
+
+    @property
+    def heard(self) -> Waveform | None:
+        """The stretch of ``sound`` that is meant."""
+        if self.sound is None or self.segment is None:
+            return self.sound
+        rate, last = self.sound.rate, self.segment.end
+        end = None if math.isinf(last) else round(last * rate)
+        return Waveform(self.sound.samples[round(self.segment.start * rate) : end], rate)
 
     @property
     def is_text_only(self) -> bool:
@@ -99,6 +109,8 @@ def make_clip(
         raise ConfigError(f"text must be a string; got {type(text).__name__}")
     if all(value is None for value in (*given.values(), text)):
         raise ConfigError("nothing to analyse; give a file, or video, audio, image, text or transcript")
+    if text is not None:  # halves of characters, as shells of another encoding give them, are none
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if text is not None and transcript is not None:
         raise ConfigError("text and transcript are both given; give one of them")
     files = {kind: Path(value).absolute() for kind, value in given.items() if isinstance(value, str | os.PathLike)}
@@ -120,6 +132,23 @@ def make_clip(
     return clip if first is None else _between(clip, first, last)
 
 
+def modalities_asked(given: Iterable[str] | None, known: Sequence[str]) -> tuple[str, ...]:
+    """Check which modalities are asked for; all that are known by default.
+
+    Raises:
+        ConfigError: If it is no list of names, there is none, or one is unknown.
+    """
+    if isinstance(given, str):
+        raise ConfigError(f"modalities must be a list of names; got {given!r}")
+    asked = tuple(known) if given is None else tuple(given)
+    if not asked:
+        raise ConfigError(f"no modality is asked for; name some of {', '.join(known)}")
+    for name in asked:
+        if name not in known:
+            raise ConfigError(unknown_name("modality", name, known))
+    return asked
+
+
 def _checked_bounds(start: float | None, end: float | None) -> tuple[float | None, float]:
     """Give start and end of a stretch, the end infinite if there is none; None where all is meant."""
     if start is None and end is None:
@@ -131,16 +160,17 @@ def _checked_bounds(start: float | None, end: float | None) -> tuple[float | Non
 
 
 def _between(clip: Clip, first: float, last: float) -> Clip:
-    """Take a stretch of a clip: of its files when they are read, of an array here."""
-    sound = clip.sound
-    if sound is not None:
-        end = None if math.isinf(last) else round(last * sound.rate)
-        sound = Waveform(sound.samples[round(first * sound.rate) : end], sound.rate)
-    file = next(iter(clip.sources.files), None)
+    """Take a stretch of a clip.
+
+    Raises:
+        ConfigError: If nothing of it has times.
+    """
+    sources = clip.sources
+    if clip.sound is None and not (sources.video or sources.audio or sources.transcript):
+        raise ConfigError("a start and an end are of sound, video and transcripts; none of them is given")
     if clip.segment is not None:  # a stretch of a stretch
         first, last = first + clip.segment.start, min(last + clip.segment.start, clip.segment.end)
-    segment = None if file is None else Segment(str(file), first, last)
-    return replace(clip, sound=sound, segment=segment)
+    return replace(clip, segment=Segment(str(next(iter(sources.files), clip.name)), first, last))
 
 
 def _add(given: dict[str, Any], kind: str, media: Any) -> dict[str, Any]:

@@ -9,13 +9,11 @@ from itertools import takewhile
 from threading import Event
 from typing import Any
 
-import numpy as np
-
 from emotiwave.errors import ConfigError
 from emotiwave.experts import CalibratedExpert, Experts, Speaker, VoiceExpert
 from emotiwave.faces.detectors import load_detector
 from emotiwave.media.ahead import ahead
-from emotiwave.media.photos import read_photo
+from emotiwave.media.photos import read_photo, shrink_photo
 from emotiwave.media.pictures import read_frames
 from emotiwave.media.sound import read_sound
 from emotiwave.media.speech import SpeechDetector, SpeechRecogniser
@@ -29,7 +27,7 @@ from emotiwave.recognizer.reading import Reading
 from emotiwave.recognizer.settings import RecognizerSettings
 from emotiwave.recognizer.text_reading import read_texts
 from emotiwave.recognizer.voice_reading import blocks_of, read_voice
-from emotiwave.signals import Frame, Word
+from emotiwave.signals import Word
 
 AHEAD = 8
 """Pictures that are decoded while others are looked at."""
@@ -91,15 +89,18 @@ class ClipReader:
             return tuple(Word(word) for word in split_words(sources.text))
         if sources.transcript is not None:
             return _from(start, read_transcript(sources.transcript, start, end))
+        if sources.words is not None:
+            raise ConfigError(
+                f"{clip.name}: words of a .csd file are for runs; give the experts a text or a transcript"
+            )
         if sources.video is not None and self.settings.subtitles and has_subtitles(sources.video):
             return _from(start, read_subtitles(sources.video, start, end))
         heard = clip.sources.audio or clip.sources.video
         if self.settings.asr is None or (heard is None and clip.sound is None):
             return None
-        sound = clip.sound
-        if sound is None and heard is not None:
-            sound = read_sound(heard, start, end)
-        return None if sound is None else _from(start, self._recogniser.transcribe(sound))
+        if clip.heard is not None:
+            return self._recogniser.transcribe(clip.heard)
+        return None if heard is None else _from(start, self._recogniser.transcribe(read_sound(heard, start, end)))
 
     def _hear_and_see(
         self, clip: Clip, asked: Collection[str]
@@ -118,7 +119,7 @@ class ClipReader:
                 raise
 
     def _voice(self, clip: Clip, stop: Event) -> Reading | None:
-        sound = clip.sound or clip.sources.audio or clip.sources.video
+        sound = clip.heard or clip.sources.audio or clip.sources.video
         if sound is None:
             return None
         start, end = _bounds(clip)
@@ -148,7 +149,7 @@ class ClipReader:
             self._worth("vision", clip),
         )
         if clip.picture is not None:
-            return reader.take([Frame(clip.picture, np.nan, np.nan)])
+            return reader.take([shrink_photo(clip.picture, longest=LONGEST_SIDE)])
         if sources.image is not None:
             return reader.take([read_photo(sources.image, longest=LONGEST_SIDE)])
         if sources.video is None:

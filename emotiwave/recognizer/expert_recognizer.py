@@ -1,6 +1,6 @@
 """Anyone's clip, voice, photo or sentence, by the experts: read, put together, told with reasons."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from emotiwave.errors import ConfigError, EmotiwaveError, MediaError, unknown_na
 from emotiwave.experts import MODALITIES, CalibratedExpert, Experts, ModalityExpert, PublishedExpert, Speaker
 from emotiwave.experts.label_map import say_map
 from emotiwave.labels import SEVEN
-from emotiwave.recognizer.clip import Clip, make_clip
+from emotiwave.recognizer.clip import Clip, make_clip, modalities_asked
 from emotiwave.recognizer.clip_reading import ClipReader, Heard
 from emotiwave.recognizer.face_reading import FacesSeen
 from emotiwave.recognizer.failures import NOT_THE_FILES_FAULT, Failed
@@ -104,7 +104,7 @@ class ExpertRecognizer:
 
         Sentences that follow each other are read together, which is faster.
         """
-        modalities = _asked(modalities)
+        modalities = modalities_asked(modalities, MODALITIES)
         waiting: list[Clip] = []
         for clip in clips:
             if clip.is_text_only:
@@ -137,7 +137,7 @@ class ExpertRecognizer:
 
     def read(self, clips: Sequence[Clip], modalities: Iterable[str] | None = None) -> list[Heard]:
         """Let the experts read clips, and put nothing together yet."""
-        return self._reader.read(clips, _asked(modalities))
+        return self._reader.read(clips, modalities_asked(modalities, MODALITIES))
 
     def _sum_up(self, clip: Clip, heard: Heard) -> Analysis:
         if not heard.readings and heard.errors:
@@ -212,7 +212,8 @@ class ExpertRecognizer:
             if reading.is_used and isinstance(expert, PublishedExpert):
                 told.append(f"{name}: {expert.name} is {NOT_CALIBRATED}")
         text = heard.readings.get("text")
-        if text is not None and text.is_used and not text.is_timed and len(heard.readings) > 1:
+        others_are_timed = any(reading.seconds > 0 for name, reading in heard.readings.items() if name != "text")
+        if text is not None and text.is_used and not text.is_timed and others_are_timed:
             told.append("text: its words have no times; they count for the whole clip and not in the timeline")
         duration = _duration(heard.readings) if heard.readings else 0.0
         if text is not None and text.is_timed and text.seconds > duration + LATE:
@@ -222,16 +223,6 @@ class ExpertRecognizer:
         if others:
             told.append(f"vision: {others} other {'face' if others == 1 else 'faces'}; the one judged is there longest")
         return told
-
-
-def _asked(modalities: Iterable[str] | None) -> Collection[str]:
-    if isinstance(modalities, str):
-        raise ConfigError(f"modalities must be a list of names; got {modalities!r}")
-    asked = MODALITIES if modalities is None else tuple(modalities)
-    for name in asked:
-        if name not in MODALITIES:
-            raise ConfigError(unknown_name("modality", name, MODALITIES))
-    return asked
 
 
 def _duration(readings: Readings) -> float:

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,21 +15,23 @@ from numpy.typing import NDArray
 from emotiwave.analysis import Analysis, ModalityUse, Moment
 from emotiwave.batch import collate
 from emotiwave.dialogues import find_neighbours
-from emotiwave.errors import CheckpointError, ConfigError, EmotiwaveError, MediaError, unknown_name
+from emotiwave.errors import CheckpointError, ConfigError, EmotiwaveError, MediaError
+from emotiwave.explanation.modalities import SCALES
 from emotiwave.explanation.shapley import attributable_scores
-from emotiwave.features.extraction.reader import MediaReader
+from emotiwave.features.extraction.reader import MediaReader, OpenMedia
 from emotiwave.features.extraction.settings import DEFAULTS, MediaFeatureSettings
+from emotiwave.features.extractors import EXTRACTORS
 from emotiwave.features.prepared import PreparedRecording
 from emotiwave.models.checkpoint import load_model
 from emotiwave.models.fusion import FusionModel
 from emotiwave.probabilities import log_softmax, sigmoid, softmax
-from emotiwave.recognizer.clip import Clip, make_clip
+from emotiwave.recognizer.clip import Clip, make_clip, modalities_asked
 from emotiwave.recognizer.failures import NOT_THE_FILES_FAULT, Failed
 from emotiwave.recognizer.fusion import contributions_of, subsets
 from emotiwave.recognizer.reading import TRIMMED, trimmed_mean
 from emotiwave.recognizer.stretches import UTTERANCE, as_files, readable_words, seconds_of, stretches_of
 from emotiwave.recordings import Sources
-from emotiwave.run_folder import is_finished, read_run
+from emotiwave.run_folder import is_finished, read_environment, read_run
 from emotiwave.run_results import read_thresholds
 from emotiwave.sequences import ComputationalSequence
 from emotiwave.settings import PathLike
@@ -38,7 +40,6 @@ from emotiwave.types import Configuration, Corpus, Label, LabelSet, Segment, Utt
 MOST_WINDOWS = 256
 """Stretches that are read together, which bounds memory."""
 Array = NDArray[np.float64]
-SCALES = {"categorical": "log_odds", "distribution": "log_odds", "multilabel": "logit", "continuous": "value"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +61,7 @@ class RunRecognizer:
         name: str,
         thresholds: Mapping[str, Mapping[str, float]] | None = None,
         met_missing: bool = True,
+        faces_found_by: str | None = None,
     ) -> None:
         self.model, self.features, self.name = model.eval(), features, name
         self.thresholds, self.met_missing = thresholds or {}, met_missing
@@ -69,6 +71,8 @@ class RunRecognizer:
         if missing:
             raise ConfigError(f"{name}: nothing extracts {min(missing)!r} from media, which the model needs")
         self.choices = {modality: choices[modality] for modality in model.modalities}
+        self.signals = {modality: EXTRACTORS[choice.name].signal for modality, choice in self.choices.items()}
+        self.faces_found_by = faces_found_by
 
     @classmethod
     def load(cls, folder: Path) -> "RunRecognizer":
@@ -95,6 +99,7 @@ class RunRecognizer:
             name=folder.name,
             thresholds=read_thresholds(folder, model.spec.label_set),
             met_missing=training.configurations == "all" or training.modality_dropout > 0,
+            faces_found_by=_faces_found_by(folder),
         )
 
     remarks: tuple[str, ...] = ()
@@ -121,7 +126,7 @@ class RunRecognizer:
     ) -> Iterator[Analysis | Failed]:
         """Analyse one clip after the other; one that cannot be read is told of, and the next one's turn comes."""
         with ExitStack() as stack:
-            modalities = self._asked(modalities)
+            modalities = modalities_asked(modalities, self.model.modalities)
             readers: dict[bool, MediaReader] = {}
             for clip in clips:
                 is_face = clip.sources.is_face
@@ -138,10 +143,12 @@ class RunRecognizer:
 
     def _open(self, is_face: bool) -> MediaReader:
         settings = self.features.model_copy(update={"cache": False})
-        return MediaReader(settings, self.choices, finds_faces=not is_face)
+        opener = OpenMedia(settings, self.choices, finds_faces=not is_face)
+        opener.fetch()  # the face detector that the run was trained with, if it can be had
+        return opener()
 
     def _analyze(self, reader: MediaReader, clip: Clip, modalities: Iterable[str] | None) -> Analysis:
-        asked = self._asked(modalities)
+        asked = modalities_asked(modalities, self.model.modalities)
         with tempfile.TemporaryDirectory() as scratch:
             sources = as_files(clip, Path(scratch))
             stretches = stretches_of(clip, sources)
@@ -154,18 +161,17 @@ class RunRecognizer:
                 read.append(replace(prepared, modalities={}))
         answers = _join(answered)
         try:
-            return self._sum_up(clip, stretches, read, answers, asked, warnings)
+            return self._sum_up(clip, stretches, read, answers, asked, [*warnings, *self._remarks_on(reader)])
         except MediaError as error:
             raise MediaError(str(error).replace(f"{scratch}{os.sep}", "")) from None
 
-    def _asked(self, modalities: Iterable[str] | None) -> tuple[str, ...]:
-        if isinstance(modalities, str):
-            raise ConfigError(f"modalities must be a list of names; got {modalities!r}")
-        asked = self.model.modalities if modalities is None else tuple(modalities)
-        for name in asked:
-            if name not in self.model.modalities:
-                raise ConfigError(unknown_name("modality", name, self.model.modalities))
-        return asked
+    def _remarks_on(self, reader: MediaReader) -> list[str]:
+        """Say so where faces are found by another detector than in training."""
+        detector = reader.detector
+        if detector is None or self.faces_found_by is None or self.faces_found_by.startswith(detector.name):
+            return []
+        told = f"vision: faces are found by {detector.name}, and were by {self.faces_found_by} when the run was trained"
+        return [f"{told}: what is said of them may be wrong"]
 
     def _read(
         self, reader: MediaReader, sources: Sources, stretches: Sequence[Segment | None], clip: Clip
@@ -236,7 +242,9 @@ class RunRecognizer:
         warnings: Sequence[str],
     ) -> Analysis:
         labels, uses = self.label_set, _uses(read, asked, stretches)
-        errors = list(dict.fromkeys(row["error"] for prepared in read for row in prepared.errors))
+        errors = list(
+            dict.fromkeys(row["error"] for prepared in read for row in prepared.errors if row["modality"] in asked)
+        )
         seen = np.any([*answers.present.values(), np.zeros(len(stretches), bool)], axis=0)
         if not seen.any() and errors:
             raise MediaError("; ".join(errors))
@@ -256,7 +264,7 @@ class RunRecognizer:
             reason = f"nothing to judge ({why or 'no modality of the run is there'})"
         elif labels.is_exclusive and confidence is not None and confidence < 0.5:
             reason = f"not sure: {decision} {confidence:.2f}"
-        told = [*warnings, *errors]
+        told = [*warnings, *_warned(read, asked, self.signals), *errors]
         if there and len(there) > 1 and not self.met_missing:
             told.append("the run was trained without missing modalities: what each one contributes is a rough guess")
         if len(stretches) > 1:
@@ -327,6 +335,14 @@ class RunRecognizer:
         return tuple(moments)
 
 
+def _faces_found_by(folder: Path) -> str | None:
+    """The detector that found the faces of training; None if there is none, or a run of the Hub does not tell."""
+    if not (folder / "environment.json").exists():
+        return None
+    found = read_environment(folder).get("corpus", {}).get("counts", {}).get("faces found by")
+    return None if found is None else str(found)
+
+
 def load_run(folder: PathLike) -> RunRecognizer:
     """Read a run as a recogniser."""
     return RunRecognizer.load(Path(folder))
@@ -354,6 +370,13 @@ def _uses(
             reason="; ".join([*list(told)[:2], *errors[:1]]) or None,
         )
     return uses
+
+
+def _warned(read: Sequence[PreparedRecording], asked: Collection[str], signals: Mapping[str, str]) -> list[str]:
+    """What was warned of while the signals of the modalities asked for were read, each once."""
+    heard = {signals[name] for name in asked}
+    rows = [row for prepared in read for row in prepared.usability if "observed" not in row]
+    return list(dict.fromkeys(str(row["reason"]).removeprefix("warning: ") for row in rows if row["modality"] in heard))
 
 
 def _join(parts: Sequence[_Answers]) -> _Answers:

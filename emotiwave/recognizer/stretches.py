@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from PIL import Image
 from scipy.io import wavfile
 
 from emotiwave.errors import MediaError
-from emotiwave.media.containers import describe_media
+from emotiwave.media.tracks import measure_duration
 from emotiwave.media.transcripts import read_transcript
 from emotiwave.recognizer.clip import Clip
 from emotiwave.recognizer.voice_reading import windows
@@ -41,26 +42,26 @@ def stretches_of(clip: Clip, sources: Sources) -> list[Segment | None]:
     """Divide a clip into utterances; a short one, or one without a length, is one."""
     recording = sources.video or sources.audio
     start, end = (0.0, math.inf) if clip.segment is None else (clip.segment.start, clip.segment.end)
-    duration = None if recording is None else _duration(sources)
+    duration = _duration(sources)
     end = min(end, math.inf if duration is None else duration)
     if recording is None or math.isinf(end) or end <= start:  # words, photos; or the readers will say what is wrong
-        far = start + A_DAY
-        return [None if clip.segment is None else replace(clip.segment, end=min(clip.segment.end, far))]
+        last = end if end > start and not math.isinf(end) else start + A_DAY
+        return [None if clip.segment is None else replace(clip.segment, end=min(clip.segment.end, last))]
     if end - start <= LONGEST_UTTERANCE:
         return [None if clip.segment is None else replace(clip.segment, end=end)]
     return [Segment(str(recording), first, last) for first, last in windows(start, end, UTTERANCE)]
 
 
 def _duration(sources: Sources) -> float | None:
-    """Seconds of the first of sound and video that says how long it is; None if none does."""
+    """Seconds until sound and video end, or words where there are no others; None if that is not known."""
+    found = []
     for path in (sources.audio, sources.video):
-        try:
-            found = None if path is None else describe_media(path).duration
-        except MediaError:  # which is told of when its signal is read
-            continue
-        if found is not None:
-            return found
-    return None
+        with suppress(MediaError):  # which is told of when its signal is read
+            found.append(None if path is None else measure_duration(path))
+    if sources.transcript is not None and sources.audio is None and sources.video is None:
+        with suppress(MediaError):
+            found += [word.end for word in read_transcript(sources.transcript) if math.isfinite(word.end)]
+    return max((seconds for seconds in found if seconds is not None), default=None)
 
 
 def readable_words(sources: Sources, stretches: Sequence[Segment | None]) -> tuple[Sources, list[str]]:

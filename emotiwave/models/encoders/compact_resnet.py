@@ -79,6 +79,11 @@ class CompactResnet(ModalityEncoder):
         self.dropout = nn.Dropout(settings.dropout)
 
     @property
+    def resting_frame(self) -> Float[Tensor, " size"]:
+        """Grey."""
+        return torch.full((self.size,), 0.5)
+
+    @property
     def described(self) -> str:
         return f"compact ResNet from scratch, stages of {'-'.join(map(str, self.settings.widths))} channels"
 

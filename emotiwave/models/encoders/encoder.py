@@ -60,6 +60,14 @@ class ModalityEncoder(nn.Module, ABC):
         """Write what else the encoder needs beside weights into a folder that exists: small files, no pickle."""
 
     @property
+    def resting_frame(self) -> Float[Tensor, " size"] | None:
+        """The frame that says nothing in particular, from which explanations integrate gradients.
+
+        None where frames are codes, between which there is nothing.
+        """
+        return None
+
+    @property
     def described(self) -> str:
         """Say in a few words what it is, for people: never empty, and without paths of any machine."""
         return type(self).__name__

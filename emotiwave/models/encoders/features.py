@@ -45,6 +45,12 @@ class Features(ModalityEncoder):
     def described(self) -> str:
         return "features, ranked" if self.scaled == "ranks" else "features, standardised"
 
+    @property
+    def resting_frame(self) -> Float[Tensor, " size"]:
+        """The middle of the training frames, feature by feature."""
+        of = self.standardize
+        return of.center if isinstance(of, Standardize) else of.quantiles[:, of.quantiles.shape[1] // 2]
+
     def fit(self, sequence: ComputationalSequence, ids: Sequence[str]) -> None:
         """Take the scale of each feature from the training frames."""
         frames = observed_frames(sequence, ids)

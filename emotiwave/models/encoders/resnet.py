@@ -100,6 +100,11 @@ class Resnet(PretrainedPart):
     def fits(cls, size: int) -> bool:
         return shape_of_square(size)[0] > 0
 
+    @property
+    def resting_frame(self) -> Float[Tensor, " size"]:
+        """Grey."""
+        return torch.full((self.size,), 0.5)
+
     def _read(self, encoder: Encoder) -> Encoder:
         self.preprocessing = ImagePreprocessing.of(encoder)
         if self.settings.side is not None:

@@ -1,0 +1,143 @@
+"""`emotiwave explain`: a run in, rows that add up, a page and figures out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import emotiwave
+from emotiwave.errors import CheckpointError
+from emotiwave.explanation.modalities import explain_modalities
+from emotiwave.explanation.results import SUMMARY, read_explanation
+from emotiwave.inference import predict
+from emotiwave.models.checkpoint import load_model
+from emotiwave.run_folder import read_run
+from tests.test_cli import run
+from tests.tiny_encoders import one_thread
+
+one_thread = pytest.fixture(scope="module", autouse=True)(one_thread)
+SMALL = [
+    "dataset.n_train=60",
+    "dataset.n_validation=24",
+    "dataset.n_test=20",
+    "dataset.missing=0.3",
+    "training.epochs=2",
+    "training.patience=0",
+]
+
+
+def train(out: Path, *overrides: str) -> Path:
+    return emotiwave.train("synthetic", out=out, overrides=[*SMALL, *overrides]).folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(tmp_path_factory.mktemp("run") / "run")
+
+
+def test_rows_add_up_and_are_those_of_the_model(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(capsys, "explain", str(trained), "--out", str(tmp_path))
+    assert code == 0
+    assert "where a class is decided" in out
+    assert str(tmp_path / "explanation.html") in out
+    rows = pq.read_table(tmp_path / "contributions.parquet").to_pylist()
+    assert len(rows) == 24 * 6
+    for row in rows:
+        total = row["log_odds_base"] + sum(row[f"log_odds_{name}"] for name in ("text", "audio", "vision"))
+        assert total == pytest.approx(np.log(row["answer"] / (1 - row["answer"])), abs=1e-5)
+        probability = row["probability_base"] + sum(row[f"probability_{m}"] for m in ("text", "audio", "vision"))
+        assert probability == pytest.approx(row["answer"], abs=1e-6)
+    model, corpus = load_model(trained), read_run(trained).load_corpus()
+    who = explain_modalities(predict(model, corpus, "validation"), model.prior_logits.double().numpy())
+    np.testing.assert_allclose([row["log_odds_audio"] for row in rows], who.on_scale.values["audio"].ravel())
+    lacking = {u.id for u in corpus.utterances if u.split == "validation" and u.id not in corpus.sequences["audio"]}
+    assert lacking
+    assert all(row["log_odds_audio"] == 0 for row in rows if row["id"] in lacking)
+    found = read_explanation(tmp_path)
+    assert found.split == "validation"  # errors are studied where models are chosen
+    assert len(found.utterances) == 5
+    for one in found.utterances:
+        assert one.truth != one.decision
+        assert {of.name for of in one.classes} == {*one.truth, *one.decision}
+        for of in one.classes:
+            by_row = next(row for row in rows if (row["id"], row["class"]) == (one.id, of.name))
+            assert of.shares["text"] == by_row["log_odds_text"]
+            assert of.method == "integrated_gradients"
+            assert abs(of.gap) < 0.05
+    moments = pq.read_table(tmp_path / "moments.parquet").to_pylist()
+    assert len(moments) == sum(len(of.moments) for one in found.utterances for of in one.classes)
+
+
+def test_the_page_and_the_figures(trained: Path, tmp_path: Path) -> None:
+    how: dict[str, Any] = {
+        "out": tmp_path / "out",
+        "utterances": ["validation-000_1"],
+        "explainer": "occlusion",
+        "check": 4,
+    }
+    done = emotiwave.explain(trained, **how, figures=tmp_path / "figures")
+    page = done.page.read_text()
+    assert "validation-000_1" in page
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
+    assert "rank correlation with the explanation of shuffled weights" in page
+    assert "{{" not in page
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert {"drives.svg", "drives.png", "utterance-1-1-who.svg", "utterance-1-1-when.png"} <= names
+    with Image.open(tmp_path / "figures" / "drives.png") as image:
+        assert image.size[0] > 1000
+    measured = done.found.faithfulness
+    assert set(measured) == {"integrated_gradients", "occlusion"}
+    assert measured["occlusion"]["deletion_gain"].n == 4
+    assert "convergence_gap" not in measured["occlusion"]
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    emotiwave.explain(trained, **how)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("dataset.task=multilabel",),
+        ("model.name=bottleneck",),
+        ("model.name=unimodal", "model.modality=text"),
+        ("model.name=lstm_concat", "training.modality_dropout=0", "training.configurations=drawn"),
+    ],
+)
+def test_every_kind_of_run(overrides: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trained = train(tmp_path / "run", *overrides)
+    code, out, told = run(capsys, "explain", str(trained), "--split", "test", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found == json.loads((trained / "explanation" / SUMMARY).read_text())
+    assert found["split"] == "test"
+    assert found["scale"] == ("logit" if "multilabel" in overrides[0] else "log_odds")
+    assert ("trained without missing modalities" in told) == ("lstm_concat" in overrides[0])
+    if "unimodal" in overrides[0]:
+        rows = pq.read_table(trained / "explanation" / "contributions.parquet").to_pylist()
+        assert all(row["log_odds_audio"] == row["log_odds_vision"] == 0 for row in rows)
+
+
+def test_what_is_wrong_is_said(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, message in (
+        ((str(tmp_path / "gone"),), "no run here"),
+        ((str(trained), "--utterance", "validation-000_99"), "did you mean 'validation-000_9'"),
+        ((str(trained), "--explainer", "saliency"), "unknown explainer 'saliency'"),
+        ((str(trained), "--explainer", "attention"), "choose one of integrated_gradients, occlusion"),
+        ((str(trained), "--split", "nope"), "split 'nope' is empty"),
+    ):
+        code, _, told = run(capsys, "explain", *words, "--out", str(tmp_path / "out"))
+        assert code == 1
+        assert message in told.replace("\n", " ")
+        assert not (tmp_path / "out").exists()
+    with pytest.raises(CheckpointError, match="run `emotiwave explain` again"):
+        read_explanation(tmp_path)
+    (tmp_path / SUMMARY).write_text("{}")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        read_explanation(tmp_path)
