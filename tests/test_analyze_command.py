@@ -162,10 +162,10 @@ def test_what_is_done_is_kept_when_it_is_stopped(
         write_sound(tmp_path / f"{name}.wav", voice(0.5).samples)
     whole = ClipReader._voice
 
-    def stopped(self: ClipReader, clip: object, stop: object) -> object:
+    def stopped(self: ClipReader, clip: object, stop: object, kept: float) -> object:
         if "c.wav" in str(getattr(clip, "name", "")):
             raise KeyboardInterrupt
-        return whole(self, clip, stop)  # pyright: ignore[reportArgumentType]
+        return whole(self, clip, stop, kept)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr(ClipReader, "_voice", stopped)
     code, out, err = run(capsys, "analyze", *(str(tmp_path / f"{name}.wav") for name in "abc"), "--json")

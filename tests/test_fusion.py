@@ -12,7 +12,8 @@ from scipy.special import log_softmax
 from scipy.stats import trim_mean
 
 from emotiwave.analysis import Contributions
-from emotiwave.recognizer.fusion import OVERLAP, PRIOR, RELIABILITY, Fusion
+from emotiwave.explanation.shapley import attributable_scores
+from emotiwave.recognizer.fusion import OVERLAP, PRIOR, RELIABILITY, Fusion, contributions_of
 from emotiwave.recognizer.reading import Reading, trimmed_mean
 from emotiwave.signals import Usability
 
@@ -20,6 +21,14 @@ ROOT = Path(__file__).parents[1]
 NAMES = ("a", "b", "c")
 SHARES = np.array([0.5, 0.3, 0.2])
 FUSION = Fusion(NAMES, SHARES, overlap=0.5)
+
+
+def contributions(evidence: dict[str, np.ndarray], reliability: dict[str, float]) -> Contributions:
+    each = FUSION.each_subset(evidence, reliability)
+    scores = {some: attributable_scores(values, "categorical") for some, values in each.items()}
+    return contributions_of(scores, NAMES, "log_odds")
+
+
 ONE, OTHER = np.array([1.0, -1.0, 0.0]), np.array([0.5, 0.0, 2.0])
 
 
@@ -57,7 +66,7 @@ def test_stretches_are_fused_each_with_what_it_has() -> None:
 def test_base_and_contributions_are_the_log_odds(rows: list[list[float]], worth: float) -> None:
     evidence = {name: np.array(row) for name, row in zip("xyz", rows, strict=False)}
     reliability = dict.fromkeys(evidence, worth)
-    found = FUSION.contributions(evidence, reliability)
+    found = contributions(evidence, reliability)
     answer = np.exp(FUSION.log_posterior(evidence, reliability))
     for index, name in enumerate(NAMES):
         others = np.delete(answer, index).sum()
@@ -67,7 +76,7 @@ def test_base_and_contributions_are_the_log_odds(rows: list[list[float]], worth:
 
 
 def test_a_lone_modality_contributes_what_it_changes() -> None:
-    found = FUSION.contributions({"x": ONE}, {"x": 1.0})
+    found = contributions({"x": ONE}, {"x": 1.0})
     assert isinstance(found, Contributions)
     answer = np.exp(log_softmax(np.log(SHARES) + ONE))
     odds = np.log(answer / (1 - answer)) - np.log(SHARES / (1 - SHARES))

@@ -2,11 +2,24 @@
 
 from emotiwave.analysis.analysis import (
     Analysis,
+    AttributedSpan,
+    Attribution,
     Contributions,
+    Explanation,
     ModalityUse,
     Moment,
     Subject,
     json_schema,
 )
 
-__all__ = ["Analysis", "Contributions", "ModalityUse", "Moment", "Subject", "json_schema"]
+__all__ = [
+    "Analysis",
+    "AttributedSpan",
+    "Attribution",
+    "Contributions",
+    "Explanation",
+    "ModalityUse",
+    "Moment",
+    "Subject",
+    "json_schema",
+]

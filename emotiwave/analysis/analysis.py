@@ -30,14 +30,15 @@ class ModalityUse(Part):
 class Contributions(BaseModel):
     """Who contributed what: ``base`` and every modality's share add up to the answer, on the ``scale`` named.
 
-    ``log_odds`` of each class where one class holds, ``logit`` where several may, ``value`` of continuous labels.
+    ``log_odds`` of each class where one class holds, ``logit`` where several may, ``value`` of continuous labels; or
+    ``probability`` of either.
     Further keys are modalities, each with its exact Shapley value per class.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
     __pydantic_extra__: dict[str, dict[str, float]] = Field(init=False)  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    scale: Literal["log_odds", "logit", "value"]
+    scale: Literal["log_odds", "logit", "value", "probability"]
     base: dict[str, float]
 
     @property
@@ -48,6 +49,46 @@ class Contributions(BaseModel):
     def total(self, name: str) -> float:
         """What base and modalities add up to for a class."""
         return self.base[name] + sum(shares[name] for shares in self.modalities.values())
+
+
+class AttributedSpan(Part):
+    """A part of one modality, and how much it moves the score of the class that is explained.
+
+    ``start`` and ``end`` are seconds, None without times; ``text`` is what is said then.
+    """
+
+    start: Seconds | None
+    end: Seconds | None
+    text: str | None = None
+    value: float
+
+
+class Attribution(Part):
+    """When a modality speaks for the class ``target`` (above 0) or against it, on the scale of the contributions.
+
+    ``baseline`` says what each span was compared with.
+    """
+
+    modality: str
+    target: str
+    method: Literal["occlusion", "integrated_gradients", "attention"]
+    baseline: str
+    spans: tuple[AttributedSpan, ...]
+
+
+class Explanation(Part):
+    """More of why: what two modalities do to each other, what would change the answer, and when what was expressed.
+
+    ``interactions`` maps pairs such as ``audio+text`` to the Shapley interaction index of each class: above 0 they add
+    more together than each alone, below 0 they tell the same. ``flip`` is the smallest set of modalities whose absence
+    changes the decision; None if even nothing at all is answered so. ``probability`` holds contributions to
+    probabilities, None of continuous labels.
+    """
+
+    probability: Contributions | None
+    interactions: dict[str, dict[str, float]]
+    flip: tuple[str, ...] | None
+    attributions: tuple[Attribution, ...] = ()
 
 
 class Moment(Part):
@@ -94,6 +135,7 @@ class Analysis(Part):
     reason: str | None = None
     modalities: dict[str, ModalityUse]
     contributions: Contributions | None = None
+    explanation: Explanation | None = None
     timeline: tuple[Moment, ...] = ()
     subjects: tuple[Subject, ...] = ()
     warnings: tuple[str, ...] = ()

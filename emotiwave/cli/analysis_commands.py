@@ -46,7 +46,9 @@ def analyze(
         str | None, typer.Option(help="Listen to these only, such as text,audio.", show_default=False)
     ] = None,
     timeline: Annotated[bool, typer.Option("--timeline", help="Show what is expressed when.")] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="Show what each modality contributes, by class.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show what each modality contributes, by class, and when.")
+    ] = False,
     enroll: Annotated[
         list[Path] | None,
         typer.Option(help="The speaker: a file of `emotiwave calibrate`, or clips of that speaker (repeat)."),
@@ -134,7 +136,7 @@ def analyze(
     try:
         with bar:
             task = bar.add_task("", total=len(clips))
-            for found in recognizer.analyze_each(clips, modalities=asked):
+            for found in recognizer.analyze_each(clips, modalities=asked, explain=explain):
                 out.take(found)
                 bar.advance(task)
     except KeyboardInterrupt:

@@ -10,7 +10,7 @@ from rich.text import Text
 from emotiwave.errors import printable
 
 if TYPE_CHECKING:
-    from emotiwave.analysis import Analysis
+    from emotiwave.analysis import Analysis, Explanation
 
 COLOURS = {
     "anger": "red",
@@ -28,6 +28,10 @@ LEAST = 0.005
 """Probability below which a class is not shown, beyond the first three."""
 STRIP = 60
 """Stretches in a line of a timeline."""
+MARKS = "▁▂▃·▅▆█"
+"""From against the answer to for it; in the middle what says nothing."""
+WEAK, STRONG = 0.15, 0.6
+"""Shares of the strongest from which on a word is coloured, and set in bold."""
 
 
 def show_analysis(analysis: "Analysis", console: Console, *, timeline: bool, explain: bool) -> None:
@@ -45,6 +49,8 @@ def _parts(analysis: "Analysis", *, timeline: bool, explain: bool) -> Iterator[R
     if explain and analysis.contributions is not None:
         yield Text(f"  why: {SCALES[analysis.contributions.scale]}; base and contributions add up to the answer")
         yield _explanation(analysis)
+    if explain and analysis.explanation is not None:
+        yield from _moments(analysis, analysis.explanation)
     if timeline and analysis.timeline:
         yield _timeline(analysis)
     if len(analysis.subjects) > 1:
@@ -120,6 +126,30 @@ def _explanation(analysis: "Analysis") -> Table:
         cells = [shared.base[name], *(shares[name] for shares in shared.modalities.values()), shared.total(name)]
         table.add_row(f"  {printable(name)}", *(f"{value:+.2f}" for value in cells))
     return table
+
+
+def _moments(analysis: "Analysis", explanation: "Explanation") -> Iterator[Text]:
+    """Say what would change the answer, and which words and moments speak for or against it."""
+    if len(analysis.contributions.modalities if analysis.contributions else ()) > 1:
+        missing = " and ".join(explanation.flip or ())
+        same = "whatever is left out, the answer stays the same: it is also the one to nothing"
+        yield Text(f"  without {missing} the answer would be another" if missing else f"  {same}")
+    for one in explanation.attributions:
+        strongest = max((abs(span.value) for span in one.spans), default=0.0) or 1.0
+        words = any(span.text for span in one.spans)
+        line = Text(f"  {printable(one.modality)}: ", overflow="fold")
+        for span in one.spans:
+            style = "" if abs(span.value) < WEAK * strongest else "green" if span.value > 0 else "red"
+            strong = " bold" if style and abs(span.value) > STRONG * strongest else ""
+            told = printable(span.text or "") if words else MARKS[round(span.value / strongest * 3) + 3]
+            line.append(f"{told} " if words else told, style=style + strong)
+        yield line
+        best = max(one.spans, key=lambda span: span.value, default=None)
+        if best is not None and best.value > 0:
+            where = (
+                f"{best.text!r}" if best.text else "" if best.start is None else f"{best.start:.1f} to {best.end:.1f} s"
+            )
+            yield Text(f"    most for {printable(one.target)}: {printable(where)} {best.value:+.2f}")
 
 
 def _timeline(analysis: "Analysis") -> Table:

@@ -23,7 +23,7 @@ from emotiwave.recognizer.clip import Clip
 from emotiwave.recognizer.face_reading import FaceReader, FacesSeen
 from emotiwave.recognizer.failures import Attempt, attempt, noted_warnings
 from emotiwave.recognizer.fusion import AT_HOME
-from emotiwave.recognizer.reading import Reading
+from emotiwave.recognizer.reading import Ask, Reading
 from emotiwave.recognizer.settings import RecognizerSettings
 from emotiwave.recognizer.text_reading import read_texts
 from emotiwave.recognizer.voice_reading import blocks_of, read_voice
@@ -32,6 +32,8 @@ from emotiwave.signals import Word
 AHEAD = 8
 """Pictures that are decoded while others are looked at."""
 LONGEST_SIDE = 640
+KEPT = 60.0
+"""Seconds of sound that are kept to be explained; of longer sound whole windows are left out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +52,8 @@ class ClipReader:
     def __init__(self, experts: Experts, settings: RecognizerSettings, speaker: Speaker | None = None) -> None:
         self.experts, self.settings, self.speaker = experts, settings, speaker
 
-    def read(self, clips: Sequence[Clip], asked: Collection[str]) -> list[Heard]:
-        """Let the experts of the modalities asked for read clips."""
+    def read(self, clips: Sequence[Clip], asked: Collection[str], *, to_explain: bool = False) -> list[Heard]:
+        """Let the experts of the modalities asked for read clips; ``to_explain`` keeps what a short one is made of."""
         words, of_reading = [], []
         for clip in clips:
             with noted_warnings() as told:
@@ -69,7 +71,7 @@ class ClipReader:
         heard = []
         for row, clip in enumerate(clips):
             with noted_warnings() as told:
-                voice, faces = self._hear_and_see(clip, asked)
+                voice, faces = self._hear_and_see(clip, asked, KEPT if to_explain else 0.0)
             found = {"text": of_words.get(row), "audio": voice.found}
             found["vision"] = None if faces.found is None else faces.found.reading
             attempts = {"text": words[row], "audio": voice, "vision": faces}
@@ -102,12 +104,18 @@ class ClipReader:
             return self._recogniser.transcribe(clip.heard)
         return None if heard is None else _from(start, self._recogniser.transcribe(read_sound(heard, start, end)))
 
+    def ask(self, modality: str) -> Ask:
+        """The expert of a modality, as it is asked: the voice expert knows the speaker, if one is given."""
+        expert = self.experts[modality]
+        is_known = modality == "audio" and self.speaker is not None
+        return partial(_with_speaker, expert, self.speaker) if is_known else expert
+
     def _hear_and_see(
-        self, clip: Clip, asked: Collection[str]
+        self, clip: Clip, asked: Collection[str], kept: float
     ) -> tuple[Attempt[Reading | None], Attempt[FacesSeen | None]]:
         """Hear the sound in a thread while pictures are looked at."""
         stop = Event()
-        hear: Callable[[], Reading | None] = partial(self._voice, clip, stop) if "audio" in asked else _nothing
+        hear: Callable[[], Reading | None] = partial(self._voice, clip, stop, kept) if "audio" in asked else _nothing
         see: Callable[[], FacesSeen | None] = partial(self._faces, clip) if "vision" in asked else _nothing
         with ThreadPoolExecutor(1) as pool:
             heard = pool.submit(attempt, hear)
@@ -118,19 +126,19 @@ class ClipReader:
                 stop.set()
                 raise
 
-    def _voice(self, clip: Clip, stop: Event) -> Reading | None:
+    def _voice(self, clip: Clip, stop: Event, kept: float) -> Reading | None:
         sound = clip.heard or clip.sources.audio or clip.sources.video
         if sound is None:
             return None
         start, end = _bounds(clip)
-        expert = self.experts.audio
         return read_voice(
             takewhile(lambda _: not stop.is_set(), blocks_of(sound, start, end, self.settings.window)),
-            expert if self.speaker is None else partial(_with_speaker, expert, self.speaker),
+            self.ask("audio"),
             self.settings.usability,
             window=self.settings.window,
             reliability=self._worth("audio", clip),
             find_non_speech=self._speech.non_speech_spans if self.settings.speech_only else None,
+            kept=kept,
         )
 
     def _faces(self, clip: Clip) -> FacesSeen | None:

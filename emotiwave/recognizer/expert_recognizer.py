@@ -5,16 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from emotiwave.analysis import Analysis, ModalityUse, Moment, Subject
+from emotiwave.analysis import Analysis, Explanation, ModalityUse, Moment, Subject
 from emotiwave.errors import ConfigError, EmotiwaveError, MediaError, unknown_name
 from emotiwave.experts import MODALITIES, CalibratedExpert, Experts, ModalityExpert, PublishedExpert, Speaker
 from emotiwave.experts.label_map import say_map
+from emotiwave.explanation.shapley import attributable_scores
 from emotiwave.labels import SEVEN
 from emotiwave.recognizer.clip import Clip, make_clip, modalities_asked
 from emotiwave.recognizer.clip_reading import ClipReader, Heard
 from emotiwave.recognizer.face_reading import FacesSeen
 from emotiwave.recognizer.failures import NOT_THE_FILES_FAULT, Failed
-from emotiwave.recognizer.fusion import PRIOR, Fusion
+from emotiwave.recognizer.fusion import PRIOR, Fusion, contributions_of, explain_subsets
+from emotiwave.recognizer.occlusion import explain_readings
 from emotiwave.recognizer.reading import Array, Reading
 from emotiwave.recognizer.settings import RecognizerSettings
 from emotiwave.types import LabelSet
@@ -82,12 +84,15 @@ class ExpertRecognizer:
         others = [f"{m}: {self.experts[m].name}" for m in MODALITIES if not self.experts[m].is_shipped]
         return ", ".join([*of_weights, *others])
 
-    def analyze(self, media: Any = None, *, modalities: Iterable[str] | None = None, **given: Any) -> Analysis:
+    def analyze(
+        self, media: Any = None, *, modalities: Iterable[str] | None = None, explain: bool = False, **given: Any
+    ) -> Analysis:
         """Say what is expressed in a clip, how sure that is, from which signal, and when.
 
         Args:
             media: A file, a picture (array or Pillow image), a `Waveform`, or a `Clip`.
             modalities: The only ones to listen to, of text, audio and vision.
+            explain: Whether to say also when what was expressed, which asks the experts many times.
             **given: What `make_clip` takes: ``video``, ``audio``, ``image``, ``text``, ``transcript``, ``start``,
                 ``end``, ``is_face``, ``name``.
 
@@ -95,10 +100,11 @@ class ExpertRecognizer:
             EmotiwaveError: If nothing that was given can be read.
         """
         clip = make_clip(media, **given)
-        return self._sum_up(clip, self.read([clip], modalities)[0])
+        asked = modalities_asked(modalities, MODALITIES)
+        return self._sum_up(clip, self._reader.read([clip], asked, to_explain=explain)[0], explain=explain)
 
     def analyze_each(
-        self, clips: Iterable[Clip], *, modalities: Iterable[str] | None = None
+        self, clips: Iterable[Clip], *, modalities: Iterable[str] | None = None, explain: bool = False
     ) -> Iterator[Analysis | Failed]:
         """Analyse one clip after the other; one that cannot be read is told of, and the next one's turn comes.
 
@@ -111,17 +117,19 @@ class ExpertRecognizer:
                 waiting.append(clip)
                 if len(waiting) < TEXTS_AT_ONCE:
                     continue
-                yield from self._answer(waiting, modalities)
+                yield from self._answer(waiting, modalities, explain=explain)
                 waiting = []
             else:
-                yield from self._answer(waiting, modalities)
+                yield from self._answer(waiting, modalities, explain=explain)
                 waiting = []
-                yield from self._answer([clip], modalities)
-        yield from self._answer(waiting, modalities)
+                yield from self._answer([clip], modalities, explain=explain)
+        yield from self._answer(waiting, modalities, explain=explain)
 
-    def _answer(self, clips: Sequence[Clip], modalities: Iterable[str] | None) -> Iterator[Analysis | Failed]:
+    def _answer(
+        self, clips: Sequence[Clip], modalities: Sequence[str], *, explain: bool
+    ) -> Iterator[Analysis | Failed]:
         try:
-            heard = self.read(clips, modalities)
+            heard = self._reader.read(clips, modalities, to_explain=explain)
         except NOT_THE_FILES_FAULT:
             raise
         except EmotiwaveError as error:
@@ -129,7 +137,7 @@ class ExpertRecognizer:
             return
         for clip, one in zip(clips, heard, strict=True):
             try:
-                yield self._sum_up(clip, one)
+                yield self._sum_up(clip, one, explain=explain)
             except MediaError as error:
                 yield Failed(clip.name, str(error))
             except Exception as unknown:  # a fault of ours in one clip must not lose the others
@@ -139,7 +147,7 @@ class ExpertRecognizer:
         """Let the experts read clips, and put nothing together yet."""
         return self._reader.read(clips, modalities_asked(modalities, MODALITIES))
 
-    def _sum_up(self, clip: Clip, heard: Heard) -> Analysis:
+    def _sum_up(self, clip: Clip, heard: Heard, *, explain: bool = False) -> Analysis:
         if not heard.readings and heard.errors:
             raise MediaError(_worst(clip, heard.errors))
         used = {name: reading for name, reading in heard.readings.items() if reading.is_used}
@@ -150,7 +158,9 @@ class ExpertRecognizer:
         }
         evidence = {name: reading.pool() for name, reading in used.items()}
         worth = {name: reading.worth for name, reading in used.items()}
-        answer = np.exp(self.fusion.log_posterior(evidence, worth)) if used else None
+        each = self.fusion.each_subset(evidence, worth)
+        scores = {some: attributable_scores(values, "categorical") for some, values in each.items()}
+        answer = np.exp(each[frozenset(used)]) if used else None
         decision = None if answer is None else SEVEN[int(answer.argmax())]
         confidence = None if answer is None else float(answer.max())
         return Analysis(
@@ -163,11 +173,29 @@ class ExpertRecognizer:
             confidence=confidence,
             reason=_reason(uses, answer),
             modalities={name: uses[name] for name in MODALITIES if name in uses},
-            contributions=self.fusion.contributions(evidence, worth) if used else None,
+            contributions=contributions_of(scores, SEVEN, "log_odds") if used else None,
+            explanation=self._explain(used, each, scores) if explain and used else None,
             timeline=self._timeline(used, heard.readings),
             subjects=self._subjects(heard.faces),
             warnings=(*heard.warnings, *self._doubts(heard)),
         )
+
+    def _explain(
+        self, used: Readings, each: Mapping[frozenset[str], Array], scores: Mapping[frozenset[str], Array]
+    ) -> Explanation:
+        """Say more of why, and when."""
+        target = int(each[frozenset(used)].argmax())
+
+        def score(readings: Readings) -> float:
+            evidence = {name: reading.pool() for name, reading in readings.items()}
+            worth = {name: reading.worth for name, reading in readings.items()}
+            return float(attributable_scores(self.fusion.log_posterior(evidence, worth), "categorical")[target])
+
+        answers = {some: np.exp(values) for some, values in each.items()}
+        decisions = {some: int(values.argmax()) for some, values in each.items()}
+        experts = {name: self._reader.ask(name) for name in used}
+        found = explain_subsets(scores, answers, decisions, SEVEN)
+        return found.model_copy(update={"attributions": explain_readings(used, experts, score, SEVEN[target])})
 
     def _timeline(self, used: Readings, everything: Readings) -> tuple[Moment, ...]:
         """Tell what is expressed when, over all of the clip, in stretches of a second or a few."""

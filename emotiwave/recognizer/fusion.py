@@ -9,12 +9,13 @@ modalities, ``1 / (1 + (M - 1) * overlap)`` is the best weight of M of them.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emotiwave.analysis import Contributions
-from emotiwave.explanation.shapley import attributable_scores, shapley_values
+from emotiwave.analysis import Contributions, Explanation
+from emotiwave.explanation.shapley import interactions, shapley_values, smallest_flip
 from emotiwave.probabilities import log_softmax
 
 OVERLAP = 0.22
@@ -59,21 +60,43 @@ class Fusion:
         added = (gains[..., None] * np.where(is_there[..., None], stacked, 0.0)).sum(axis=0)
         return log_softmax(np.log(self.prior) + added, axis=-1)
 
-    def contributions(self, evidence: Mapping[str, Array], reliability: Mapping[str, float]) -> Contributions:
-        """Share the log-odds of every class among the modalities, exactly; evidence ``(classes,)`` of each."""
-        scores = {
-            frozenset(some): attributable_scores(
-                self.log_posterior({name: evidence[name] for name in some}, reliability), "categorical"
-            )
+    def each_subset(
+        self, evidence: Mapping[str, Array], reliability: Mapping[str, float]
+    ) -> dict[frozenset[str], Array]:
+        """Log-posteriors ``(classes,)`` of every subset of the modalities; evidence ``(classes,)`` of each."""
+        return {
+            frozenset(some): self.log_posterior({name: evidence[name] for name in some}, reliability)
             for some in subsets(evidence)
         }
-        return contributions_of(scores, self.names, "log_odds")
 
 
 def subsets(modalities: Iterable[str]) -> list[tuple[str, ...]]:
     """List every subset, the empty one first."""
     names = tuple(modalities)
     return [some for size in range(len(names) + 1) for some in combinations(names, size)]
+
+
+def explain_subsets(
+    scores: Mapping[frozenset[str], Array],
+    answers: Mapping[frozenset[str], Array] | None,
+    decisions: Mapping[frozenset[str], Any],
+    names: tuple[str, ...],
+) -> Explanation:
+    """Say what pairs of modalities do, and what flips the decision; in time nothing is said yet.
+
+    Args:
+        scores: What contributions share ``(classes,)``, of every subset.
+        answers: Probabilities likewise; None of continuous labels.
+        decisions: What is decided with each subset.
+        names: The classes.
+    """
+    flip = smallest_flip(decisions)
+    pairs = interactions(scores, max(scores, key=len))
+    return Explanation(
+        probability=None if answers is None else contributions_of(answers, names, "probability"),
+        interactions={"+".join(pair): _by_class(names, of) for pair, of in pairs.items()},
+        flip=None if flip is None else tuple(sorted(flip)),
+    )
 
 
 def contributions_of(scores: Mapping[frozenset[str], Array], names: tuple[str, ...], scale: str) -> Contributions:

@@ -36,6 +36,8 @@ class Reading:
     """How long the signal is, with what of it is of no use; 0 without times."""
     reliability: float = 1.0
     warnings: tuple[str, ...] = ()
+    content: tuple[Any, ...] = ()
+    """What each piece is, words or sound, where it was kept."""
 
     @property
     def is_used(self) -> bool:

@@ -27,8 +27,9 @@ from emotiwave.models.fusion import FusionModel
 from emotiwave.probabilities import log_softmax, sigmoid, softmax
 from emotiwave.recognizer.clip import Clip, make_clip, modalities_asked
 from emotiwave.recognizer.failures import NOT_THE_FILES_FAULT, Failed
-from emotiwave.recognizer.fusion import contributions_of, subsets
+from emotiwave.recognizer.fusion import contributions_of, explain_subsets, subsets
 from emotiwave.recognizer.reading import TRIMMED, trimmed_mean
+from emotiwave.recognizer.run_attribution import MOST_STRETCHES, attribute
 from emotiwave.recognizer.stretches import UTTERANCE, as_files, readable_words, seconds_of, stretches_of
 from emotiwave.recordings import Sources
 from emotiwave.run_folder import is_finished, read_environment, read_run
@@ -110,7 +111,9 @@ class RunRecognizer:
         """What the run answers."""
         return self.model.spec.label_set
 
-    def analyze(self, media: Any = None, *, modalities: Iterable[str] | None = None, **given: Any) -> Analysis:
+    def analyze(
+        self, media: Any = None, *, modalities: Iterable[str] | None = None, explain: bool = False, **given: Any
+    ) -> Analysis:
         """Say what is expressed in a clip, as `ExpertRecognizer.analyze` does.
 
         Raises:
@@ -119,10 +122,10 @@ class RunRecognizer:
         clip = make_clip(media, **given)
         with ExitStack() as stack:
             reader = stack.enter_context(self._open(clip.sources.is_face))
-            return self._analyze(reader, clip, modalities)
+            return self._analyze(reader, clip, modalities, explain=explain)
 
     def analyze_each(
-        self, clips: Iterable[Clip], *, modalities: Iterable[str] | None = None
+        self, clips: Iterable[Clip], *, modalities: Iterable[str] | None = None, explain: bool = False
     ) -> Iterator[Analysis | Failed]:
         """Analyse one clip after the other; one that cannot be read is told of, and the next one's turn comes."""
         with ExitStack() as stack:
@@ -133,7 +136,7 @@ class RunRecognizer:
                 if is_face not in readers:
                     readers[is_face] = stack.enter_context(self._open(is_face))
                 try:
-                    yield self._analyze(readers[is_face], clip, modalities)
+                    yield self._analyze(readers[is_face], clip, modalities, explain=explain)
                 except NOT_THE_FILES_FAULT:
                     raise
                 except (EmotiwaveError, OSError) as error:
@@ -147,7 +150,7 @@ class RunRecognizer:
         opener.fetch()  # the face detector that the run was trained with, if it can be had
         return opener()
 
-    def _analyze(self, reader: MediaReader, clip: Clip, modalities: Iterable[str] | None) -> Analysis:
+    def _analyze(self, reader: MediaReader, clip: Clip, modalities: Iterable[str] | None, *, explain: bool) -> Analysis:
         asked = modalities_asked(modalities, self.model.modalities)
         with tempfile.TemporaryDirectory() as scratch:
             sources = as_files(clip, Path(scratch))
@@ -158,10 +161,12 @@ class RunRecognizer:
             for part in parts:  # of the features of one part only is there memory
                 prepared = self._read(reader, sources, part, clip)
                 answered.append(self._answer(prepared, part, asked))
-                read.append(replace(prepared, modalities={}))
+                is_kept = explain and len(stretches) <= MOST_STRETCHES
+                read.append(prepared if is_kept else replace(prepared, modalities={}))
         answers = _join(answered)
         try:
-            return self._sum_up(clip, stretches, read, answers, asked, [*warnings, *self._remarks_on(reader)])
+            found = self._sum_up(clip, stretches, read, answers, asked, [*warnings, *self._remarks_on(reader)])
+            return self._explain(found, stretches, read, answers) if explain and found.answered else found
         except MediaError as error:
             raise MediaError(str(error).replace(f"{scratch}{os.sep}", "")) from None
 
@@ -283,6 +288,42 @@ class RunRecognizer:
             timeline=self._timeline(stretches, answers, there, seen),
             warnings=tuple(dict.fromkeys(told)),
         )
+
+    def _explain(
+        self,
+        found: Analysis,
+        stretches: Sequence[Segment | None],
+        read: Sequence[PreparedRecording],
+        answers: _Answers,
+    ) -> Analysis:
+        """Say more of why, and when; of clips of more stretches than a few not when."""
+        labels, there = self.label_set, [name for name, present in answers.present.items() if present.any()]
+        weights = np.array([seconds_of(segment) for segment in stretches])
+        seen = np.any(list(answers.present.values()), axis=0)
+        pooled = {some: self._pool(values[seen], weights[seen]) for some, values in answers.logits.items()}
+        is_continuous = labels.kind == "continuous"
+        scores = {some: attributable_scores(values, labels.kind) for some, values in pooled.items()}
+        shares = {some: np.array([*self._by_class(values).values()]) for some, values in pooled.items()}
+        decisions = {some: self._decide(values, sorted(some))[0] for some, values in pooled.items()}
+        if is_continuous:
+            decisions = {some: tuple(values > 0) for some, values in pooled.items()}
+        explanation = explain_subsets(scores, None if is_continuous else shares, decisions, labels.names)
+        kept = np.flatnonzero(np.array(read[0].kept))
+        if read[0].modalities and len(kept):
+            origin = 0.0 if stretches[0] is None else stretches[0].start
+            starts = [np.nan if (of := stretches[row]) is None else of.start - origin for row in kept.tolist()]
+            if len(stretches) == 1 and stretches[0] is None:
+                starts = [0.0]
+            attributions = attribute(
+                self.model,
+                self._corpus(read[0], kept),
+                starts,
+                (weights[kept] / weights[seen].sum()).tolist(),
+                there,
+                int(scores[frozenset(there)].argmax()),
+            )
+            explanation = explanation.model_copy(update={"attributions": attributions})
+        return found.model_copy(update={"explanation": explanation})
 
     def _pool(self, logits: Array, weights: Array) -> Array:
         """Logits ``(classes,)`` of the whole clip; a trimmed mean, as of the experts."""

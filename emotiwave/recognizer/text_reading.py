@@ -56,6 +56,7 @@ def read_texts(
                 max((word.end for words in of_clip for word in words if word.end > 0), default=0.0),
                 worth,
                 tuple(doubts),
+                tuple(of_clip[row - rows[0]] for row in seen),
             )
         )
     return readings

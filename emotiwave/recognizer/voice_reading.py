@@ -26,6 +26,7 @@ def read_voice(
     window: float,
     reliability: float,
     find_non_speech: Callable[[Waveform], Sequence[Span]] | None = None,
+    kept: float = 0.0,
 ) -> Reading:
     """Hear sound in windows of a few seconds; times count from its start.
 
@@ -36,11 +37,12 @@ def read_voice(
         window: Seconds that are heard at once.
         reliability: What the evidence is worth.
         find_non_speech: Finds where nobody speaks.
+        kept: Seconds up to which what was heard is kept; of more nothing is.
 
     Raises:
         MediaError: If there is no sound, or none that can be decoded.
     """
-    evidence, intervals, weights = [], [], []
+    evidence, intervals, weights, content = [], [], [], []
     spans: list[Span] = []
     doubts: dict[str, None] = {}
     origin, end = None, 0.0
@@ -52,7 +54,8 @@ def read_voice(
         spans += _between(unusable, *block.core)
         parts = [part for part in windows(*block.core, window) if not _is_useless(unusable, part, usability)]
         heard = [_of_use(unusable, part) for part in parts]
-        answer = expert([_cut(block.waveform, *part) for part in heard])
+        sounds = [_cut(block.waveform, *part) for part in heard]
+        answer = expert(sounds)
         for row, (first, last) in enumerate(heard):
             reason = answer.reasons[row]
             if not answer.observed[row]:
@@ -61,8 +64,11 @@ def read_voice(
                 evidence.append(answer.log_posterior[row] - np.log(answer.prior))
                 intervals.append((first, last))
                 weights.append(last - first - _lost(unusable, (first, last)))
+                content.append(sounds[row])
             if reason is not None:
                 doubts[reason] = None
+        if end - origin > kept:
+            content.clear()
     start = origin or 0.0
     shifted = [Span(span.start - start, span.end - start, span.reason) for span in spans]
     return Reading(
@@ -74,6 +80,7 @@ def read_voice(
         end - start,
         reliability,
         tuple(doubts)[:3],
+        tuple(content) if len(content) == len(evidence) else (),
     )
 
 

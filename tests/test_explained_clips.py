@@ -1,0 +1,210 @@
+"""Why and when, of clips: what is left out is left out of the question, and numbers are those of the answer."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+import emotiwave
+from emotiwave.analysis import Analysis
+from emotiwave.experts import Answer, load_experts
+from emotiwave.labels import SEVEN
+from emotiwave.recognizer import ExpertRecognizer, clip_reading
+from emotiwave.recognizer.occlusion import MOST_AGAIN, explain_readings
+from emotiwave.recognizer.reading import Reading
+from emotiwave.recognizer.run_recognizer import RunRecognizer
+from emotiwave.signals import Usability, Waveform, Word
+from tests.made_faces import SquareDetector
+from tests.made_weights import away_from_home, made_folder
+from tests.test_cli import run
+from tests.test_experts import voice
+from tests.test_recognizer import film, speech
+from tests.test_run_recognizer import CATEGORICAL, WORDS, _train
+from tests.tiny_encoders import one_thread
+
+one_thread = pytest.fixture(scope="module", autouse=True)(one_thread)
+folder = pytest.fixture(scope="module")(made_folder)
+away_from_home = pytest.fixture(autouse=True)(away_from_home)
+SCHEMA = json.loads((Path(emotiwave.__file__).parent / "analysis" / "schema.json").read_text())
+
+
+@pytest.fixture
+def recognizer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> ExpertRecognizer:
+    monkeypatch.setattr(clip_reading, "load_detector", SquareDetector)
+    return ExpertRecognizer(load_experts(folder))
+
+
+def check(analysis: Analysis) -> None:
+    """What every explanation promises."""
+    jsonschema.validate(analysis.to_dict(), SCHEMA)
+    explained, shared = analysis.explanation, analysis.contributions
+    if explained.probability is not None:
+        for name, probability in analysis.emotions.items():
+            assert explained.probability.total(name) == pytest.approx(probability, abs=1e-9)
+    used = [name for name, use in analysis.modalities.items() if use.used]
+    assert len(explained.interactions) == len(used) * (len(used) - 1) // 2
+    assert set(shared.modalities) == set(used)
+    assert {one.modality for one in explained.attributions} <= set(used)
+    for one in explained.attributions:
+        assert all(np.isfinite(span.value) for span in one.spans)
+
+
+def test_words_are_worth_what_is_lost_without_them(recognizer: ExpertRecognizer) -> None:
+    words = ["i", "am", "so", "happy", "today"]
+    analysis = recognizer.analyze(text=" ".join(words), explain=True)
+    check(analysis)
+    (attribution,) = analysis.explanation.attributions
+    assert (attribution.method, attribution.target) == ("occlusion", analysis.decision)
+    assert [span.text for span in attribution.spans] == words
+    full = analysis.contributions.total(analysis.decision)
+    for index, span in enumerate(attribution.spans):
+        rest = recognizer.analyze(text=" ".join([*words[:index], *words[index + 1 :]]))
+        assert span.value == pytest.approx(full - rest.contributions.total(analysis.decision), abs=1e-6)
+        assert span.start is None
+    assert analysis.explanation.interactions == {}
+    assert recognizer.analyze(text=" ".join(words)).explanation is None
+
+
+def test_a_clip_is_explained_over_all_of_its_time(recognizer: ExpertRecognizer, tmp_path: Path) -> None:
+    clip = film(tmp_path / "a.mp4", sound=speech(4.0))
+    (tmp_path / "a.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\ni am happy\n")
+    analysis = recognizer.analyze(clip, transcript=tmp_path / "a.srt", explain=True)
+    check(analysis)
+    by_modality = {one.modality: one.spans for one in analysis.explanation.attributions}
+    assert set(by_modality) == {"text", "audio", "vision"}
+    assert [span.text for span in by_modality["text"]] == ["i", "am", "happy"]
+    assert all(1 <= span.start < span.end <= 2 for span in by_modality["text"])
+    for name in ("audio", "vision"):
+        spans = by_modality[name]
+        assert spans[0].start == pytest.approx(0, abs=0.3)
+        assert spans[-1].end == pytest.approx(4, abs=0.3)
+        assert all(span.end - span.start <= 0.6 for span in spans)
+    flip = analysis.explanation.flip
+    if flip is not None:
+        left = [name for name in by_modality if name not in flip]
+        other = recognizer.analyze(clip, transcript=tmp_path / "a.srt", modalities=left) if left else None
+        assert other is None or other.decision != analysis.decision
+
+
+def answer(evidence: list[float]) -> Answer:
+    """Of as many clips, evidence for anger alone; NaN of one that cannot be read."""
+    values = np.zeros((len(evidence), len(SEVEN)))
+    values[:, 0] = np.nan_to_num(evidence)
+    seen = np.isfinite(evidence)
+    return Answer(values, np.ones(len(SEVEN)), seen, tuple(None if of else "no" for of in seen), {})
+
+
+def score(readings: dict[str, Reading]) -> float:
+    """Anger, summed over modalities, not centred."""
+    return float(sum((of.evidence[:, 0] * of.weights).sum() / of.weights.sum() for of in readings.values()))
+
+
+def reading(modality: str, content: list, evidence: list[float], seconds: float = 1.0) -> Reading:
+    n = len(content)
+    values = np.zeros((n, len(SEVEN)))
+    values[:, 0] = evidence
+    intervals = np.array([[k * seconds, (k + 1) * seconds] for k in range(n)])
+    usability = Usability(modality, 1.0, {}, ignored=False)
+    return Reading(modality, values, intervals, np.ones(n), usability, n * seconds, content=tuple(content))
+
+
+def test_sound_is_cut_out_by_half_seconds() -> None:
+    loud = Waveform(np.repeat(np.float32([1, 5, 2, 0]), 8000), 16_000)  # half a second of each
+    heard = reading("audio", [loud], [2.0], 2.0)
+
+    def expert(clips: list[Waveform]) -> Answer:
+        return answer([float(clip.samples.mean()) for clip in clips])
+
+    (found,) = explain_readings({"audio": heard}, {"audio": expert}, score, "anger")
+    rest = [(5 + 2 + 0) / 3, (1 + 2 + 0) / 3, (1 + 5 + 0) / 3, (1 + 5 + 2) / 3]
+    np.testing.assert_allclose([span.value for span in found.spans], [2.0 - one for one in rest], atol=1e-6)
+    assert [(span.start, span.end) for span in found.spans] == [(0.0, 0.5), (0.5, 1.0), (1.0, 1.5), (1.5, 2.0)]
+
+
+def test_what_cannot_be_read_any_more_is_left_out_whole() -> None:
+    said = reading("text", [[Word("ah", 0.0, 1.0)], [Word("oh", 1.0, 2.0), Word("no", 1.0, 2.0)]], [4.0, 2.0])
+
+    def expert(texts: list[str]) -> Answer:
+        return answer([len(text) * 1.0 if text else np.nan for text in texts])
+
+    (found,) = explain_readings({"text": said}, {"text": expert}, score, "anger")
+    # without "ah" only the second piece is left; without "oh" or "no" it is 2 as before, and weighs half as much
+    expected = [3.0 - 2.0, 3.0 - (4 + 2 * 0.5) / 1.5, 3.0 - (4 + 2 * 0.5) / 1.5]
+    np.testing.assert_allclose([span.value for span in found.spans], expected)
+    alone = reading("text", [[Word("ah", 0.0, 1.0)]], [4.0])
+    (found,) = explain_readings({"text": alone}, {"text": expert}, lambda left: score(left) if left else -1.0, "anger")
+    assert found.spans[0].value == 5.0
+
+
+def test_long_clips_are_explained_by_their_windows_and_nobody_is_asked() -> None:
+    pieces = [[Word(f"w{k}-{j}", 0.0, 1.0) for j in range(40)] for k in range(MOST_AGAIN // 40 + 1)]
+    said = reading("text", pieces, [float(k) for k in range(len(pieces))])
+
+    def nobody(texts: list[str]) -> Answer:
+        raise AssertionError(texts)
+
+    (found,) = explain_readings({"text": said}, {"text": nobody}, score, "anger")
+    n = len(pieces)
+    mean = (n - 1) / 2
+    for k, span in enumerate(found.spans):
+        assert span.value == pytest.approx(mean - (n * mean - k) / (n - 1))
+        assert span.text.startswith(f"w{k}-0 ")
+    pictures = reading("vision", [], [])
+    pictures = Reading(
+        "vision",
+        np.eye(7)[[0, 0, 1, 1]],
+        np.array([[0, 0.25], [0.25, 0.5], [0.5, 0.75], [0.75, 1.0]]),
+        np.ones(4),
+        pictures.usability,
+        1.0,
+    )
+    (found,) = explain_readings({"vision": pictures}, {"vision": nobody}, score, "anger")
+    assert [(span.start, span.end, span.value) for span in found.spans] == [(0.0, 0.5, 0.5), (0.5, 1.0, -0.5)]
+
+
+def test_only_a_short_sound_is_kept(recognizer: ExpertRecognizer) -> None:
+    kept = recognizer._reader.read([emotiwave.recognizer.make_clip(Waveform(speech(5.0), 16_000))], ["audio"])
+    assert kept[0].readings["audio"].content == ()
+    clip = emotiwave.recognizer.make_clip(Waveform(speech(5.0), 16_000))
+    (heard,) = recognizer._reader.read([clip], ["audio"], to_explain=True)
+    content = heard.readings["audio"].content
+    assert len(content) == len(heard.readings["audio"].evidence) > 0
+    long = emotiwave.recognizer.make_clip(Waveform(np.tile(speech(5.0), 13), 16_000))
+    (heard,) = recognizer._reader.read([long], ["audio"], to_explain=True)
+    assert heard.readings["audio"].content == ()
+
+
+def test_a_run_is_explained_too(tmp_path: Path) -> None:
+    trained = _train(tmp_path, CATEGORICAL)
+    recognizer = emotiwave.load(trained)
+    assert isinstance(recognizer, RunRecognizer)
+    sound = np.tile(voice(1.0).samples, 20)
+    analysis = recognizer.analyze(audio=(sound, 16_000), text=WORDS["anger"], explain=True)
+    check(analysis)
+    by_modality = {one.modality: one for one in analysis.explanation.attributions}
+    assert set(by_modality) == {"audio", "text"}
+    spans = by_modality["audio"].spans
+    assert spans[0].start == pytest.approx(0, abs=0.1)
+    assert spans[-1].end == pytest.approx(20, abs=0.3)
+    assert [span.start for span in spans] == sorted(span.start for span in spans)
+    assert by_modality["audio"].method == "integrated_gradients"
+    silent = recognizer.analyze(audio=(np.zeros(32_000, np.float32), 16_000), explain=True)
+    assert (silent.answered, silent.explanation) == (False, None)
+    long = recognizer.analyze((np.tile(sound, 5), 16_000), explain=True)
+    assert long.explanation.attributions == ()
+
+
+def test_on_the_command_line(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from emotiwave.experts import distribution
+
+    monkeypatch.setattr(distribution, "_installed", lambda: folder)
+    code, out, _ = run(capsys, "analyze", "--text", "i am happy", "--explain")
+    assert code == 0
+    assert "text: i am happy" in out
+    code, out, _ = run(capsys, "analyze", "--text", "i am happy", "--explain", "--json")
+    jsonschema.validate(json.loads(out), SCHEMA)
+    assert [span["text"] for span in json.loads(out)["explanation"]["attributions"][0]["spans"]] == ["i", "am", "happy"]
+    code, out, _ = run(capsys, "analyze", "--text", "i am happy", "--json")
+    assert json.loads(out)["explanation"] is None
