@@ -39,6 +39,7 @@ __all__ = [
     "demo",
     "evaluate",
     "explain",
+    "explain_clip",
     "export_mmsa",
     "extract",
     "info",

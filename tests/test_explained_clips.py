@@ -9,7 +9,7 @@ import pytest
 
 import emotiwave
 from emotiwave.analysis import Analysis
-from emotiwave.experts import Answer, load_experts
+from emotiwave.experts import Answer, distribution, load_experts
 from emotiwave.labels import SEVEN
 from emotiwave.recognizer import ExpertRecognizer, clip_reading
 from emotiwave.recognizer.occlusion import MOST_AGAIN, explain_readings
@@ -197,8 +197,6 @@ def test_a_run_is_explained_too(tmp_path: Path) -> None:
 
 
 def test_on_the_command_line(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from emotiwave.experts import distribution
-
     monkeypatch.setattr(distribution, "_installed", lambda: folder)
     code, out, _ = run(capsys, "analyze", "--text", "i am happy", "--explain")
     assert code == 0
@@ -208,3 +206,36 @@ def test_on_the_command_line(folder: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert [span["text"] for span in json.loads(out)["explanation"]["attributions"][0]["spans"]] == ["i", "am", "happy"]
     code, out, _ = run(capsys, "analyze", "--text", "i am happy", "--json")
     assert json.loads(out)["explanation"] is None
+
+
+def test_a_clip_gives_a_page(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(distribution, "_installed", lambda: folder)
+    monkeypatch.setattr(clip_reading, "load_detector", SquareDetector)
+    clip = film(tmp_path / "<b>a.mp4", sound=speech(4.0))
+    code, out, _ = run(capsys, "explain", str(clip), "--out", str(tmp_path / "new" / "page.html"))
+    assert code == 0
+    assert "why: log-odds" in out
+    page = (tmp_path / "new" / "page.html").read_text()
+    assert "&lt;b&gt;a.mp4" in page
+    assert "<b>a.mp4" not in page
+    assert "<script" not in page
+    assert page.count("data:image/png;base64") == 7  # at 0.1, 0.7, 1.3 ... s: five a second, half a second apart
+    assert '<polygon class="wave"' in page
+    points = page.split('points="')[1].split('"')[0].split()
+    assert float(points[0].split(",")[0]) == 0
+    assert max(abs(float(point.split(",")[1])) for point in points) == 1
+    code, out, _ = run(capsys, "explain", str(clip), "--out", str(tmp_path / "page.html"), "--json")
+    jsonschema.validate(json.loads(out), SCHEMA)
+    assert (tmp_path / "page.html").read_text() == page
+    dark = film(tmp_path / "dark.mp4", 2.0, lambda time: [])
+    code, _, _ = run(capsys, "explain", str(dark), "--out", str(tmp_path / "dark.html"))
+    assert code == 3
+    assert "nothing to judge" in (tmp_path / "dark.html").read_text()
+    for words, message in (
+        ((str(clip), "--check"), "is a clip"),
+        ((str(clip), "--out", str(clip / "x.html")), "cannot be written"),
+    ):
+        code, _, told = run(capsys, "explain", *words)
+        assert (code, message in told) == (1, True)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from emotiwave.api.encoders import save_encoder
     from emotiwave.api.experts import calibrate, calibrate_expert, info
     from emotiwave.api.explaining import explain
+    from emotiwave.api.explaining_clips import explain_clip
     from emotiwave.api.extraction import extract
     from emotiwave.api.hub import load_model, push
     from emotiwave.api.inspection import inspect
@@ -26,6 +27,7 @@ __all__ = [
     "demo",
     "evaluate",
     "explain",
+    "explain_clip",
     "export_mmsa",
     "extract",
     "info",
@@ -49,6 +51,7 @@ _MODULES = {
     "encoders": ("save_encoder",),
     "experts": ("calibrate", "calibrate_expert", "info"),
     "explaining": ("explain",),
+    "explaining_clips": ("explain_clip",),
     "extraction": ("extract",),
     "hub": ("load_model", "push"),
     "inspection": ("inspect",),

@@ -11,14 +11,12 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from emotiwave.cli.analysis_view import columns, rows, show_analysis
-from emotiwave.cli.screen import INTERRUPTED, Overrides, stderr, stdout
+from emotiwave.cli.screen import INTERRUPTED, NOTHING_TO_JUDGE, Overrides, stderr, stdout
 from emotiwave.errors import ConfigError, printable
 
 if TYPE_CHECKING:
     from emotiwave.analysis import Analysis
     from emotiwave.recognizer import Clip, Failed
-
-NOTHING_TO_JUDGE = 3
 
 
 def analyze(

@@ -1,13 +1,14 @@
 """The command `emotiwave explain`: who contributed what to the answers of a run, when, and whether that is true."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from emotiwave.cli.screen import INTERRUPTED, stderr, stdout
-from emotiwave.errors import printable
+from emotiwave.cli.screen import INTERRUPTED, NOTHING_TO_JUDGE, stderr, stdout
+from emotiwave.errors import ConfigError, printable
 
 if TYPE_CHECKING:
     from emotiwave.explanation.results import RunExplanation
@@ -16,7 +17,9 @@ N_CHECKED = 50
 
 
 def explain(
-    run: Annotated[Path, typer.Argument(help="A run folder that `emotiwave train` made.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="RUN|CLIP", help="A run folder that `emotiwave train` made, or a file of media.")
+    ],
     split: Annotated[
         str | None, typer.Option(help="Of the corpus; by default that on which models are chosen.", show_default=False)
     ] = None,
@@ -32,23 +35,29 @@ def explain(
         bool, typer.Option("--check", help=f"Measure by {N_CHECKED} utterances whether explanations in time are true.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", help="The folder to write to; RUN/explanation by default.")
+        Path | None,
+        typer.Option("--out", help="The folder to write to, RUN/explanation by default; of a clip the page."),
     ] = None,
     figures: Annotated[
         Path | None, typer.Option(help="A folder for figures as SVG and PNG.", show_default=False)
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all that was found but single rows as JSON.")] = False,
 ) -> None:
-    """Say who contributed what to the answers of a run, exactly, and when in some utterances.
+    """Say who contributed what to the answers of a run, exactly, and when in some utterances; or of a clip, all of it.
 
-    Writes a page, and every number as a table. A clip is explained by `emotiwave analyze
-    --explain`.
+    Writes a page, and of a run every number as a table. `emotiwave analyze --explain` explains many clips, and takes
+    text, several files of one clip, and runs as models.
     """
     from emotiwave import api
 
+    if source.is_file():
+        if split or utterance or explainer or check or figures:
+            raise ConfigError(f"{source} is a clip; split, utterance, explainer, check and figures are of runs")
+        _explain_clip(source, out or Path(f"{source.stem}-explanation.html"), as_json=as_json)
+        return
     try:
         done = api.explain(
-            run,
+            source,
             split=split,
             utterances=utterance or (),
             explainer=explainer,
@@ -67,6 +76,21 @@ def explain(
     if figures is not None:
         stdout.print(f"figures: {figures}", highlight=False, markup=False, soft_wrap=True)
     stdout.print(f"page: {done.page}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _explain_clip(file: Path, out: Path, *, as_json: bool) -> None:
+    from emotiwave import api
+    from emotiwave.cli.analysis_view import show_analysis
+
+    (clip,) = api.clips_of([file])
+    analysis = api.explain_clip(clip, out=out)
+    if as_json:
+        print(json.dumps(analysis.to_dict(), indent=1))
+    else:
+        show_analysis(analysis, stdout, timeline=True, explain=True)
+        stdout.print(f"page: {out}", highlight=False, markup=False, soft_wrap=True)
+    if not analysis.answered:
+        raise typer.Exit(NOTHING_TO_JUDGE)
 
 
 def _show(found: "RunExplanation") -> None:

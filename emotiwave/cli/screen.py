@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from emotiwave.types import Score
 
 INTERRUPTED = 130
+NOTHING_TO_JUDGE = 3
 SHOWN = {
     "mae": ("macro_f1", "mae", "pearson"),
     "nll": ("macro_f1", "nll", "accuracy"),

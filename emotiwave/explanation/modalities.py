@@ -38,7 +38,8 @@ class ModalityExplanation:
     """Who contributed what to the answers of a split, on the scale that adds up and on probabilities.
 
     ``flips`` names for each utterance the smallest set of modalities whose absence changes the decision, None where
-    even nothing at all decides the same. ``decisions[subset] (utterances, classes)`` are those of every subset.
+    even nothing at all decides the same. ``decisions[subset] (utterances, classes)`` are those of every subset, and
+    ``each_answer`` its probabilities, or values of continuous labels.
     """
 
     predictions: Predictions
@@ -47,6 +48,7 @@ class ModalityExplanation:
     on_scale: Contributions
     on_probability: Contributions | None
     decisions: Mapping[frozenset[str], NDArray[np.bool_]]
+    each_answer: Mapping[frozenset[str], Array]
     flips: tuple[frozenset[str] | None, ...]
 
     def right(self, subset: frozenset[str]) -> NDArray[np.bool_]:
@@ -105,6 +107,7 @@ def explain_modalities(
         _share(scores, modalities),
         None if labels.kind == "continuous" else _share(answers, modalities),
         decisions,
+        answers,
         flips,
     )
 

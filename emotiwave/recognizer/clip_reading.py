@@ -34,6 +34,7 @@ AHEAD = 8
 LONGEST_SIDE = 640
 KEPT = 60.0
 """Seconds of sound that are kept to be explained; of longer sound whole windows are left out."""
+FACES_KEPT = 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +117,9 @@ class ClipReader:
         """Hear the sound in a thread while pictures are looked at."""
         stop = Event()
         hear: Callable[[], Reading | None] = partial(self._voice, clip, stop, kept) if "audio" in asked else _nothing
-        see: Callable[[], FacesSeen | None] = partial(self._faces, clip) if "vision" in asked else _nothing
+        see: Callable[[], FacesSeen | None] = (
+            partial(self._faces, clip, FACES_KEPT if kept else 0) if "vision" in asked else _nothing
+        )
         with ThreadPoolExecutor(1) as pool:
             heard = pool.submit(attempt, hear)
             try:
@@ -141,7 +144,7 @@ class ClipReader:
             kept=kept,
         )
 
-    def _faces(self, clip: Clip) -> FacesSeen | None:
+    def _faces(self, clip: Clip, n_kept: int) -> FacesSeen | None:
         sources, start = clip.sources, _bounds(clip)[0]
         is_photo = clip.picture is not None or sources.image is not None
         if not is_photo and sources.video is None:
@@ -155,6 +158,7 @@ class ClipReader:
             self.settings.usability,
             0.0 if is_photo else start or 0.0,
             self._worth("vision", clip),
+            n_kept,
         )
         if clip.picture is not None:
             return reader.take([shrink_photo(clip.picture, longest=LONGEST_SIDE)])

@@ -103,6 +103,16 @@ class ExpertRecognizer:
         asked = modalities_asked(modalities, MODALITIES)
         return self._sum_up(clip, self._reader.read([clip], asked, to_explain=explain)[0], explain=explain)
 
+    def explain(self, clip: Clip, modalities: Iterable[str] | None = None) -> tuple[Analysis, Heard]:
+        """Analyse a clip with its explanation, and give what was read of it.
+
+        Raises:
+            EmotiwaveError: If nothing that was given can be read.
+        """
+        asked = modalities_asked(modalities, MODALITIES)
+        (heard,) = self._reader.read([clip], asked, to_explain=True)
+        return self._sum_up(clip, heard, explain=True), heard
+
     def analyze_each(
         self, clips: Iterable[Clip], *, modalities: Iterable[str] | None = None, explain: bool = False
     ) -> Iterator[Analysis | Failed]:

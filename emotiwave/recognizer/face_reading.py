@@ -40,6 +40,8 @@ MOST_FACES = 8
 MOST_SUBJECTS = 10
 ABOUT_AS_LONG = 0.8
 """Of the time of the face that is there longest."""
+KEPT_EVERY = 0.5
+"""Seconds between faces that are kept to be shown."""
 SHORTEST = 0.5
 """Seconds that a face must be seen for to be told of, where there are times."""
 
@@ -63,6 +65,8 @@ class FacesSeen:
     faces: tuple[Seen, ...]
     found_by: str = ""
     """The detector, to be added to what answered; nothing if the pictures were faces."""
+    strip: tuple[tuple[float, NDArray[np.uint8]], ...] = ()
+    """The judged face now and then, with its time, where faces were kept."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,8 @@ class FaceReader:
     origin: float = 0.0
     """Where the clip starts in the file, in seconds."""
     reliability: float = 1.0
+    kept: int = 0
+    """Faces that are kept of each person, half a second apart, to be shown."""
     _pictures: list[_Picture] = field(default_factory=list, init=False)
     _waiting: list[tuple[int, int, NDArray[np.uint8]]] = field(default_factory=list, init=False)
     _said: dict[int, dict[int, Array]] = field(default_factory=dict, init=False)
@@ -139,6 +145,7 @@ class FaceReader:
         self._last: list[Face] = []
         self._seconds: dict[int, float] = {}
         self._ends: dict[int, float] = {}
+        self._strips: dict[int, list[tuple[float, NDArray[np.uint8]]]] = {}
         self._looked_around = -np.inf
         self._tracker = FaceTracker(self.faces)
         self._freezes = FreezeDetector(self.usability)
@@ -188,8 +195,15 @@ class FaceReader:
         }
         if reason is None:
             for number, face in [one for one in by_size if one[0] not in tiny][:MOST_FACES]:
-                self._waiting.append((number, len(self._pictures), self._cut(picture.image, face)))
+                cut = self._cut(picture.image, face)
+                self._waiting.append((number, len(self._pictures), cut))
+                self._keep(number, (start + end) / 2, cut)
         self._pictures.append(_Picture(start, end, reason, frozenset(numbers), frozenset(tiny)))
+
+    def _keep(self, number: int, time: float, cut: NDArray[np.uint8]) -> None:
+        strip = self._strips.setdefault(number, [])
+        if len(strip) < self.kept and not (strip and time - strip[-1][0] < KEPT_EVERY - 1e-6):
+            strip.append((time, cut))
 
     def _find(self, picture: Frame) -> list[Face]:
         """Follow faces for a second, then look all over the picture; also where one is lost."""
@@ -251,7 +265,7 @@ class FaceReader:
             if len(seen) == MOST_SUBJECTS:
                 break
         found_by = "" if self.detector is None else f", faces found by {self.detector.name}"
-        return FacesSeen(reading, tuple(seen), found_by)
+        return FacesSeen(reading, tuple(seen), found_by, tuple(self._strips.get(-1 if main is None else main, ())))
 
     def _judged(self) -> int | None:
         """Choose the face that is there longest; of those that are there about as long, the largest."""

@@ -76,11 +76,12 @@ def _utterance(one: ExplainedUtterance, scale: str) -> dict[str, Any]:
         "decision": ", ".join(one.decision) or "none of them",
         "sureness": one.sureness,
         "flip": None if one.flip is None else " and ".join(one.flip),
-        "classes": [_class(of, scale) for of in one.classes],
+        "classes": [describe_class(of, scale) for of in one.classes],
     }
 
 
-def _class(of: ExplainedClass, scale: str) -> dict[str, Any]:
+def describe_class(of: ExplainedClass, scale: str) -> dict[str, Any]:
+    """Lay out why a class has its score, for the macros of ``explanation_parts.html``."""
     strongest = max((abs(moment.value) for moment in of.moments), default=0.0) or 1.0
     timed = figures.timed(of)
     by_modality: dict[str, list[dict[str, Any]]] = {}
