@@ -108,8 +108,9 @@ class ClipReader:
     def ask(self, modality: str) -> Ask:
         """The expert of a modality, as it is asked: the voice expert knows the speaker, if one is given."""
         expert = self.experts[modality]
-        is_known = modality == "audio" and self.speaker is not None
-        return partial(_with_speaker, expert, self.speaker) if is_known else expert
+        if modality == "audio" and self.speaker is not None:
+            return partial(_with_speaker, expert, self.speaker)
+        return expert
 
     def _hear_and_see(
         self, clip: Clip, asked: Collection[str], kept: float

@@ -10,9 +10,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emotiwave.analysis import AttributedSpan, Attribution
-from emotiwave.recognizer.reading import Array, Ask, Reading
+from emotiwave.recognizer.reading import Ask, Reading
 from emotiwave.signals import Waveform, Word, join_words
 
 SECONDS = 0.5
@@ -111,7 +112,7 @@ def _without_pieces(reading: Reading) -> Iterator[_Without]:
         yield _Without(reading.intervals[group[0], 0], reading.intervals[group[-1], 1], _keep(reading, kept), text)
 
 
-def _keep(reading: Reading, kept: Array) -> Reading | None:
+def _keep(reading: Reading, kept: NDArray[np.int64]) -> Reading | None:
     if not len(kept):
         return None
     return replace(
