@@ -110,9 +110,9 @@ def mosi(found: dict[str, Any]) -> str:
             for order, value in sorted(found["constant"].items(), key=lambda of: of[1])
         ),
         "",
-        f"By contribution it is {verdict} the best constant order: lower by {_mean(gain)} (95 %, bootstrap over videos);",
-        f"than the mean of all orders by {_mean(chance)}. Contributions and these curves are of the same scores of",
-        "subsets: this says that contributions sum them up well for each utterance, and no more.",
+        f"By contribution it is {verdict} the best constant order: lower by {_mean(gain)} (95 %, bootstrap over",
+        f"videos); than the mean of all orders by {_mean(chance)}. Contributions and these curves are of the same",
+        "scores of subsets: this says that contributions sum them up well for each utterance, and no more.",
     ]
     return "\n".join(lines)
 

@@ -141,3 +141,40 @@ def test_what_is_wrong_is_said(trained: Path, tmp_path: Path, capsys: pytest.Cap
     (tmp_path / SUMMARY).write_text("{}")
     with pytest.raises(CheckpointError, match="cannot be read"):
         read_explanation(tmp_path)
+
+
+def test_one_modality_alone_and_words_as_letters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with (tmp_path / "lines.csv").open("w") as file:
+        file.write("id,text,label,split\n")
+        for k in range(30):
+            split = "train" if k < 16 else "validation" if k < 24 else "test"
+            name, words = ("joy", "so very glad") if k % 2 else ("grief", "oh how sad")
+            file.write(f"u{k},{words} number {k},{name},{split}\n")
+    words = [f"dataset.file={tmp_path / 'lines.csv'}", "features.extractors.text=words", "features.frames=16"]
+    words += ["model.encoders.text=gru", "training.epochs=1", "training.patience=0", "features.cache=false"]
+    trained = emotiwave.train("manifest", out=tmp_path / "run", overrides=[*words, f"features.store={tmp_path / 's'}"])
+    code, _, _ = run(capsys, "explain", str(trained.folder), "--check", "--utterance", "u17", "--json")
+    assert code == 0
+    found = read_explanation(trained.folder / "explanation")
+    assert found.modalities == ("text",)
+    assert found.overview.n_disagree == 0
+    assert [of.word for of in found.utterances[0].classes[0].moments] == ["so", "very", "glad", "number", "17"]
+    assert found.utterances[0].classes[0].method == "occlusion"  # letters have no gradient
+    assert set(found.faithfulness) == {"occlusion"}
+    assert "small_noise" not in found.faithfulness["occlusion"]  # nor can there be a little of another letter
+    page = (trained.folder / "explanation" / "explanation.html").read_text()
+    assert ">glad</span>" in page
+
+
+def test_what_a_model_never_hears_has_no_opinion(tmp_path: Path) -> None:
+    trained = train(tmp_path / "run", "model.name=unimodal", "model.modality=text")
+    corpus = read_run(trained).load_corpus()
+    without = next(u.id for u in corpus.utterances if u.split == "validation" and u.id not in corpus.sequences["text"])
+    done = emotiwave.explain(trained, utterances=[without], out=tmp_path / "out")
+    assert done.found.overview.n_disagree == 0
+    assert done.found.overview.disagreement == {}
+    assert done.found.overview.lost == ()
+    (one,) = done.found.utterances
+    assert one.flip is None
+    assert all(share == 0 for of in one.classes for share in of.shares.values())
+    assert all(of.moments == [] for of in one.classes)

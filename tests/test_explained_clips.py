@@ -13,7 +13,7 @@ from emotiwave.experts import Answer, distribution, load_experts
 from emotiwave.labels import SEVEN
 from emotiwave.recognizer import ExpertRecognizer, clip_reading
 from emotiwave.recognizer.occlusion import MOST_AGAIN, explain_readings
-from emotiwave.recognizer.reading import Reading
+from emotiwave.recognizer.reading import TRIMMED, Reading, trimmed_mean
 from emotiwave.recognizer.run_recognizer import RunRecognizer
 from emotiwave.signals import Usability, Waveform, Word
 from tests.made_faces import SquareDetector
@@ -96,9 +96,9 @@ def answer(evidence: list[float]) -> Answer:
     return Answer(values, np.ones(len(SEVEN)), seen, tuple(None if of else "no" for of in seen), {})
 
 
-def score(readings: dict[str, Reading]) -> float:
-    """Anger, summed over modalities, not centred."""
-    return float(sum((of.evidence[:, 0] * of.weights).sum() / of.weights.sum() for of in readings.values()))
+def score(pooled: dict[str, tuple[np.ndarray, float]]) -> float:
+    """Anger less a class for which there is never evidence, summed over modalities."""
+    return float(sum(values[0] - values[6] for values, _ in pooled.values()))
 
 
 def reading(modality: str, content: list, evidence: list[float], seconds: float = 1.0) -> Reading:
@@ -130,8 +130,10 @@ def test_what_cannot_be_read_any_more_is_left_out_whole() -> None:
         return answer([len(text) * 1.0 if text else np.nan for text in texts])
 
     (found,) = explain_readings({"text": said}, {"text": expert}, score, "anger")
-    # without "ah" only the second piece is left; without "oh" or "no" it is 2 as before, and weighs half as much
-    expected = [3.0 - 2.0, 3.0 - (4 + 2 * 0.5) / 1.5, 3.0 - (4 + 2 * 0.5) / 1.5]
+    # without "ah" only the second piece is left; without "oh" or "no" it is 2 as before, and weighs half as much: a
+    # third of all, of which a fifth of all is trimmed, as of the other two thirds
+    third = (2 * (1 / 3 - 0.2) + 4 * (2 / 3 - 0.2)) / 0.6
+    expected = [3.0 - 2.0, 3.0 - third, 3.0 - third]
     np.testing.assert_allclose([span.value for span in found.spans], expected)
     alone = reading("text", [[Word("ah", 0.0, 1.0)]], [4.0])
     (found,) = explain_readings({"text": alone}, {"text": expert}, lambda left: score(left) if left else -1.0, "anger")
@@ -147,9 +149,9 @@ def test_long_clips_are_explained_by_their_windows_and_nobody_is_asked() -> None
 
     (found,) = explain_readings({"text": said}, {"text": nobody}, score, "anger")
     n = len(pieces)
-    mean = (n - 1) / 2
     for k, span in enumerate(found.spans):
-        assert span.value == pytest.approx(mean - (n * mean - k) / (n - 1))
+        rest = np.delete(np.arange(float(n)), k)[:, None]
+        assert span.value == pytest.approx((n - 1) / 2 - trimmed_mean(rest, np.ones(n - 1), TRIMMED)[0])
         assert span.text.startswith(f"w{k}-0 ")
     pictures = reading("vision", [], [])
     pictures = Reading(

@@ -155,3 +155,20 @@ def test_a_split_is_summed_up_as_by_hand() -> None:
     assert list(never.drives) == ["anger"]
     assert never.n_decided["fear"] == 0
     assert Configuration(()) not in found.predictions.logits
+
+
+def test_thresholds_of_another_configuration_flip_nothing_by_what_is_absent() -> None:
+    labels = LABEL_SETS["multilabel"]
+    same = {str(c): [[1.0, -1.0]] for c in all_configurations(NAMES)}
+    predicted = predictions(same, labels, np.array([[1.0, 0.0]], np.float32))
+    tuned = {Configuration(("text",)): np.array([0.9, 0.5])}
+    by_threshold = explain_modalities(predicted, np.array([1.0, -1.0]), tuned)
+    assert by_threshold.flips == (frozenset({"audio"}),)  # its answer is the same, and another threshold decides
+    lacking = explain_modalities(predicted, np.array([1.0, -1.0]), tuned, np.array([[False, True]]))
+    assert lacking.flips == (None,)
+    other_order = {Configuration(("text", "audio")): np.array([0.9, 0.5])}
+    decided = explain_modalities(predicted, np.array([1.0, -1.0]), other_order).decisions
+    assert decided[frozenset(NAMES)].tolist() == [[False, False]]
+    nothing = explain_modalities(predictions({key: [[-1.0, -1.0]] for key in same}, labels), PRIOR[:2] - 5)
+    empty = overview(nothing, np.ones((1, 2), bool))
+    assert empty.pairs == {}

@@ -258,7 +258,8 @@ def test_small_noise_is_small_and_reaches_what_is_observed_alone() -> None:
     batch = one(made_batch(n=4), 3)
     batch.inputs["audio"] = batch.inputs["audio"].repeat(1, 40, 1)
     batch.mask["audio"] = batch.mask["audio"].repeat(1, 40)
-    noisy = with_noise(batch, torch.Generator().manual_seed(0))
+    noisy = with_noise(made_model("evidence"), batch, torch.Generator().manual_seed(0))
+    assert noisy is not None
     added = noisy.inputs["audio"] - batch.inputs["audio"]
     mask = batch.mask["audio"]
     assert (added[~mask] == 0).all()
@@ -289,3 +290,12 @@ def test_modalities_are_taken_away_one_by_one() -> None:
     }
     found = modality_deletion(scores, "at", lambda row: "at"[:: 1 if row == 0 else -1])
     np.testing.assert_allclose(found, [(0.5 + 0.4 + 0.0), (0.5 + 0.2 + 0.0)] / np.float64(2))
+
+
+def test_nothing_observed_is_explained_by_nothing() -> None:
+    batch = one(made_batch(), 3)
+    for mask in batch.mask.values():
+        mask[:] = False
+    for name in ("integrated_gradients", "occlusion"):
+        found = EXPLAINERS[name](made_model("evidence"), batch, 0, ())
+        assert not any(values.any() for values in found.values.values())

@@ -1,7 +1,7 @@
 """Explain a run: who contributed what to the answers of a split, when in some utterances, and whether that is true."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -116,9 +116,10 @@ def explain(
         )
     split = split or (recipe.training.selection_split if _has_selection(recipe, corpus) else recipe.evaluation.split)
     predictions = predict(model, corpus, split)
-    who = explain_modalities(predictions, model.prior_logits.double().numpy(), _thresholds(folder, model))
     asked = _Asked(model, corpus, corpus.indices(split))
-    summary = overview(who, _present(asked, who.modalities))
+    present = _present(asked, corpus.modalities)
+    who = explain_modalities(predictions, model.prior_logits.double().numpy(), _thresholds(folder, model), present)
+    summary = overview(who, present)
     shown = [_row(who, one, corpus) for one in utterances] or [who.predictions.ids.index(i) for i in summary.worst]
     told = _warnings(recipe, model)
     progress = console or Console(stderr=True)
@@ -160,12 +161,13 @@ def _thresholds(folder: Path, model: FusionModel) -> dict[Configuration, NDArray
     }
 
 
-def _present(asked: _Asked, modalities: Iterable[str]) -> NDArray[np.bool_]:
+def _present(asked: _Asked, modalities: Sequence[str]) -> NDArray[np.bool_]:
+    """Whether utterances have each modality, and the model listens to it."""
     ids = [asked.corpus.utterances[index].id for index in asked.indices]
     sequences = [asked.corpus.sequences[name] for name in modalities]
-    return np.array(
-        [[one in of and bool(np.isfinite(of[one].values).all(axis=1).any()) for of in sequences] for one in ids]
-    ).reshape(len(ids), len(sequences))
+    heard = np.array([name in asked.model.heard for name in modalities])
+    found = [[one in of and bool(np.isfinite(of[one].values).all(axis=1).any()) for of in sequences] for one in ids]
+    return np.array(found).reshape(len(ids), len(sequences)) & heard
 
 
 def _row(who: ModalityExplanation, utterance: str, corpus: Corpus) -> int:
@@ -186,7 +188,10 @@ def _warnings(recipe: Recipe, model: FusionModel) -> tuple[str, ...]:
             "contributions; train with training.modality_dropout above 0"
         )
     if model.context is not None:
-        found.append("in time, utterances are explained without their neighbours; contributions are with them")
+        found.append(
+            "the model sees neighbours: in time, utterances are explained without them; contributions are with them, "
+            "so that a modality which an utterance lacks may contribute by its neighbours"
+        )
     return tuple(found)
 
 

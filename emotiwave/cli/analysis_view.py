@@ -130,7 +130,8 @@ def _explanation(analysis: "Analysis") -> Table:
 
 def _moments(analysis: "Analysis", explanation: "Explanation") -> Iterator[Text]:
     """Say what would change the answer, and which words and moments speak for or against it."""
-    if len(analysis.contributions.modalities if analysis.contributions else ()) > 1:
+    several = analysis.contributions is not None and len(analysis.contributions.modalities) > 1
+    if several and analysis.label_kind != "continuous":
         missing = " and ".join(explanation.flip or ())
         same = "whatever is left out, the answer stays the same: it is also the one to nothing"
         yield Text(f"  without {missing} the answer would be another" if missing else f"  {same}")

@@ -65,6 +65,9 @@ def integrated_gradients(model: FusionModel, batch: Batch, target: int, units: S
     from captum.attr import IntegratedGradients
 
     names = [name for name in model.modalities if bool(batch.mask[name].any())]
+    nothing = {name: np.zeros(mask.shape[1]) for name, mask in batch.mask.items()}
+    if not names:
+        return FrameAttribution("integrated_gradients", "nothing is observed", nothing, 0.0)
     resting = {}
     for name in names:
         frame = model.encoder(name).resting_frame

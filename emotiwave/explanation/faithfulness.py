@@ -88,10 +88,17 @@ def randomised(model: FusionModel, generator: torch.Generator) -> FusionModel:
     return shuffled
 
 
-def with_noise(batch: Batch, generator: torch.Generator) -> Batch:
-    """Add small noise to every observed frame, a share of each feature's spread within the utterance."""
-    inputs = {}
-    for name, values in batch.inputs.items():
+def with_noise(model: FusionModel, batch: Batch, generator: torch.Generator) -> Batch | None:
+    """Add small noise to every observed frame, a share of each feature's spread within the utterance.
+
+    Frames that are codes are left as they are; None if there are no others.
+    """
+    inputs = dict(batch.inputs)
+    noisy = [name for name in model.modalities if model.encoder(name).resting_frame is not None]
+    if not noisy:
+        return None
+    for name in noisy:
+        values = inputs[name]
         mask = batch.mask[name][..., None]
         n = mask.sum(dim=1, keepdim=True).clamp(min=1)
         mean = torch.where(mask, values, 0.0).sum(dim=1, keepdim=True) / n
@@ -103,7 +110,7 @@ def with_noise(batch: Batch, generator: torch.Generator) -> Batch:
 
 def rank_correlation(one: Array, other: Array) -> float:
     """Spearman's of two importances; NaN where one of them says nothing at all."""
-    if len(one) < 3 or np.ptp(one) == 0 or np.ptp(other) == 0:
+    if len(one) < 3 or not np.isfinite(other).all() or np.ptp(one) == 0 or np.ptp(other) == 0:
         return float("nan")
     return float(np.asarray(spearmanr(one, other))[0])
 
@@ -128,7 +135,8 @@ def sanity(
     """Explain with weights at random, and with noise on the input, and compare."""
     told = explainer(model, batch, target, units).of(units)
     of_nothing = explainer(other, batch, target, units).of(units)
-    of_noise = explainer(model, with_noise(batch, generator), target, units).of(units)
+    noisy = with_noise(model, batch, generator)
+    of_noise = np.full(len(units), np.nan) if noisy is None else explainer(model, noisy, target, units).of(units)
     return Sanity(rank_correlation(told, of_nothing), rank_correlation(told, of_noise))
 
 

@@ -74,7 +74,10 @@ class ModalityExplanation:
 
 
 def explain_modalities(
-    predictions: Predictions, prior_logits: Array, thresholds: Mapping[Configuration, Array] | None = None
+    predictions: Predictions,
+    prior_logits: Array,
+    thresholds: Mapping[Configuration, Array] | None = None,
+    present: NDArray[np.bool_] | None = None,
 ) -> ModalityExplanation:
     """Share answers among modalities; one that an utterance lacks adds exactly nothing.
 
@@ -82,6 +85,8 @@ def explain_modalities(
         predictions: Of every configuration.
         prior_logits: The answer to nothing ``(classes,)``.
         thresholds: Of multilabel decisions by configuration; 0.5 by default.
+        present: Whether each utterance has a modality ``(utterances, modalities)``, which only then may be left out for
+            another decision; all of them by default. Modalities are those of the largest configuration, in its order.
 
     Raises:
         KeyError: If a configuration was not predicted.
@@ -95,11 +100,12 @@ def explain_modalities(
         some: attributable_scores(known.logits[one].astype(np.float64), labels.kind) for some, one in by_subset.items()
     }
     answers = {some: known.answers(one) for some, one in by_subset.items()}
-    tuned = thresholds or {}
-    decisions = {some: decide(answers[some], labels, tuned.get(one)) for some, one in by_subset.items()}
-    flips = tuple(
-        smallest_flip({some: tuple(rows[row].tolist()) for some, rows in decisions.items()}) for row in range(n)
-    )
+    tuned = {frozenset(one.modalities): of for one, of in (thresholds or {}).items()}
+    decisions = {some: decide(answers[some], labels, tuned.get(some)) for some in by_subset}
+    there = [frozenset(modalities)] * n
+    if present is not None:
+        there = [frozenset(name for name, is_there in zip(modalities, row, strict=True) if is_there) for row in present]
+    flips = tuple(_flip(decisions, row, of) for row, of in enumerate(there))
     return ModalityExplanation(
         predictions,
         modalities,
@@ -109,6 +115,16 @@ def explain_modalities(
         decisions,
         answers,
         flips,
+    )
+
+
+def _flip(
+    decisions: Mapping[frozenset[str], NDArray[np.bool_]], row: int, there: frozenset[str]
+) -> frozenset[str] | None:
+    """Of the modalities that are there the smallest set whose absence changes the decision on an utterance."""
+    absent = max(decisions, key=len) - there
+    return smallest_flip(
+        {some - absent: tuple(rows[row].tolist()) for some, rows in decisions.items() if absent <= some}
     )
 
 

@@ -80,7 +80,7 @@ def overview(explanation: ModalityExplanation, present: NDArray[np.bool_], n_wor
         n_right=int(fused_right.sum()),
         drives=drives,
         n_decided={name: int(decided[:, k].sum()) for k, name in enumerate(names)},
-        pairs={"+".join(pair): _mean(of[decided]) for pair, of in explanation.on_scale.pairs.items()},
+        pairs={"+".join(pair): _mean(of[decided]) for pair, of in explanation.on_scale.pairs.items() if decided.any()},
         n_disagree=int(some_differ.sum()),
         disagreement={
             m: Disagreement(
@@ -89,6 +89,7 @@ def overview(explanation: ModalityExplanation, present: NDArray[np.bool_], n_wor
                 _mean(fused_right[some_differ & present[:, k]]),
             )
             for k, m in enumerate(modalities)
+            if (some_differ & present[:, k]).any()
         },
         lost=ids(~fused_right & alone_right.any(axis=1)),
         won=ids(fused_right & ~alone_right.any(axis=1) & several),

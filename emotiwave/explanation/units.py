@@ -60,7 +60,7 @@ def units_of(
 def _windows(modality: str, intervals: NDArray[np.floating], observed: NDArray[np.int64], seconds: float) -> list[Unit]:
     found: list[list[int]] = []
     for frame in observed.tolist():
-        fits = bool(found) and intervals[frame, 1] - intervals[found[-1][0], 0] <= seconds + 1e-6
+        fits = bool(found) and seconds > 0 and intervals[frame, 1] - intervals[found[-1][0], 0] <= seconds + 1e-6
         if fits:
             found[-1].append(frame)
         else:

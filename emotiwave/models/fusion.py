@@ -130,6 +130,7 @@ class FusionModel(nn.Module, ABC):
                 raise ConfigError(f"a modality cannot be named {name!r}; choose another name, such as {name!r} + '_'")
         self.spec = spec
         self.modalities = tuple(sorted(spec.sizes))
+        self.heard = self.modalities  # a model may leave some out
         self.encoders = nn.ModuleDict({name: self._build_encoder(name) for name in self.modalities})
         self.sizes = {name: self.encoder(name).width for name in self.modalities}
         self.register_buffer("prior_logits", torch.zeros(len(spec.label_set.names)))

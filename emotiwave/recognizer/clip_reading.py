@@ -53,8 +53,13 @@ class ClipReader:
     def __init__(self, experts: Experts, settings: RecognizerSettings, speaker: Speaker | None = None) -> None:
         self.experts, self.settings, self.speaker = experts, settings, speaker
 
-    def read(self, clips: Sequence[Clip], asked: Collection[str], *, to_explain: bool = False) -> list[Heard]:
-        """Let the experts of the modalities asked for read clips; ``to_explain`` keeps what a short one is made of."""
+    def read(
+        self, clips: Sequence[Clip], asked: Collection[str], *, to_explain: bool = False, faces_kept: int = 0
+    ) -> list[Heard]:
+        """Let the experts of the modalities asked for read clips.
+
+        ``to_explain`` keeps the sound of a short clip; ``faces_kept`` so many pictures of each face.
+        """
         words, of_reading = [], []
         for clip in clips:
             with noted_warnings() as told:
@@ -72,7 +77,7 @@ class ClipReader:
         heard = []
         for row, clip in enumerate(clips):
             with noted_warnings() as told:
-                voice, faces = self._hear_and_see(clip, asked, KEPT if to_explain else 0.0)
+                voice, faces = self._hear_and_see(clip, asked, KEPT if to_explain else 0.0, faces_kept)
             found = {"text": of_words.get(row), "audio": voice.found}
             found["vision"] = None if faces.found is None else faces.found.reading
             attempts = {"text": words[row], "audio": voice, "vision": faces}
@@ -113,14 +118,12 @@ class ClipReader:
         return expert
 
     def _hear_and_see(
-        self, clip: Clip, asked: Collection[str], kept: float
+        self, clip: Clip, asked: Collection[str], kept: float, faces_kept: int
     ) -> tuple[Attempt[Reading | None], Attempt[FacesSeen | None]]:
         """Hear the sound in a thread while pictures are looked at."""
         stop = Event()
         hear: Callable[[], Reading | None] = partial(self._voice, clip, stop, kept) if "audio" in asked else _nothing
-        see: Callable[[], FacesSeen | None] = (
-            partial(self._faces, clip, FACES_KEPT if kept else 0) if "vision" in asked else _nothing
-        )
+        see: Callable[[], FacesSeen | None] = partial(self._faces, clip, faces_kept) if "vision" in asked else _nothing
         with ThreadPoolExecutor(1) as pool:
             heard = pool.submit(attempt, hear)
             try:

@@ -12,11 +12,11 @@ from emotiwave.experts.label_map import say_map
 from emotiwave.explanation.shapley import attributable_scores
 from emotiwave.labels import SEVEN
 from emotiwave.recognizer.clip import Clip, make_clip, modalities_asked
-from emotiwave.recognizer.clip_reading import ClipReader, Heard
+from emotiwave.recognizer.clip_reading import FACES_KEPT, ClipReader, Heard
 from emotiwave.recognizer.face_reading import FacesSeen
 from emotiwave.recognizer.failures import NOT_THE_FILES_FAULT, Failed
 from emotiwave.recognizer.fusion import PRIOR, Fusion, contributions_of, explain_subsets
-from emotiwave.recognizer.occlusion import explain_readings
+from emotiwave.recognizer.occlusion import Evidence, explain_readings
 from emotiwave.recognizer.reading import Array, Reading
 from emotiwave.recognizer.settings import RecognizerSettings
 from emotiwave.types import LabelSet
@@ -110,7 +110,7 @@ class ExpertRecognizer:
             EmotiwaveError: If nothing that was given can be read.
         """
         asked = modalities_asked(modalities, MODALITIES)
-        (heard,) = self._reader.read([clip], asked, to_explain=True)
+        (heard,) = self._reader.read([clip], asked, to_explain=True, faces_kept=FACES_KEPT)
         return self._sum_up(clip, heard, explain=True), heard
 
     def analyze_each(
@@ -196,9 +196,9 @@ class ExpertRecognizer:
         """Say more of why, and when."""
         target = int(each[frozenset(used)].argmax())
 
-        def score(readings: Readings) -> float:
-            evidence = {name: reading.pool() for name, reading in readings.items()}
-            worth = {name: reading.worth for name, reading in readings.items()}
+        def score(pooled: Mapping[str, Evidence]) -> float:
+            evidence = {name: values for name, (values, _) in pooled.items()}
+            worth = {name: of for name, (_, of) in pooled.items()}
             return float(attributable_scores(self.fusion.log_posterior(evidence, worth), "categorical")[target])
 
         answers = {some: np.exp(values) for some, values in each.items()}

@@ -145,7 +145,7 @@ class FaceReader:
         self._last: list[Face] = []
         self._seconds: dict[int, float] = {}
         self._ends: dict[int, float] = {}
-        self._strips: dict[int, list[tuple[float, NDArray[np.uint8]]]] = {}
+        self._strips: dict[int, tuple[float, list[tuple[float, NDArray[np.uint8]]]]] = {}
         self._looked_around = -np.inf
         self._tracker = FaceTracker(self.faces)
         self._freezes = FreezeDetector(self.usability)
@@ -201,9 +201,15 @@ class FaceReader:
         self._pictures.append(_Picture(start, end, reason, frozenset(numbers), frozenset(tiny)))
 
     def _keep(self, number: int, time: float, cut: NDArray[np.uint8]) -> None:
-        strip = self._strips.setdefault(number, [])
-        if len(strip) < self.kept and not (strip and time - strip[-1][0] < KEPT_EVERY - 1e-6):
-            strip.append((time, cut))
+        """Keep some faces of a person to be shown, the further apart the longer the clip is."""
+        if not self.kept or number >= MOST_SUBJECTS:
+            return
+        apart, strip = self._strips.setdefault(number, (KEPT_EVERY, []))
+        if strip and time - strip[-1][0] < apart - 1e-6:
+            return
+        strip.append((time, cut))
+        if len(strip) > self.kept:
+            self._strips[number] = (2 * apart, strip[::2])
 
     def _find(self, picture: Frame) -> list[Face]:
         """Follow faces for a second, then look all over the picture; also where one is lost."""
@@ -265,7 +271,8 @@ class FaceReader:
             if len(seen) == MOST_SUBJECTS:
                 break
         found_by = "" if self.detector is None else f", faces found by {self.detector.name}"
-        return FacesSeen(reading, tuple(seen), found_by, tuple(self._strips.get(-1 if main is None else main, ())))
+        _, strip = self._strips.get(-1 if main is None else main, (0.0, []))
+        return FacesSeen(reading, tuple(seen), found_by, tuple(strip))
 
     def _judged(self) -> int | None:
         """Choose the face that is there longest; of those that are there about as long, the largest."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotiwave.analysis import AttributedSpan, Attribution
-from emotiwave.recognizer.reading import Ask, Reading
+from emotiwave.recognizer.reading import Array, Ask, Reading
 from emotiwave.signals import Waveform, Word, join_words
 
 SECONDS = 0.5
@@ -21,8 +21,12 @@ SECONDS = 0.5
 MOST_AGAIN = 120
 """Times that an expert is asked again about a clip; of longer ones whole sentences and windows are left out."""
 BASELINE = "left out"
-Score = Callable[[Mapping[str, Reading]], float]
-"""Of the class that is explained, by the readings of a clip."""
+MOST_PARTS = 120
+"""Parts of a modality; of longer clips they grow."""
+Evidence = tuple[Array, float]
+"""Pooled evidence of a modality, and what it is worth."""
+Score = Callable[[Mapping[str, Evidence]], float]
+"""Of the class that is explained."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +61,14 @@ def explain_readings(
         score: What is explained.
         target: The class that it is of.
     """
-    full = score(readings)
-    found = []
+    pooled: dict[str, Evidence] = {name: (reading.pool(), reading.worth) for name, reading in readings.items()}
+    full, found = score(pooled), []
     for name, reading in readings.items():
         spans = []
         for part in _parts(reading, experts[name]):
-            others = {other: of for other, of in readings.items() if other != name}
-            left = others if part.reading is None else others | {name: part.reading}
+            left = {other: of for other, of in pooled.items() if other != name}
+            if part.reading is not None:
+                left[name] = (part.reading.pool(), part.reading.worth)
             spans.append(_span(part, full - score(left)))
         found.append(
             Attribution(modality=name, target=target, method="occlusion", baseline=BASELINE, spans=tuple(spans))
@@ -98,8 +103,9 @@ def _n_units(reading: Reading) -> int:
 def _without_pieces(reading: Reading) -> Iterator[_Without]:
     """Leave out whole pieces: sentences, windows, or the pictures of half a second."""
     groups: list[list[int]] = []
+    longest = max(SECONDS, reading.seconds / MOST_PARTS)
     for index, (start, end) in enumerate(reading.intervals):
-        is_near = bool(groups) and end - reading.intervals[groups[-1][0], 0] <= SECONDS + 1e-6
+        is_near = bool(groups) and end - reading.intervals[groups[-1][0], 0] <= longest + 1e-6
         if is_near and np.isfinite(start):
             groups[-1].append(index)
         else:
@@ -134,7 +140,7 @@ def _asked_again(reading: Reading, expert: Ask) -> Iterator[_Without]:
     answer = expert([cut.content for _, cut in cuts])
     evidence = answer.log_posterior - np.log(answer.prior)
     for (row, cut), values, is_there in zip(cuts, evidence, answer.observed, strict=True):
-        if is_there:
+        if is_there and cut.left > 0:
             changed, weights = reading.evidence.copy(), reading.weights.copy()
             changed[row] = values
             weights[row] *= cut.left

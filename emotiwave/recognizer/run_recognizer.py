@@ -65,7 +65,8 @@ class RunRecognizer:
         faces_found_by: str | None = None,
     ) -> None:
         self.model, self.features, self.name = model.eval(), features, name
-        self.thresholds, self.met_missing = thresholds or {}, met_missing
+        self.thresholds = {frozenset(some.split("+")): of for some, of in (thresholds or {}).items()}
+        self.met_missing = met_missing
         signals = model.modalities if features.extractors is None else tuple(DEFAULTS)
         choices = features.choices([signal for signal in signals if signal in DEFAULTS])
         missing = set(model.modalities) - set(choices)
@@ -323,7 +324,14 @@ class RunRecognizer:
                 int(scores[frozenset(there)].argmax()),
             )
             explanation = explanation.model_copy(update={"attributions": attributions})
-        return found.model_copy(update={"explanation": explanation})
+        told = list(found.warnings)
+        if len(stretches) > MOST_STRETCHES:
+            told.append(f"when is not told of a clip of more than {MOST_STRETCHES} stretches: give a part of it")
+        elif len(stretches) > 1:
+            told.append("when: each stretch counts by its length, which is only roughly its share in the answer")
+        if self.model.context is not None:
+            told.append("when: each stretch is explained without its neighbours; contributions are with them")
+        return found.model_copy(update={"explanation": explanation, "warnings": tuple(told)})
 
     def _pool(self, logits: Array, weights: Array) -> Array:
         """Logits ``(classes,)`` of the whole clip; a trimmed mean, as of the experts."""
@@ -349,7 +357,7 @@ class RunRecognizer:
         if labels.is_exclusive:
             best = max(answers, key=lambda name: answers[name])
             return best, answers[best]
-        bounds = self.thresholds.get(str(Configuration(tuple(sorted(there)))), {})
+        bounds = self.thresholds.get(frozenset(there), {})
         chosen = tuple(name for name, value in answers.items() if value > bounds.get(name, 0.5))
         right = [value if name in chosen else 1 - value for name, value in answers.items()]
         return chosen, float(np.prod(right))

@@ -39,6 +39,9 @@ def draw_clip_page(analysis: Analysis, loudness: Loudness | None = None, faces: 
     if analysis.explanation is not None and analysis.contributions is not None:
         of = describe_class(_explained(analysis, analysis.explanation), analysis.contributions.scale)
         of["scale_words"] = SCALE_WORDS[analysis.contributions.scale]
+        of["leaves_out"] = all(one.method == "occlusion" for one in analysis.explanation.attributions)
+        if not of["rows"] and analysis.timeline:
+            of |= {"first": analysis.timeline[0].start, "last": analysis.timeline[-1].end}
     decision = analysis.decision
     return page(
         "report/clip.html",

@@ -13,8 +13,9 @@ from emotiwave.report import explanation_figures as figures
 
 PAGE = "explanation.html"
 MEASURES = {
-    "deletion_gain": "probability lost sooner than by chance, deleting what is important first (above 0 is good)",
-    "insertion_gain": "probability won sooner than by chance, adding what is important first (above 0 is good)",
+    "deletion_gain": "how much sooner than by chance the probability (value) falls, deleting what is important first "
+    "(above 0 is good)",
+    "insertion_gain": "how much sooner than by chance it rises, adding what is important first (above 0 is good)",
     "randomised_weights": "rank correlation with the explanation of shuffled weights (near 0 is good)",
     "small_noise": "rank correlation with the explanation of slightly noisy input (near 1 is good)",
     "convergence_gap": "by how much the values miss what they should add up to (near 0 is good)",
