@@ -152,6 +152,11 @@ def test_several_classes_are_decided_by_thresholds(tmp_path: Path) -> None:
     assert analysis.confidence == pytest.approx(expected)
     for name, probability in analysis.emotions.items():
         assert expit(analysis.contributions.total(name)) == pytest.approx(probability, abs=1e-6)
+    both = {"text+audio": {"happiness": 0.0, "anger": 0.0, "sadness": 1.0}}  # in the order of the corpus
+    (folder / "thresholds.json").write_text(json.dumps({"thresholds": both}))
+    found = emotiwave.load(folder).analyze(audio=folder.parent / "16.wav", text="so sad", explain=True)
+    assert set(found.decision) == {"happiness", "anger"}
+    assert set(found.explanation.interactions) == {"audio+text"}
     (folder / "thresholds.json").write_text("[]")
     with pytest.raises(CheckpointError, match=r"thresholds\.json"):
         emotiwave.load(folder)
