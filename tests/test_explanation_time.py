@@ -30,7 +30,7 @@ from emotiwave.explanation.shapley import attributable_scores
 from emotiwave.explanation.units import Unit, units_of
 from emotiwave.models import MODELS
 from emotiwave.models.fusion import FusionModel
-from emotiwave.models.layers import Attention
+from emotiwave.models.layers import Attention, RankScores
 from emotiwave.sequences import ComputationalSequence, FeatureSequence
 from emotiwave.types import Corpus, LabelSet, Utterance
 from tests.made import LABEL_SETS, made_batch, made_model
@@ -299,3 +299,18 @@ def test_nothing_observed_is_explained_by_nothing() -> None:
     for name in ("integrated_gradients", "occlusion"):
         found = EXPLAINERS[name](made_model("evidence"), batch, 0, ())
         assert not any(values.any() for values in found.values.values())
+
+
+def test_ranks_have_finite_gradients_where_many_values_are_equal() -> None:
+    ranks = RankScores(2, n_quantiles=5)
+    quantiles = torch.tensor([[0.0, 0.0, 0.0, 1.0, 2.0], [3.0, 3.0, 3.0, 3.0, 3.0]])
+    ranks.load_state_dict({"quantiles": quantiles})
+    values = torch.tensor([[[0.0, 3.0], [-1.0, 2.0], [0.5, 4.0], [5.0, 3.0]]], requires_grad=True)
+    mask = torch.ones(1, 4, dtype=torch.bool)
+    scores = ranks(values, mask)
+    scores.sum().backward()
+    assert torch.isfinite(values.grad).all()
+    edge = float(ranks.scores[-1])
+    middle = float(ranks.scores[0] + ranks.scores[2]) / 2  # of three equal quantiles: between the first and the last
+    torch.testing.assert_close(scores[0, :, 0].detach(), torch.tensor([middle, -edge, scores[0, 2, 0].item(), edge]))
+    torch.testing.assert_close(scores[0, :, 1].detach(), torch.tensor([0.0, -edge, edge, 0.0]), atol=1e-6, rtol=0)

@@ -104,6 +104,8 @@ def integrated_gradients(model: FusionModel, batch: Batch, target: int, units: S
         )
     found = {name: torch.zeros(mask.shape[1]) for name, mask in batch.mask.items()}
     for name, of in zip(names, values, strict=True):
+        if not torch.isfinite(of[batch.mask[name]]).all():
+            raise ConfigError(f"{name}: its gradients are not finite; explain by occlusion")
         found[name] = torch.where(batch.mask[name][0], of[0].sum(dim=1).detach(), 0.0)
     return FrameAttribution(
         "integrated_gradients",

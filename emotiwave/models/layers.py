@@ -64,7 +64,10 @@ class RankScores(nn.Module):
     def _scores(self, values: Float[Tensor, "size frames"], *, right: bool) -> Float[Tensor, "size frames"]:
         above = torch.searchsorted(self.quantiles, values, right=right).clamp(1, len(self.scores) - 1)
         low, high = self.quantiles.gather(1, above - 1), self.quantiles.gather(1, above)
-        share = ((values - low) / (high - low)).nan_to_num(1.0 if right else 0.0).clamp(0, 1)
+        is_flat = high == low
+        beside = torch.where(values > low, 1.0, torch.where(values < low, 0.0, 1.0 if right else 0.0))
+        share = (values - low) / torch.where(is_flat, 1.0, high - low)  # no 0 / 0, of which gradients are NaN
+        share = torch.where(is_flat, beside, share).clamp(0, 1)
         return torch.lerp(self.scores[above - 1], self.scores[above], share)
 
 
