@@ -103,7 +103,7 @@ def draw_moments(of: ExplainedClass, theme: Theme) -> Figure:
 
 
 def _colours(modalities: Sequence[str], theme: Theme) -> Mapping[str, str]:
-    return dict(zip(modalities, cycle((theme.accent, *theme.others)), strict=False))
+    return dict(zip(modalities, cycle((theme.accent, *theme.others)), strict=False))  # colours never end
 
 
 def _zero_line(axes: Axes, theme: Theme, *, across: bool) -> None:
