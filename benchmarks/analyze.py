@@ -2,8 +2,9 @@
 
 Everything is measured in processes of its own, each from a cold start, with Python's bytecode in place as pip leaves
 it. Beside the time on the clock stands that of the processors (two may count at once), which a busy neighbour on the
-same machine stretches less. The hour is the 4-s clip over and over, with subtitles of its own; both are made of the
-clips in EMOTIWAVE_DATA. Needs emotiwave-weights-research.
+same machine stretches less, and beside the time of loading the part of it that `import torch` alone takes. The hour is
+the 4-s clip over and over, with subtitles of its own; both are made of the clips in EMOTIWAVE_DATA. Needs emotiwave-
+weights-research.
 
     OMP_NUM_THREADS= python benchmarks/analyze.py --out results/analyze.json
 """
@@ -28,15 +29,20 @@ SENTENCE = "What a lovely day, I am so happy to be here with you."
 SECONDS = 4
 SETTINGS = {"haar": (None, 60.0), "yunet": ("yunet_n_320_320.onnx", 10.0)}
 """Detector -> its file, and the minutes of the long video."""
+STARTS = 5
+"""Processes that only load, before, between and after the videos: the machine is not equally fast all the time."""
 CHILD = """
 import json, resource, sys, time
 start = time.perf_counter()
+import torch
+torch_alone = time.perf_counter() - start
 import emotiwave
 recognizer = emotiwave.load({load})
 loaded, load_cpu = time.perf_counter() - start, time.process_time()
 {body}
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps({{"load_s": loaded, "load_cpu_s": load_cpu, "peak_rss_mib": peak, **found}}))
+load = {{"load_s": loaded, "load_cpu_s": load_cpu, "torch_s": torch_alone}}
+print(json.dumps({{**load, "peak_rss_mib": peak, **found}}))
 """
 CLIP = """
 times = []
@@ -157,6 +163,7 @@ def main() -> None:
         make_clip(data / "av_clips", clip)
         lines.write_text("".join(f"{SENTENCE} This is number {k}.\n" for k in range(100)))
         run("found = {}", None)  # writes the bytecode
+        starts = [run("found = {}", None) for _ in range(STARTS)]
         for name, (file, minutes) in SETTINGS.items():
             repeat_clip(clip, long, minutes)
             write_words(words, minutes)
@@ -169,14 +176,14 @@ def main() -> None:
                     "warm_quartiles_s": np.percentile(warm, [25, 75]).tolist(),
                     "n": len(warm),
                     "first_s": statistics.median(one["first_s"] for one in some),
-                    "load_s": [one["load_s"] for one in some],
-                    "load_cpu_s": [one["load_cpu_s"] for one in some],
                     "peak_rss_mib": max(one["peak_rss_mib"] for one in some),
                     "used": some[0]["used"],
                 },
                 "long": {"minutes": minutes} | run(HOUR.format(clip=str(long), words=str(words)), detector),
             }
+            starts += [run("found = {}", None) for _ in range(STARTS)]
             print(name, json.dumps(found[name]), file=sys.stderr)
+        found["load"] = {part: [one[part] for one in starts] for part in ("load_s", "load_cpu_s", "torch_s")}
         found["lines"] = run(LINES.format(lines=str(lines)), None)
     given.out.write_text(json.dumps(found, indent=1) + "\n")
 

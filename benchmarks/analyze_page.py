@@ -5,6 +5,7 @@ python benchmarks/analyze_page.py results
 
 import argparse
 import json
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,8 @@ def speed_table(found: dict[str, Any]) -> str:
     kinds = ("yunet", "haar")
     rows = [
         ("clip", "4 s of 640 x 360, all modalities, warm", [f"{found[k]['clip']['warm_s']:.2f} s" for k in kinds]),
-        (
-            "load",
-            "`emotiwave.load()` in a new process, imports included",
-            [f"{min(found[k]['clip']['load_s']):.1f} to {max(found[k]['clip']['load_s']):.1f} s" for k in kinds],
-        ),
+        ("load", "`emotiwave.load()` in a new process, imports included", [_starts(found, "load_s"), ""]),
+        ("", "of that, `import torch` alone", [_starts(found, "torch_s"), ""]),
         ("rss", "peak memory, 4 s", [f"{MEBI * found[k]['clip']['peak_rss_mib']:.0f} MB" for k in kinds]),
         (
             "rss",
@@ -52,7 +50,15 @@ def speed_table(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _starts(found: dict[str, Any], part: str) -> str:
+    """The median over starts of a process, and the extremes."""
+    seconds = found["load"][part]
+    return f"{statistics.median(seconds):.1f} s ({min(seconds):.1f} to {max(seconds):.1f}, {len(seconds)} starts)"
+
+
 def _bound(name: str, bounds: dict[str, float]) -> str:
+    if not name:
+        return ""
     value = bounds[name]
     if name == "rss":
         return f"{value:.0f} MB"

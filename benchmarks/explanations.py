@@ -24,7 +24,7 @@ import emotiwave
 from emotiwave.batch import collate
 from emotiwave.datasets.synthetic import PlantedModality, SyntheticSettings, generate
 from emotiwave.explanation.explainers import EXPLAINERS, explainers_of
-from emotiwave.explanation.faithfulness import check_utterance, modality_deletion, randomised, sum_up
+from emotiwave.explanation.faithfulness import check_utterance, modality_deletion, sum_up, with_randomised
 from emotiwave.explanation.means import mean_over_groups
 from emotiwave.explanation.modalities import ModalityExplanation, explain_modalities
 from emotiwave.explanation.units import Unit, units_of
@@ -36,8 +36,20 @@ from emotiwave.training.statistics import without_unlearnable
 from emotiwave.types import Configuration, Corpus
 
 SEEDS = (0, 1, 2)
-MODELS = ("evidence", "bottleneck")
-"""The default on all seeds, the other on the first."""
+MODELS = (
+    "evidence",
+    "bottleneck",
+    "cross_modal_transformer",
+    "late",
+    "low_rank",
+    "lstm_concat",
+    "lstm_concat_zeros",
+    "mbt",
+    "misa",
+    "mult",
+    "tensor",
+)
+"""The default on all seeds, the others on the first."""
 N = 100
 """Test utterances, drawn at random, that are explained in time."""
 
@@ -131,10 +143,9 @@ def in_time(
 ) -> dict[str, Any]:
     """Check an explainer; with planted truth, also whether it finds the span of the true class in each carrier."""
     indices, names = corpus.indices("test"), corpus.label_set.names
-    other = randomised(model, torch.Generator().manual_seed(0))
     decided = who.on_scale.total.argmax(axis=1)
     checks, areas, groups, started = [], [], [], time.perf_counter()
-    for row in rows:
+    for row, other in with_randomised(model, rows):
         batch = collate(corpus, indices[[row]])
         units = units_of(corpus, int(indices[row]), batch, 0, names=model.modalities)
         if len(units) > 1:

@@ -1,6 +1,8 @@
 """`emotiwave explain`: a run in, rows that add up, a page and figures out."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -178,3 +180,33 @@ def test_what_a_model_never_hears_has_no_opinion(tmp_path: Path) -> None:
     assert one.flip is None
     assert all(share == 0 for of in one.classes for share in of.shares.values())
     assert all(of.moments == [] for of in one.classes)
+
+
+def test_the_report_shows_it(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("explanation"))
+    emotiwave.evaluate(folder)
+    page = emotiwave.write_report(folder).read_text()
+    assert "not explained yet" in page
+    assert f"emotiwave explain {folder}" in page
+    done = emotiwave.explain(folder, utterances=["validation-000_1"], check=3)
+    page = emotiwave.write_report(folder).read_text()
+    assert "not explained yet" not in page
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
+    assert "When, in validation-000_1" in page
+    first = done.found.utterances[0].classes[0]
+    assert all(f"{value:+.2f}</td>" in page for value in first.shares.values())
+    assert "rank correlation with the explanation of shuffled weights" in page
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    described = json.loads((folder / "model.json").read_text())
+    described["sha256"]["model.safetensors"] = "0" * 64
+    (folder / "model.json").write_text(json.dumps(described))
+    page = emotiwave.write_report(folder).read_text()
+    assert "explained with other weights than it has now" in page
+    assert "When, in validation-000_1" not in page
+    (folder / "explanation" / SUMMARY).write_text("{")
+    code, _, told = run(capsys, "report", str(folder))
+    assert code == 1
+    assert "run `emotiwave explain` again" in told.replace("\n", " ")

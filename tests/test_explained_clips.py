@@ -12,8 +12,8 @@ from emotiwave.analysis import Analysis
 from emotiwave.experts import Answer, distribution, load_experts
 from emotiwave.labels import SEVEN
 from emotiwave.recognizer import ExpertRecognizer, clip_reading
-from emotiwave.recognizer.occlusion import MOST_AGAIN, explain_readings
-from emotiwave.recognizer.reading import TRIMMED, Reading, trimmed_mean
+from emotiwave.recognizer.expert_attribution import MOST_AGAIN, explain_readings
+from emotiwave.recognizer.reading import Reading, kept_shares
 from emotiwave.recognizer.run_recognizer import RunRecognizer
 from emotiwave.signals import Usability, Waveform, Word
 from tests.made_faces import SquareDetector
@@ -73,7 +73,11 @@ def test_a_clip_is_explained_over_all_of_its_time(recognizer: ExpertRecognizer, 
     analysis = recognizer.analyze(clip, transcript=tmp_path / "a.srt", explain=True)
     check(analysis)
     by_modality = {one.modality: one.spans for one in analysis.explanation.attributions}
-    assert set(by_modality) == {"text", "audio", "vision"}
+    assert {one.modality: one.method for one in analysis.explanation.attributions} == {
+        "text": "occlusion",
+        "audio": "occlusion",
+        "vision": "integrated_gradients",
+    }
     assert [span.text for span in by_modality["text"]] == ["i", "am", "happy"]
     assert all(1 <= span.start < span.end <= 2 for span in by_modality["text"])
     for name in ("audio", "vision"):
@@ -147,23 +151,52 @@ def test_long_clips_are_explained_by_their_windows_and_nobody_is_asked() -> None
     def nobody(texts: list[str]) -> Answer:
         raise AssertionError(texts)
 
+    assert len(pieces) == 4
     (found,) = explain_readings({"text": said}, {"text": nobody}, score, "anger")
-    n = len(pieces)
-    for k, span in enumerate(found.spans):
-        rest = np.delete(np.arange(float(n)), k)[:, None]
-        assert span.value == pytest.approx((n - 1) / 2 - trimmed_mean(rest, np.ones(n - 1), TRIMMED)[0])
-        assert span.text.startswith(f"w{k}-0 ")
-    pictures = reading("vision", [], [])
-    pictures = Reading(
-        "vision",
-        np.eye(7)[[0, 0, 1, 1]],
-        np.array([[0, 0.25], [0.25, 0.5], [0.5, 0.75], [0.75, 1.0]]),
-        np.ones(4),
-        pictures.usability,
-        1.0,
-    )
-    (found,) = explain_readings({"vision": pictures}, {"vision": nobody}, score, "anger")
-    assert [(span.start, span.end, span.value) for span in found.spans] == [(0.0, 0.5, 0.5), (0.5, 1.0, -0.5)]
+    assert found.method == "integrated_gradients"
+    # of the mean of 0, 1, 2 and 3 a fifth is cut off at either end: 0 and 3 keep a twentieth, 1 and 2 a fourth of 0.6
+    np.testing.assert_allclose([span.value for span in found.spans], np.array([0, 0.25, 0.5, 0.15]) / 0.6, atol=1e-9)
+    assert [span.text.split()[0] for span in found.spans] == ["w0-0", "w1-0", "w2-0", "w3-0"]
+
+
+def pictures(evidence: list[list[float]]) -> Reading:
+    """Four of them a second."""
+    n = len(evidence)
+    intervals = np.stack([np.arange(n), np.arange(n) + 1.0], axis=1) / 4
+    return Reading("vision", np.array(evidence), intervals, np.ones(n), Usability("vision", 1.0, {}, ignored=False))
+
+
+def test_pictures_share_what_the_face_adds() -> None:
+    happy, angry, nothing = ([2.0 * (k == of) for k in range(7)] for of in (3, 0, 9))
+    seen = pictures([nothing, nothing, happy, happy, happy, happy, angry, nothing])
+    prior = np.log([0.1, 0.1, 0.1, 0.2, 0.1, 0.1, 0.3])
+
+    def score(pooled: dict[str, tuple[np.ndarray, float]]) -> float:
+        """The log-odds of happiness, by the rule of softmax."""
+        logits = prior + sum(worth * values for values, worth in pooled.values())
+        return float(logits[3] - np.log(np.exp(np.delete(logits, 3)).sum()))
+
+    (found,) = explain_readings({"vision": seen}, {}, score, "happiness")
+    values = [span.value for span in found.spans]
+    assert [(span.start, span.end) for span in found.spans] == [(0.0, 0.5), (0.5, 1.0), (1.0, 1.5), (1.5, 2.0)]
+    assert sum(values) == pytest.approx(score({"vision": (seen.pool(), 1.0)}) - score({}), abs=1e-4)
+    assert values[1] == pytest.approx(values[2], abs=1e-9)  # the same twice
+    assert values[1] > 5 * abs(values[0])
+    # what happy ones add is shared, though the robust mean would not miss any two of them
+    alike = pictures([happy] * 8)
+    (found,) = explain_readings({"vision": alike}, {}, score, "happiness")
+    total = score({"vision": (alike.pool(), 1.0)}) - score({})
+    np.testing.assert_allclose([span.value for span in found.spans], np.full(4, total / 4), atol=1e-4)
+    left = pictures([happy] * 6)
+    assert score({"vision": (left.pool(), 1.0)}) == pytest.approx(score({"vision": (alike.pool(), 1.0)}), abs=1e-12)
+
+
+def test_equal_values_count_alike_in_a_trimmed_mean() -> None:
+    values = np.array([[1.0, 0.0], [1.0, 5.0], [1.0, 5.0], [1.0, 9.0]])
+    weights = np.array([1.0, 1.0, 1.0, 2.0])
+    shares = kept_shares(values, weights, 0.2)
+    np.testing.assert_allclose(shares[:, 0], [0.2, 0.2, 0.2, 0.4])
+    np.testing.assert_allclose(shares[:, 1], [0, 1 / 3, 1 / 3, 1 / 3])  # .2 | .4 | .4, cut at .2 and .8
 
 
 def test_only_a_short_sound_is_kept(recognizer: ExpertRecognizer) -> None:
@@ -196,6 +229,16 @@ def test_a_run_is_explained_too(tmp_path: Path) -> None:
     assert (silent.answered, silent.explanation) == (False, None)
     long = recognizer.analyze((np.tile(sound, 5), 16_000), explain=True)
     assert long.explanation.attributions == ()
+
+
+def test_a_run_of_letters_tells_which_word(tmp_path: Path) -> None:
+    settings = ["features.extractors.text=words", "model.encoders.text=gru", "features.frames=16"]
+    recognizer = emotiwave.load(_train(tmp_path, CATEGORICAL, *settings))
+    analysis = recognizer.analyze(text="i hate this", modalities=["text"], explain=True)
+    (found,) = analysis.explanation.attributions
+    assert found.method == "occlusion"  # letters have no gradient
+    assert [span.text for span in found.spans] == ["i", "hate", "this"]
+    check(analysis)
 
 
 def test_on_the_command_line(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

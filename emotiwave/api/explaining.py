@@ -7,7 +7,6 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -16,19 +15,20 @@ from emotiwave.batch import Batch, collate
 from emotiwave.config import Recipe
 from emotiwave.errors import ConfigError, DatasetError, DataWarning
 from emotiwave.explanation.explainers import FrameAttribution, explainers_of, find_explainer
-from emotiwave.explanation.faithfulness import check_utterance, randomised, sum_up
+from emotiwave.explanation.faithfulness import check_utterance, sum_up, with_randomised
 from emotiwave.explanation.means import Mean
 from emotiwave.explanation.modalities import ModalityExplanation, explain_modalities
 from emotiwave.explanation.overview import overview
 from emotiwave.explanation.results import (
+    FOLDER,
     ExplainedClass,
     ExplainedUtterance,
     Moment,
     RunExplanation,
+    weights_of,
     write_explanation,
 )
-from emotiwave.explanation.units import Unit, units_of
-from emotiwave.features.extractors.words import SIZE, decode_words
+from emotiwave.explanation.units import Unit, units_of, word_of
 from emotiwave.inference import predict
 from emotiwave.models.checkpoint import load_model
 from emotiwave.models.fusion import FusionModel
@@ -126,6 +126,7 @@ def explain(
     rows = shown if utterances else shown[:N_SHOWN]
     found = RunExplanation(
         model=recipe.model.name,
+        weights=weights_of(folder),
         dataset=corpus.name,
         data=corpus.digest,
         split=split,
@@ -139,7 +140,7 @@ def explain(
         warnings=told,
         faithfulness=_check(asked, who, check, progress) if check else None,
     )
-    target = folder / "explanation" if out is None else Path(out)
+    target = folder / FOLDER if out is None else Path(out)
     write_explanation(found, who, target)
     for warning in told:
         warnings.warn(warning, DataWarning, stacklevel=2)
@@ -234,13 +235,8 @@ def _explain_class(asked: _Asked, who: ModalityExplanation, row: int, target: in
 def _moments(model: FusionModel, batch: Batch, units: Sequence[Unit], when: FrameAttribution) -> list[Moment]:
     found = []
     for unit, value in zip(units, when.of(units).tolist(), strict=True):
-        word = None
-        if model.encoder(unit.modality).takes == "words" and batch.inputs[unit.modality].shape[2] == SIZE:
-            frames = batch.inputs[unit.modality][0, unit.first : unit.last].clone().numpy()
-            frames[0, 0] = 1.0  # what goes on with a long word begins one here
-            word = " ".join(decode_words(frames))
         start, end = (None if np.isnan(of) else of for of in (unit.start, unit.end))
-        found.append(Moment(unit.modality, start, end, value, word))
+        found.append(Moment(unit.modality, start, end, value, word_of(model, batch, unit)))
     return found
 
 
@@ -248,13 +244,13 @@ def _check(asked: _Asked, who: ModalityExplanation, n: int, console: Console) ->
     """Measure every explainer of the model by the same utterances and the classes that were decided."""
     ids = who.predictions.ids
     drawn = np.random.default_rng(SEED).permutation(len(ids))[:n]
-    other = randomised(asked.model, torch.Generator().manual_seed(SEED))
     targets = who.on_scale.total.argmax(axis=1)
     found = {}
     for name in explainers_of(asked.model):
         checks, groups = [], []
-        told = track(drawn.tolist(), f"checking {name}", console=console, transient=True)
-        for row in told if console.is_terminal else drawn.tolist():
+        pairs = with_randomised(asked.model, drawn.tolist(), SEED)
+        told = track(pairs, f"checking {name}", total=len(drawn), console=console, transient=True)
+        for row, other in told if console.is_terminal else pairs:
             batch, units = asked.batch(row)
             if len(units) > 1:
                 checks.append(

@@ -4,7 +4,7 @@ Deletion and insertion after Petsiuk et al. (2018), randomised weights after Ade
 """
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +23,8 @@ STEPS = 10
 """Points of a curve beside its first."""
 N_ORDERS = 10
 """Orders at random that a curve is compared with."""
+N_SHUFFLES = 5
+"""Models at random that explanations are compared with, each for some of the utterances: one alone says little."""
 NOISE = 0.05
 """Of small noise: standard deviations of a feature within the utterance."""
 Array = NDArray[np.float64]
@@ -86,6 +88,14 @@ def randomised(model: FusionModel, generator: torch.Generator) -> FusionModel:
             order = torch.randperm(parameter.numel(), generator=generator)
             parameter.copy_(parameter.flatten()[order].view_as(parameter))
     return shuffled
+
+
+def with_randomised(model: FusionModel, rows: Sequence[int], seed: int = 0) -> Iterator[tuple[int, FusionModel]]:
+    """Give each row, in an order of its own, with one of several `randomised` models; one at a time is in memory."""
+    for shuffle in range(N_SHUFFLES):
+        if some := rows[shuffle::N_SHUFFLES]:
+            other = randomised(model, torch.Generator().manual_seed(seed + shuffle))
+            yield from ((row, other) for row in some)
 
 
 def with_noise(model: FusionModel, batch: Batch, generator: torch.Generator) -> Batch | None:

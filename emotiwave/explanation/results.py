@@ -17,6 +17,8 @@ from emotiwave.explanation.overview import Overview
 from emotiwave.files import replace_file
 from emotiwave.types import Configuration
 
+FOLDER = "explanation"
+"""Of a run."""
 CONTRIBUTIONS, MOMENTS, SUMMARY = "contributions.parquet", "moments.parquet", "explanation.json"
 
 
@@ -60,10 +62,12 @@ class ExplainedUtterance:
 class RunExplanation:
     """All that ``explanation.json`` tells; the rows of contributions are in a file of their own.
 
-    ``faithfulness`` maps an explainer to what was measured of it; None if it was not.
+    ``weights`` is the digest of the model that was explained; ``faithfulness`` maps an explainer to what was measured
+    of it, None if it was not.
     """
 
     model: str
+    weights: str
     dataset: str
     data: str
     split: str
@@ -91,6 +95,19 @@ def write_explanation(found: RunExplanation, who: ModalityExplanation, folder: P
     names = ("id", "class", "method", "modality", "start", "end", "value", "word")
     _write_table({name: [row[name] for row in rows] for name in names}, folder / MOMENTS)
     replace_file(folder / SUMMARY, json.dumps(_without_nan(asdict(found)), indent=1).encode() + b"\n")
+
+
+def weights_of(run: Path) -> str:
+    """The digest of the weights in a run folder, as ``model.json`` has it.
+
+    Raises:
+        CheckpointError: If it is missing or damaged.
+    """
+    path = run / "model.json"
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["sha256"]["model.safetensors"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); train the run again") from None
 
 
 def read_explanation(folder: Path) -> RunExplanation:

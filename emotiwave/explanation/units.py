@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from emotiwave.batch import Batch
+from emotiwave.features.extractors.words import SIZE, decode_words
+from emotiwave.models.fusion import FusionModel
 from emotiwave.types import Corpus
 
 SECONDS = 0.5
@@ -69,6 +71,16 @@ def _windows(modality: str, intervals: NDArray[np.floating], observed: NDArray[n
         Unit(modality, some[0], some[-1] + 1, float(intervals[some[0], 0]), float(intervals[some[-1], 1]))
         for some in found
     ]
+
+
+def word_of(model: FusionModel, batch: Batch, unit: Unit) -> str | None:
+    """What is said in a unit of one utterance, where its frames spell words; else None."""
+    inputs = batch.inputs[unit.modality]
+    if model.encoder(unit.modality).takes != "words" or inputs.shape[2] != SIZE:
+        return None
+    frames = inputs[0, unit.first : unit.last].clone().numpy()
+    frames[0, 0] = 1.0  # what goes on with a long word begins one here
+    return " ".join(decode_words(frames))
 
 
 def hide(batch: Batch, units: Sequence[Unit], hidden: NDArray[np.bool_]) -> Batch:

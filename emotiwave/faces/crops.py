@@ -52,6 +52,8 @@ def cut_square(
     """
     check_picture(image)
     region, left, top = _region(image, centre, edge, angle)
+    if is_grey:  # first of all: what follows is done to one channel, not to three
+        region = np.asarray(cv2.cvtColor(region, cv2.COLOR_RGB2GRAY), np.uint8)
     height, width = region.shape[:2]
     shrink = min(1.0, FINER * side / edge)
     if shrink < 1:  # what is then turned is small, whatever was given
@@ -76,8 +78,6 @@ def cut_square(
     )
     if finer > 1:
         square = cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA)
-    if is_grey:
-        square = cv2.cvtColor(square, cv2.COLOR_RGB2GRAY)
     return np.asarray(square, np.uint8).reshape(side, side, -1)
 
 

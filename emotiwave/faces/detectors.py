@@ -20,6 +20,9 @@ from emotiwave.faces.face import UPRIGHT, Face, check_picture, overlap
 from emotiwave.faces.model_file import ModelFile, NoYunetError, find_yunet
 from emotiwave.settings import AbsolutePath, Settings
 
+DARK = 40
+"""Mean luma below which Haar spreads grey levels out first: at a tenth of the light no face was found else."""
+
 
 class FaceSettings(Settings):
     """Keys of ``[faces]``: how faces are found, followed and cut out."""
@@ -202,8 +205,6 @@ class HaarDetector(FaceDetector):
     """A face that n overlapping windows agree on scores ``n / (n + 4)``: 6 windows score 0.6."""
     STEP = 1.1
     """From one size of window to the next."""
-    DARK = 40
-    """Mean luma below which grey levels are spread out first: at a tenth of the light no face was found else."""
     TILT = 30.0
     """Degrees that pictures are turned by."""
     GROW = 1.1
@@ -227,10 +228,10 @@ class HaarDetector(FaceDetector):
 
     def _find(self, image: NDArray[np.uint8]) -> list[Face]:
         small, scale = _shrink(image, self.settings.longest)
-        found = self._boxes(self._grey(small), scale, 0.0)
+        found = self._boxes(_grey(small), scale, 0.0)
         if not found:
             smaller, scale = _shrink(image, self.settings.longest // 2)
-            turned = [self._boxes(_turn(self._grey(smaller), angle), scale, angle) for angle in (self.TILT, -self.TILT)]
+            turned = [self._boxes(_turn(_grey(smaller), angle), scale, angle) for angle in (self.TILT, -self.TILT)]
             found = max(turned, key=lambda boxes: max((box[3] for box in boxes), default=0.0))
         return [self._face(image, *box) for box in found]
 
@@ -239,7 +240,7 @@ class HaarDetector(FaceDetector):
         size = face.width / self.GROW / scale.mean()
         (x, y), reach = face.centre / scale, size * self.REACH
         left, top = max(0, math.floor(x - reach)), max(0, math.floor(y - reach))
-        part = self._grey(small)[top : math.ceil(y + reach), left : math.ceil(x + reach)]
+        part = _grey(small)[top : math.ceil(y + reach), left : math.ceil(x + reach)]
         if not part.size:
             return None
         sizes = (round(size / self.CHANGE),) * 2, (round(size * self.CHANGE),) * 2
@@ -247,10 +248,6 @@ class HaarDetector(FaceDetector):
         found = self._boxes(np.ascontiguousarray(part), scale, 0.0, offset=offset, sizes=sizes)
         best = max(found, key=lambda box: box[3], default=None)
         return None if best is None else self._face(image, *best)
-
-    def _grey(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        return np.asarray(cv2.equalizeHist(grey) if grey.mean() < self.DARK else grey, np.uint8)
 
     def _boxes(
         self,
@@ -291,7 +288,8 @@ class HaarDetector(FaceDetector):
         self, image: NDArray[np.uint8], centre: NDArray[np.float64], edge: float, angle: float
     ) -> NDArray[np.float64] | None:
         """Both eyes ``(2, 2)`` from the middle of the box, over its side, if they are found where eyes can be."""
-        grey = self._grey(cut_square(image, tuple(centre.tolist()), edge, angle, side=self.EYES_SIDE, is_grey=False))
+        square = cut_square(image, tuple(centre.tolist()), edge, angle, side=self.EYES_SIDE, is_grey=True)
+        grey = _spread(square[:, :, 0])
         eyes = []
         for cascade, where in zip(self.eyes, self.EYES_WHERE, strict=True):
             left, right, top, bottom = (round(share * self.EYES_SIDE) for share in where)
@@ -354,6 +352,14 @@ def _shrink(image: NDArray[np.uint8], longest: int) -> tuple[NDArray[np.uint8], 
     size = max(1, round(width * factor)), max(1, round(height * factor))
     small = np.ascontiguousarray(image) if factor == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.uint8), np.array([width / size[0], height / size[1]])
+
+
+def _grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return _spread(np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8))
+
+
+def _spread(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.equalizeHist(grey) if grey.mean() < DARK else grey, np.uint8)
 
 
 def _rotation(angle: float) -> NDArray[np.float64]:

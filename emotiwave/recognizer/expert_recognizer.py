@@ -13,10 +13,10 @@ from emotiwave.explanation.shapley import attributable_scores
 from emotiwave.labels import SEVEN
 from emotiwave.recognizer.clip import Clip, make_clip, modalities_asked
 from emotiwave.recognizer.clip_reading import FACES_KEPT, ClipReader, Heard
+from emotiwave.recognizer.expert_attribution import Evidence, explain_readings
 from emotiwave.recognizer.face_reading import FacesSeen
 from emotiwave.recognizer.failures import NOT_THE_FILES_FAULT, Failed
 from emotiwave.recognizer.fusion import PRIOR, Fusion, contributions_of, explain_subsets
-from emotiwave.recognizer.occlusion import Evidence, explain_readings
 from emotiwave.recognizer.reading import Array, Reading
 from emotiwave.recognizer.settings import RecognizerSettings
 from emotiwave.types import LabelSet

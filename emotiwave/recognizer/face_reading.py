@@ -25,7 +25,7 @@ from emotiwave.signals import Frame, Span, Usability
 
 AT_ONCE = 64
 """Faces that are answered together."""
-LOOK_AROUND = 1.0
+LOOK_AROUND = 2.0
 """Seconds after which newcomers are looked for; between, faces are followed from picture to picture."""
 MOST_FOLLOWED = 3
 """Faces that are followed so; of more, all of each picture is searched."""
@@ -212,7 +212,7 @@ class FaceReader:
             self._strips[number] = (2 * apart, strip[::2])
 
     def _find(self, picture: Frame) -> list[Face]:
-        """Follow faces for a second, then look all over the picture; also where one is lost."""
+        """Follow faces for two seconds, then look all over the picture; also where one is lost."""
         found = None
         if (
             self.detector is not None

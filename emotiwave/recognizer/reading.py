@@ -91,9 +91,20 @@ def trimmed_mean(values: Array, weights: Array, trimmed: float) -> Array:
     >>> trimmed_mean(np.array([[0.0], [1.0], [2.0], [3.0], [100.0]]), np.ones(5), 0.2)
     array([2.])
     """
-    order = np.argsort(values, axis=0, kind="stable")
-    ordered = np.take_along_axis(values, order, axis=0)
-    shares = (weights / weights.sum())[order]
-    upper = np.cumsum(shares, axis=0)
-    kept = np.clip(upper, trimmed, 1 - trimmed) - np.clip(upper - shares, trimmed, 1 - trimmed)
-    return (kept * ordered).sum(axis=0) / kept.sum(axis=0)
+    return (kept_shares(values, weights, trimmed) * values).sum(axis=0)
+
+
+def kept_shares(values: Array, weights: Array, trimmed: float) -> Array:
+    """What each of ``values (n, k)`` counts in its `trimmed_mean`, from 0 to 1; equal values by their weights alone.
+
+    >>> kept_shares(np.array([[0.0], [1.0], [2.0], [3.0], [100.0]]), np.ones(5), 0.2).round(2).T
+    array([[0.  , 0.33, 0.33, 0.33, 0.  ]])
+    """
+    found = np.empty_like(values, dtype=np.float64)
+    for column, of in enumerate(values.T):
+        _, level = np.unique(of, return_inverse=True)
+        mass = np.bincount(level, weights) / weights.sum()
+        upper = np.cumsum(mass)
+        kept = np.clip(upper, trimmed, 1 - trimmed) - np.clip(upper - mass, trimmed, 1 - trimmed)
+        found[:, column] = weights * np.divide(kept, mass, out=np.zeros_like(kept), where=mass > 0)[level]
+    return found / found.sum(axis=0)

@@ -7,7 +7,7 @@ import numpy as np
 from emotiwave.analysis import AttributedSpan, Attribution
 from emotiwave.batch import collate, keep_only
 from emotiwave.explanation.explainers import EXPLAINERS, explainers_of
-from emotiwave.explanation.units import units_of
+from emotiwave.explanation.units import units_of, word_of
 from emotiwave.models.fusion import FusionModel
 from emotiwave.types import Corpus
 
@@ -50,6 +50,7 @@ def attribute(
                 AttributedSpan(
                     start=max(0.0, times[0]) if is_timed else None,
                     end=max(0.0, times[1]) if is_timed else None,
+                    text=word_of(model, batch, unit),
                     value=share * value,
                 )
             )

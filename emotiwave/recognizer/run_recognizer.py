@@ -2,9 +2,9 @@
 
 import os
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emotiwave.analysis import Analysis, ModalityUse, Moment
+from emotiwave.analysis import Analysis, Moment
 from emotiwave.batch import collate
 from emotiwave.dialogues import find_neighbours
 from emotiwave.errors import CheckpointError, ConfigError, EmotiwaveError, MediaError
@@ -24,12 +24,12 @@ from emotiwave.features.extractors import EXTRACTORS
 from emotiwave.features.prepared import PreparedRecording
 from emotiwave.models.checkpoint import load_model
 from emotiwave.models.fusion import FusionModel
-from emotiwave.probabilities import log_softmax, sigmoid, softmax
 from emotiwave.recognizer.clip import Clip, make_clip, modalities_asked
 from emotiwave.recognizer.failures import NOT_THE_FILES_FAULT, Failed
 from emotiwave.recognizer.fusion import contributions_of, explain_subsets, subsets
-from emotiwave.recognizer.reading import TRIMMED, trimmed_mean
+from emotiwave.recognizer.run_answers import Answers, Judge, join
 from emotiwave.recognizer.run_attribution import MOST_STRETCHES, attribute
+from emotiwave.recognizer.run_usability import uses_of, warned
 from emotiwave.recognizer.stretches import UTTERANCE, as_files, readable_words, seconds_of, stretches_of
 from emotiwave.recordings import Sources
 from emotiwave.run_folder import is_finished, read_environment, read_run
@@ -41,14 +41,6 @@ from emotiwave.types import Configuration, Corpus, Label, LabelSet, Segment, Utt
 MOST_WINDOWS = 256
 """Stretches that are read together, which bounds memory."""
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class _Answers:
-    """What the model says of stretches: logits ``(stretches, classes)`` by subset, and which modalities are there."""
-
-    logits: Mapping[frozenset[str], Array]
-    present: Mapping[str, NDArray[np.bool_]]
 
 
 class RunRecognizer:
@@ -65,8 +57,12 @@ class RunRecognizer:
         faces_found_by: str | None = None,
     ) -> None:
         self.model, self.features, self.name = model.eval(), features, name
-        self.thresholds = {frozenset(some.split("+")): of for some, of in (thresholds or {}).items()}
         self.met_missing = met_missing
+        self.judge = Judge(
+            model.spec.label_set,
+            model.prior_logits.double().numpy(),
+            {frozenset(some.split("+")): of for some, of in (thresholds or {}).items()},
+        )
         signals = model.modalities if features.extractors is None else tuple(DEFAULTS)
         choices = features.choices([signal for signal in signals if signal in DEFAULTS])
         missing = set(model.modalities) - set(choices)
@@ -164,7 +160,7 @@ class RunRecognizer:
                 answered.append(self._answer(prepared, part, asked))
                 is_kept = explain and len(stretches) <= MOST_STRETCHES
                 read.append(prepared if is_kept else replace(prepared, modalities={}))
-        answers = _join(answered)
+        answers = join(answered)
         try:
             found = self._sum_up(clip, stretches, read, answers, asked, [*warnings, *self._remarks_on(reader)])
             return self._explain(found, stretches, read, answers) if explain and found.answered else found
@@ -204,7 +200,7 @@ class RunRecognizer:
     @torch.inference_mode()
     def _answer(
         self, prepared: PreparedRecording, stretches: Sequence[Segment | None], asked: Sequence[str]
-    ) -> _Answers:
+    ) -> Answers:
         n, n_classes = len(stretches), self.model.n_classes
         present = {name: np.array(prepared.modalities[name].observed, dtype=bool) for name in asked}
         there = [name for name in asked if present[name].any()]
@@ -220,7 +216,7 @@ class RunRecognizer:
                 if not torch.isfinite(answer).all():
                     raise CheckpointError(f"{self.name}: answers that are not finite; train the run again")
                 logits[frozenset(configuration.modalities)][kept] = answer.double().numpy()
-        return _Answers({some: values.reshape(n, n_classes) for some, values in logits.items()}, present)
+        return Answers({some: values.reshape(n, n_classes) for some, values in logits.items()}, present)
 
     def _corpus(self, prepared: PreparedRecording, kept: NDArray[np.int64]) -> Corpus:
         ids = [prepared.ids[row] for row in kept]
@@ -243,25 +239,23 @@ class RunRecognizer:
         clip: Clip,
         stretches: Sequence[Segment | None],
         read: Sequence[PreparedRecording],
-        answers: _Answers,
+        answers: Answers,
         asked: Sequence[str],
         warnings: Sequence[str],
     ) -> Analysis:
-        labels, uses = self.label_set, _uses(read, asked, stretches)
+        labels, uses = self.label_set, uses_of(read, asked, stretches)
         errors = list(
             dict.fromkeys(row["error"] for prepared in read for row in prepared.errors if row["modality"] in asked)
         )
-        seen = np.any([*answers.present.values(), np.zeros(len(stretches), bool)], axis=0)
-        if not seen.any() and errors:
+        there = answers.there
+        if not there and errors:
             raise MediaError("; ".join(errors))
-        there = [name for name, present in answers.present.items() if present.any()]
-        weights = np.array([seconds_of(segment) for segment in stretches])
-        pooled = {some: self._pool(values[seen], weights[seen]) for some, values in answers.logits.items()}
+        pooled = self.judge.pool(answers, _weights(stretches))
         emotions = confidence = decision = contributions = None
         if there:
             logits = pooled[frozenset(there)]
-            emotions = self._by_class(logits)
-            decision, confidence = self._decide(logits, there)
+            emotions = self.judge.by_class(logits)
+            decision, confidence = self.judge.decide(logits, there)
             scores = {some: attributable_scores(values, labels.kind) for some, values in pooled.items()}
             contributions = contributions_of(scores, labels.names, SCALES[labels.kind])
         reason = None
@@ -270,7 +264,7 @@ class RunRecognizer:
             reason = f"nothing to judge ({why or 'no modality of the run is there'})"
         elif labels.is_exclusive and confidence is not None and confidence < 0.5:
             reason = f"not sure: {decision} {confidence:.2f}"
-        told = [*warnings, *_warned(read, asked, self.signals), *errors]
+        told = [*warnings, *warned(read, asked, self.signals), *errors]
         if there and len(there) > 1 and not self.met_missing:
             told.append("the run was trained without missing modalities: what each one contributes is a rough guess")
         if len(stretches) > 1:
@@ -286,7 +280,7 @@ class RunRecognizer:
             reason=reason,
             modalities=uses,
             contributions=contributions,
-            timeline=self._timeline(stretches, answers, there, seen),
+            timeline=self._timeline(stretches, answers),
             warnings=tuple(dict.fromkeys(told)),
         )
 
@@ -295,17 +289,15 @@ class RunRecognizer:
         found: Analysis,
         stretches: Sequence[Segment | None],
         read: Sequence[PreparedRecording],
-        answers: _Answers,
+        answers: Answers,
     ) -> Analysis:
         """Say more of why, and when; of clips of more stretches than a few not when."""
-        labels, there = self.label_set, [name for name, present in answers.present.items() if present.any()]
-        weights = np.array([seconds_of(segment) for segment in stretches])
-        seen = np.any(list(answers.present.values()), axis=0)
-        pooled = {some: self._pool(values[seen], weights[seen]) for some, values in answers.logits.items()}
+        labels, there, weights = self.label_set, answers.there, _weights(stretches)
+        pooled = self.judge.pool(answers, weights)
         is_continuous = labels.kind == "continuous"
         scores = {some: attributable_scores(values, labels.kind) for some, values in pooled.items()}
-        shares = {some: np.array([*self._by_class(values).values()]) for some, values in pooled.items()}
-        decisions = {some: self._decide(values, sorted(some))[0] for some, values in pooled.items()}
+        shares = {some: np.array([*self.judge.by_class(values).values()]) for some, values in pooled.items()}
+        decisions = {some: self.judge.decide(values, sorted(some))[0] for some, values in pooled.items()}
         if is_continuous:
             decisions = {some: tuple(values > 0) for some, values in pooled.items()}
         explanation = explain_subsets(scores, None if is_continuous else shares, decisions, labels.names)
@@ -319,7 +311,7 @@ class RunRecognizer:
                 self.model,
                 self._corpus(read[0], kept),
                 starts,
-                (weights[kept] / weights[seen].sum()).tolist(),
+                (weights[kept] / weights[answers.seen].sum()).tolist(),
                 there,
                 int(scores[frozenset(there)].argmax()),
             )
@@ -333,42 +325,12 @@ class RunRecognizer:
             told.append("when: each stretch is explained without its neighbours; contributions are with them")
         return found.model_copy(update={"explanation": explanation, "warnings": tuple(told)})
 
-    def _pool(self, logits: Array, weights: Array) -> Array:
-        """Logits ``(classes,)`` of the whole clip; a trimmed mean, as of the experts."""
-        if not len(logits):
-            return self.model.prior_logits.double().numpy()
-        values = log_softmax(logits, axis=1) if self.label_set.is_exclusive else logits
-        return trimmed_mean(values, weights, TRIMMED)
-
-    def _by_class(self, logits: Array) -> dict[str, float]:
-        labels = self.label_set
-        if labels.kind == "continuous":
-            answers = np.clip(logits, *labels.bounds)
-        else:
-            answers = softmax(logits) if labels.is_exclusive else sigmoid(logits)
-        return dict(zip(labels.names, answers.tolist(), strict=True))
-
-    def _decide(self, logits: Array, there: Sequence[str]) -> tuple[Any, float | None]:
-        """The decision and how probable it is; of several classes that each is right, taken for independent."""
-        labels = self.label_set
-        if labels.kind == "continuous":
-            return None, None
-        answers = self._by_class(logits)
-        if labels.is_exclusive:
-            best = max(answers, key=lambda name: answers[name])
-            return best, answers[best]
-        bounds = self.thresholds.get(frozenset(there), {})
-        chosen = tuple(name for name, value in answers.items() if value > bounds.get(name, 0.5))
-        right = [value if name in chosen else 1 - value for name, value in answers.items()]
-        return chosen, float(np.prod(right))
-
     def _timeline(
         self,
         stretches: Sequence[Segment | None],
-        answers: _Answers,
-        there: Sequence[str],
-        seen: NDArray[np.bool_],
+        answers: Answers,
     ) -> tuple[Moment, ...]:
+        there, seen = answers.there, answers.seen
         if not there or any(segment is None for segment in stretches):
             return ()
         origin = stretches[0].start if stretches[0] is not None else 0.0
@@ -377,11 +339,15 @@ class RunRecognizer:
             if segment is None:
                 continue
             used = tuple(name for name in there if answers.present[name][index])
-            emotions = self._by_class(answers.logits[frozenset(there)][index]) if seen[index] else None
+            emotions = self.judge.by_class(answers.logits[frozenset(there)][index]) if seen[index] else None
             moments.append(
                 Moment(start=segment.start - origin, end=segment.end - origin, emotions=emotions, modalities=used)
             )
         return tuple(moments)
+
+
+def _weights(stretches: Sequence[Segment | None]) -> Array:
+    return np.array([seconds_of(segment) for segment in stretches])
 
 
 def _faces_found_by(folder: Path) -> str | None:
@@ -395,45 +361,3 @@ def _faces_found_by(folder: Path) -> str | None:
 def load_run(folder: PathLike) -> RunRecognizer:
     """Read a run as a recogniser."""
     return RunRecognizer.load(Path(folder))
-
-
-def _uses(
-    read: Sequence[PreparedRecording], asked: Sequence[str], stretches: Sequence[Segment | None]
-) -> dict[str, ModalityUse]:
-    """How much of each modality was used over all stretches, and the reasons, those of the least used first."""
-    uses = {}
-    for name in asked:
-        rows = [row for prepared in read for row in prepared.usability if row["modality"] == name and "observed" in row]
-        errors = [row["error"] for prepared in read for row in prepared.errors if row["modality"] == name]
-        if not rows and not errors:
-            continue
-        observed = sum(float(row["observed"]) for row in rows) / len(stretches)
-        told = dict.fromkeys(
-            str(row["reason"]).removeprefix(f"{name} ")
-            for row in sorted(rows, key=lambda row: row["observed"])
-            if row["reason"] != f"{name} observed"
-        )
-        uses[name] = ModalityUse(
-            used=any(row["used"] for row in rows),
-            observed=min(1.0, observed),
-            reason="; ".join([*list(told)[:2], *errors[:1]]) or None,
-        )
-    return uses
-
-
-def _warned(read: Sequence[PreparedRecording], asked: Collection[str], signals: Mapping[str, str]) -> list[str]:
-    """What was warned of while the signals of the modalities asked for were read, each once."""
-    heard = {signals[name] for name in asked}
-    rows = [row for prepared in read for row in prepared.usability if "observed" not in row]
-    return list(dict.fromkeys(str(row["reason"]).removeprefix("warning: ") for row in rows if row["modality"] in heard))
-
-
-def _join(parts: Sequence[_Answers]) -> _Answers:
-    """Put the answers of parts of a clip together; what no part has of a subset is answered without it."""
-    if len(parts) == 1:
-        return parts[0]
-    wanted = {frozenset(some) for some in subsets(sorted(set().union(*(max(part.logits, key=len) for part in parts))))}
-    return _Answers(
-        {some: np.concatenate([part.logits[some & max(part.logits, key=len)] for part in parts]) for some in wanted},
-        {name: np.concatenate([part.present[name] for part in parts]) for name in parts[0].present},
-    )

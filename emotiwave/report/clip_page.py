@@ -12,7 +12,7 @@ from PIL import Image
 from emotiwave.analysis import Analysis, Explanation
 from emotiwave.drawing import page
 from emotiwave.explanation.results import ExplainedClass, Moment
-from emotiwave.report.explanation_figures import SCALE_WORDS
+from emotiwave.report.explanation_figures import METHOD_WORDS, SCALE_WORDS
 from emotiwave.report.explanation_page import describe_class
 
 
@@ -39,7 +39,8 @@ def draw_clip_page(analysis: Analysis, loudness: Loudness | None = None, faces: 
     if analysis.explanation is not None and analysis.contributions is not None:
         of = describe_class(_explained(analysis, analysis.explanation), analysis.contributions.scale)
         of["scale_words"] = SCALE_WORDS[analysis.contributions.scale]
-        of["leaves_out"] = all(one.method == "occlusion" for one in analysis.explanation.attributions)
+        of["method"] = _methods(analysis.explanation)
+        of["methods"] = {one.method for one in analysis.explanation.attributions}
         if not of["rows"] and analysis.timeline:
             of |= {"first": analysis.timeline[0].start, "last": analysis.timeline[-1].end}
     decision = analysis.decision
@@ -64,7 +65,7 @@ def _explained(analysis: Analysis, explanation: Explanation) -> ExplainedClass:
         base=0.0 if shared is None else shared.base[target],
         shares={} if shared is None else {name: of[target] for name, of in shared.modalities.items()},
         method=next((one.method for one in explanation.attributions), "occlusion"),
-        baseline=next((one.baseline for one in explanation.attributions), ""),
+        baseline="; ".join(dict.fromkeys(one.baseline for one in explanation.attributions)),
         gap=None,
         moments=[
             Moment(one.modality, span.start, span.end, span.value, span.text)
@@ -72,6 +73,16 @@ def _explained(analysis: Analysis, explanation: Explanation) -> ExplainedClass:
             for span in one.spans
         ],
     )
+
+
+def _methods(explanation: Explanation) -> str:
+    """In words, and where modalities are not explained alike, of which each is."""
+    of: dict[str, list[str]] = {}
+    for one in explanation.attributions:
+        of.setdefault(METHOD_WORDS[one.method], []).append(one.modality)
+    if len(of) < 2:
+        return "".join(of)
+    return "; ".join(f"{' and '.join(names)}: {words}" for words, names in of.items())
 
 
 def _wave(loudness: Loudness) -> str:

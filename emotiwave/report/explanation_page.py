@@ -48,21 +48,27 @@ def write_figures(folder: Path, out: Path) -> list[Path]:
 
 def draw_page(found: RunExplanation) -> str:
     """Draw the page. The same explanation gives the same page."""
-    overview = found.overview
-    scale = figures.SCALE_WORDS[found.scale]
     return page(
         "report/explanation.html",
         kicker="Emotiwave explanation",
         title=f"Why {found.model} answers as it does on {found.dataset}",
-        found=found,
-        overview=overview,
-        scale=scale,
-        pairs=list(overview.pairs.items()),
-        drives=figures.drives(found) if overview.drives else None,
-        flips=_flips(overview.n_flips),
-        utterances=[_utterance(one, found.scale) for one in found.utterances],
-        faithfulness=_faithfulness(found.faithfulness) if found.faithfulness else None,
+        of=lay_out(found),
     )
+
+
+def lay_out(found: RunExplanation) -> dict[str, Any]:
+    """Arrange an explanation for the macros of ``explanation_parts.html``."""
+    overview = found.overview
+    return {
+        "found": found,
+        "overview": overview,
+        "scale": figures.SCALE_WORDS[found.scale],
+        "pairs": list(overview.pairs.items()),
+        "drives": figures.drives(found) if overview.drives else None,
+        "flips": _flips(overview.n_flips),
+        "utterances": [_utterance(one, found.scale) for one in found.utterances],
+        "faithfulness": _faithfulness(found.faithfulness) if found.faithfulness else None,
+    }
 
 
 def _flips(counts: Mapping[int, int]) -> list[tuple[str, int]]:

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from emotiwave.drawing import page
+from emotiwave.explanation.results import FOLDER, SUMMARY, read_explanation, weights_of
 from emotiwave.report import continuous, figures, tables
+from emotiwave.report.explanation_page import lay_out
 from emotiwave.report.read import Data, EvaluatedRun, read_runs
 from emotiwave.types import BAYES_OPTIMAL, CONSTANT, LabelSet
 
@@ -23,6 +25,7 @@ def write_page(runs: Mapping[Path, str]) -> str:
         CheckpointError: If a file of a run is missing or damaged; it is named, with what to do.
     """
     evaluated = read_runs(runs)
+    details = [_details(run) for run in evaluated]
     comparisons = [_comparison(together) for together in comparable(evaluated)]
     return page(
         "report/page.html",
@@ -30,12 +33,12 @@ def write_page(runs: Mapping[Path, str]) -> str:
         title=_title(evaluated),
         comparisons=comparisons,
         compared=any(comparison["table"] for comparison in comparisons),
-        runs=[_details(run) for run in evaluated],
+        runs=details,
         cautions={run.name: run.environment.cautions for run in evaluated if run.environment.cautions},
         folded=len(evaluated) > MOST_RUNS_OPEN,
         data=[tables.data_tables(data) for data in _corpora(evaluated)],
         run_table=tables.run_table(evaluated),
-        reading=_reading(evaluated),
+        reading=_reading(evaluated) | {"explained": any(not isinstance(of["why"], str) for of in details)},
     )
 
 
@@ -118,7 +121,16 @@ def _details(run: EvaluatedRun) -> dict[str, Any]:
         "classes_title": "Every label" if run.labels.kind == "continuous" else "Classification report",
         "pictures": pictures | {"Learning curves": figures.learning_curves(run)},
         "config": run.config,
+        "why": _why(run.folder),
     }
+
+
+def _why(folder: Path) -> dict[str, Any] | str:
+    """What `emotiwave explain` wrote about a run, or why there is nothing to show."""
+    if not (folder / FOLDER / SUMMARY).exists():
+        return "not explained yet"
+    found = read_explanation(folder / FOLDER)
+    return lay_out(found) if found.weights == weights_of(folder) else "explained with other weights than it has now"
 
 
 def _corpora(runs: Sequence[EvaluatedRun]) -> list[Data]:
