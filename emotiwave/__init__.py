@@ -15,6 +15,8 @@ if TYPE_CHECKING:
         compare,
         demo,
         evaluate,
+        explain,
+        explain_clip,
         export_mmsa,
         extract,
         info,

@@ -16,7 +16,7 @@ from emotiwave.files import replace_file
 from emotiwave.metrics.counts import decide
 from emotiwave.types import LabelSet, Predictions, Score
 
-RESULTS = ("scores.jsonl", "predictions.parquet", "thresholds.json")
+RESULTS = ("scores.jsonl", "predictions.parquet", "thresholds.json", "conditions.jsonl", "conditions.json")
 _SCORE = TypeAdapter(Score)
 
 
@@ -24,6 +24,17 @@ def write_scores(scores: Sequence[Score], folder: Path) -> None:
     """Write ``scores.jsonl``, one row a line."""
     lines = [json.dumps(asdict(row)) for row in scores]
     replace_file(folder / "scores.jsonl", ("\n".join(lines) + "\n").encode())
+
+
+def write_conditions(scores: Sequence[Score], masks: Sequence[Any], folder: Path) -> None:
+    """Write ``conditions.jsonl``, one row a line, and which masks they met; without rows, drop earlier ones."""
+    rows, met = folder / "conditions.jsonl", folder / "conditions.json"
+    if not scores:
+        rows.unlink(missing_ok=True)
+        met.unlink(missing_ok=True)
+        return
+    replace_file(met, json.dumps([asdict(one) for one in masks], indent=1).encode() + b"\n")
+    replace_file(rows, "".join(json.dumps(asdict(row)) + "\n" for row in scores).encode())
 
 
 def read_scores(folder: Path) -> list[Score]:

@@ -187,11 +187,11 @@ def test_the_report_shows_it(trained: Path, tmp_path: Path, capsys: pytest.Captu
     shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("explanation"))
     emotiwave.evaluate(folder)
     page = emotiwave.write_report(folder).read_text()
-    assert "not explained yet" in page
+    assert "no explanation is in the folder" in page
     assert f"emotiwave explain {folder}" in page
     done = emotiwave.explain(folder, utterances=["validation-000_1"], check=3)
     page = emotiwave.write_report(folder).read_text()
-    assert "not explained yet" not in page
+    assert "no explanation is in the folder" not in page
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
     assert "When, in validation-000_1" in page
@@ -204,7 +204,7 @@ def test_the_report_shows_it(trained: Path, tmp_path: Path, capsys: pytest.Captu
     described["sha256"]["model.safetensors"] = "0" * 64
     (folder / "model.json").write_text(json.dumps(described))
     page = emotiwave.write_report(folder).read_text()
-    assert "explained with other weights than it has now" in page
+    assert "explained with other weights or thresholds than it has now" in page
     assert "When, in validation-000_1" not in page
     (folder / "explanation" / SUMMARY).write_text("{")
     code, _, told = run(capsys, "report", str(folder))

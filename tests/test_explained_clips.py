@@ -1,6 +1,7 @@
 """Why and when, of clips: what is left out is left out of the question, and numbers are those of the answer."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -13,6 +14,7 @@ from emotiwave.experts import Answer, distribution, load_experts
 from emotiwave.labels import SEVEN
 from emotiwave.recognizer import ExpertRecognizer, clip_reading
 from emotiwave.recognizer.expert_attribution import MOST_AGAIN, explain_readings
+from emotiwave.recognizer.fusion import Fusion
 from emotiwave.recognizer.reading import Reading, kept_shares
 from emotiwave.recognizer.run_recognizer import RunRecognizer
 from emotiwave.signals import Usability, Waveform, Word
@@ -189,6 +191,25 @@ def test_pictures_share_what_the_face_adds() -> None:
     np.testing.assert_allclose([span.value for span in found.spans], np.full(4, total / 4), atol=1e-4)
     left = pictures([happy] * 6)
     assert score({"vision": (left.pool(), 1.0)}) == pytest.approx(score({"vision": (alike.pool(), 1.0)}), abs=1e-12)
+
+
+def test_shares_beside_another_modality_are_those_of_evidence_and_not_of_weight() -> None:
+    fusion = Fusion(("audio", "vision"), np.full(7, 1 / 7), overlap=0.5)
+    happy, angry = ([2.0 * (k == of) for k in range(7)] for of in (3, 0))
+    heard, seen = reading("audio", [None] * 2, [1.0, 1.0]), pictures([happy, happy, angry, happy])
+    heard = replace(heard, content=())
+
+    def score(pooled: dict[str, tuple[np.ndarray, float]]) -> float:
+        evidence, worth = ({name: pair[k] for name, pair in pooled.items()} for k in (0, 1))
+        logits = fusion.log_posterior(evidence, worth)
+        return float(logits[3] - np.log(np.exp(np.delete(logits, 3)).sum()))
+
+    found = {one.modality: one for one in explain_readings({"audio": heard, "vision": seen}, {}, score, "happiness")}
+    whole = {"audio": (heard.pool(), 1.0), "vision": (seen.pool(), 1.0)}
+    silent = whole | {"vision": (np.zeros(7), 1.0)}
+    values = [span.value for span in found["vision"].spans]
+    assert sum(values) == pytest.approx(score(whole) - score(silent), abs=1e-4)
+    assert abs(score(silent) - score({"audio": whole["audio"]})) > 0.05  # that the voice weighs less is not in them
 
 
 def test_equal_values_count_alike_in_a_trimmed_mean() -> None:

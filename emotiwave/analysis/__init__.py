@@ -1,6 +1,7 @@
 """What a recogniser says of a clip: one form for Python, JSON, tables and notebooks."""
 
 from emotiwave.analysis.analysis import (
+    NOTHING_SAID,
     Analysis,
     AttributedSpan,
     Attribution,
@@ -13,6 +14,7 @@ from emotiwave.analysis.analysis import (
 )
 
 __all__ = [
+    "NOTHING_SAID",
     "Analysis",
     "AttributedSpan",
     "Attribution",

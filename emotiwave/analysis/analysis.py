@@ -51,6 +51,10 @@ class Contributions(BaseModel):
         return self.base[name] + sum(shares[name] for shares in self.modalities.values())
 
 
+NOTHING_SAID = "a modality that speaks for all classes alike"
+"""The baseline of attributions that share what evidence adds; others name theirs."""
+
+
 class AttributedSpan(Part):
     """A part of one modality, and how much it moves the score of the class that is explained.
 

@@ -25,7 +25,7 @@ from emotiwave.explanation.results import (
     ExplainedUtterance,
     Moment,
     RunExplanation,
-    weights_of,
+    digest_of_answers,
     write_explanation,
 )
 from emotiwave.explanation.units import Unit, units_of, word_of
@@ -126,7 +126,6 @@ def explain(
     rows = shown if utterances else shown[:N_SHOWN]
     found = RunExplanation(
         model=recipe.model.name,
-        weights=weights_of(folder),
         dataset=corpus.name,
         data=corpus.digest,
         split=split,
@@ -139,6 +138,7 @@ def explain(
         ],
         warnings=told,
         faithfulness=_check(asked, who, check, progress) if check else None,
+        answers=digest_of_answers(folder),
     )
     target = folder / FOLDER if out is None else Path(out)
     write_explanation(found, who, target)

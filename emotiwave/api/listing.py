@@ -3,6 +3,7 @@
 from importlib import import_module
 from pathlib import Path
 
+from emotiwave.conditions.registry import KINDS
 from emotiwave.config import shipped_recipes
 from emotiwave.datasets import DATASETS
 from emotiwave.errors import ConfigError, unknown_name
@@ -26,6 +27,7 @@ def list_names(kind: str) -> dict[str, str]:
         "encoders": {name: _first_line(of.build) for name, of in ENCODERS.items()},
         "references": {name: of.about for name, of in REFERENCES.items()},
         "metrics": described_metrics(),
+        "conditions": {name: f"{kind.about} ({kind.unit})" for name, kind in KINDS.items()},
         "recipes": {name: _first_comment(path) for name, path in shipped_recipes().items()},
     }
     if kind not in listings:

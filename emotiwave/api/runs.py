@@ -5,11 +5,13 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import ValidationError
 from rich.console import Console
 
+from emotiwave.api.conditions import read_conditions, under_conditions
 from emotiwave.api.data import prepare
 from emotiwave.api.progress import show_preparation
 from emotiwave.calibration import check_tunable, fit_thresholds
@@ -40,7 +42,7 @@ from emotiwave.run_folder import (
     read_run,
     write_card,
 )
-from emotiwave.run_results import write_predictions, write_scores, write_thresholds
+from emotiwave.run_results import write_conditions, write_predictions, write_scores, write_thresholds
 from emotiwave.sequences import ComputationalSequence
 from emotiwave.settings import PathLike
 from emotiwave.training.statistics import without_unlearnable
@@ -131,7 +133,14 @@ def train(
     return Run(folder, summary, corpus.name)
 
 
-def evaluate(runs: PathLike | Sequence[PathLike], *, split: str | None = None) -> list[Score]:
+def evaluate(
+    runs: PathLike | Sequence[PathLike],
+    *,
+    split: str | None = None,
+    conditions: Sequence[str] | None = None,
+    draws: int | None = None,
+    masks: PathLike | None = None,
+) -> list[Score]:
     """Score runs in every modality configuration, beside the baselines.
 
     Writes ``scores.jsonl``, ``predictions.parquet`` and the card ``README.md`` into each run. Runs that differ by their
@@ -140,20 +149,33 @@ def evaluate(runs: PathLike | Sequence[PathLike], *, split: str | None = None) -
     Args:
         runs: One run folder or several, of one corpus.
         split: Instead of the recipe's ``evaluation.split``.
+        conditions: Instead of its ``evaluation.conditions``: what is hidden or spoiled ever more, as `list_names` names
+            it, such as ``missing`` or ``frame_drop:audio=0.1,0.5``; rows go to ``conditions.jsonl``.
+        draws: Instead of its ``evaluation.draws``.
+        masks: Instead of its ``evaluation.masks``: a folder of masks, read where they are there, else written.
 
     Raises:
         EmotiwaveError: If a run is incomplete, its data is not what it trained on, or runs cannot be compared.
     """
-    return evaluate_with_notes(runs, split=split).scores
+    return evaluate_with_notes(runs, split=split, conditions=conditions, draws=draws, masks=masks).scores
 
 
-def evaluate_with_notes(runs: PathLike | Sequence[PathLike], *, split: str | None = None) -> Evaluation:
+def evaluate_with_notes(
+    runs: PathLike | Sequence[PathLike],
+    *,
+    split: str | None = None,
+    conditions: Sequence[str] | None = None,
+    draws: int | None = None,
+    masks: PathLike | None = None,
+) -> Evaluation:
     """Score runs as `evaluate` does, and say what is questionable about them and how many utterances lack a modality.
 
     Raises:
         EmotiwaveError: As `evaluate`.
     """
     recipes = _read_runs(runs)
+    changes = {"split": split, "conditions": conditions, "draws": draws, "masks": masks}
+    changes = {name: value for name, value in changes.items() if value is not None}
     check_comparable(recipes)
     corpus = without_unlearnable(next(iter(recipes.values())).load_corpus())
     labels = label_runs(recipes)
@@ -161,13 +183,22 @@ def evaluate_with_notes(runs: PathLike | Sequence[PathLike], *, split: str | Non
     by_label: dict[str, list[list[Score]]] = {}
     references: list[Score] = []
     for folder, recipe in recipes.items():
-        rows, references = _evaluate_run(folder, recipe, corpus, split)
+        settings = _change(recipe.evaluation, changes)
+        rows, references = _evaluate_run(folder, recipe, corpus, settings)
         by_label.setdefault(labels[folder], []).append([replace(row, model=labels[folder]) for row in rows])
     scores = [row for runs_of_model in by_label.values() for rows in runs_of_model for row in rows]
     for runs_of_model in by_label.values():
         if len(runs_of_model) > 1:
             scores += summarise_seeds(runs_of_model)
     return Evaluation(scores + references, _say_lacking(corpus, scores[0].split) + _say_cautions(labels))
+
+
+def _change(settings: EvaluationSettings, changes: dict[str, Any]) -> EvaluationSettings:
+    try:
+        return EvaluationSettings.model_validate(settings.model_dump() | changes)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ConfigError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}; got {first['input']!r}") from None
 
 
 def write_report(runs: PathLike | Sequence[PathLike], *, out: PathLike | None = None) -> Path:
@@ -203,10 +234,12 @@ def _check_seeds(recipes: Mapping[Path, Recipe], labels: Mapping[Path, str]) -> 
             raise ConfigError(f"{first} and {folder} are the same recipe with the same seed; name one of them")
 
 
-def _evaluate_run(folder: Path, recipe: Recipe, corpus: Corpus, split: str | None) -> tuple[list[Score], list[Score]]:
+def _evaluate_run(
+    folder: Path, recipe: Recipe, corpus: Corpus, settings: EvaluationSettings
+) -> tuple[list[Score], list[Score]]:
     """Rows of the run, and of the baselines on the same utterances; both go to ``scores.jsonl``."""
     check_same_data(folder, corpus)
-    settings = recipe.evaluation if split is None else recipe.evaluation.model_copy(update={"split": split})
+    read_conditions(settings.conditions, corpus)
     model = load_model(folder)
     check_same_model(folder, model.spec.settings, recipe)
     selection = _predict_selection(model, corpus, recipe, settings)
@@ -235,11 +268,23 @@ def _evaluate_run(folder: Path, recipe: Recipe, corpus: Corpus, split: str | Non
         known = optimal_predictions(corpus, selection) if selection else None
         tuned = fit_thresholds(known) if known else None
         references += score(optimal, settings, model=BAYES_OPTIMAL, dataset=corpus.name, thresholds=tuned)
+    complete = max(predictions.logits, key=lambda c: len(c.modalities))
+    under, masks = under_conditions(
+        model,
+        corpus,
+        predictions,
+        settings,
+        folder=folder / "masks",
+        name=recipe.model.name,
+        seed=recipe.training.seed,
+        thresholds=thresholds.by_configuration[complete] if thresholds else None,
+    )
     write_scores(rows + references, folder)
+    write_conditions(under, masks, folder)
     write_predictions(predictions, folder, thresholds, dataset=corpus.name)
     write_thresholds(thresholds, folder)
     write_card(folder)
-    return rows, references
+    return rows + under, references
 
 
 def _say_lacking(corpus: Corpus, split: str) -> list[str]:

@@ -77,12 +77,27 @@ def train(
 def evaluate(
     runs: Runs,
     split: Annotated[str | None, typer.Option(help="Score another split than the recipe's.")] = None,
+    conditions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--condition",
+            help="Hide or spoil the input ever more (repeat): missing, frame_drop:audio=0.1,0.5, ... "
+            "(`emotiwave list conditions`).",
+        ),
+    ] = None,
+    draws: Annotated[
+        int | None, typer.Option(min=1, max=100, help="How often conditions are drawn; curves are means.")
+    ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(help="A folder of the masks of conditions: read where they are there, else drawn and written."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print score rows as a JSON array.")] = False,
 ) -> None:
     """Score runs in every modality configuration; several seeds give mean and standard deviation."""
     from emotiwave.api.runs import evaluate_with_notes
 
-    done = evaluate_with_notes(runs, split=split)
+    done = evaluate_with_notes(runs, split=split, conditions=conditions or None, draws=draws, masks=masks)
     if as_json:
         print(json.dumps([asdict(row) for row in done.scores], indent=1))
         return
@@ -202,7 +217,9 @@ def demo(
 def list_names(
     kind: Annotated[
         str,
-        typer.Argument(metavar="models|references|encoders|datasets|extractors|metrics|recipes", help="What to list."),
+        typer.Argument(
+            metavar="models|references|encoders|datasets|extractors|metrics|conditions|recipes", help="What to list."
+        ),
     ],
 ) -> None:
     """List what can be named in a recipe or on the command line."""

@@ -55,11 +55,22 @@ def print_scores(scores: "list[Score]") -> None:
         for row in scores:
             if row.metric != metric or row.label is not None or (row.model in summarised and row.sd is None):
                 continue
-            place = "+".join(row.available) if row.available else row.condition.replace("_", " ")
+            place = _place(row)
             cells.setdefault(place, {})[row.model] = _cell(row, with_interval=with_interval)
         for place, by_model in cells.items():
             table.add_row(place, *(by_model.get(model, "") for model in models))
         stdout.print(table)
+
+
+def _place(row: "Score") -> str:
+    """Where a score stands: a configuration, a summary of them, or a severity of what was done to the input."""
+    if row.severity is not None:
+        return f"{row.condition} {row.severity:g}"
+    summary = {"area": "mean over severities of", "relative": "the same over the score at 0:"}
+    kind, colon, condition = row.condition.partition(":")
+    if colon and kind in summary:
+        return f"{summary[kind]} {condition}"
+    return "+".join(row.available) if row.available else row.condition.replace("_", " ")
 
 
 def print_comparison(comparison: "CorpusComparison") -> None:

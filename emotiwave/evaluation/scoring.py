@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class _Subject:
+class Subject:
     """What all rows of one model share."""
 
     model: str
@@ -40,13 +40,13 @@ def score(
     Retention is the mean of the incomplete over the score of the complete configuration, 0 where that is not above 0.
     Where lower is better (``mae``, ``nll``) such a ratio would praise what is lost, so there is no such row.
     """
-    labels, groups = predictions.label_set, _number(predictions.groups)
+    labels, groups = predictions.label_set, number_groups(predictions.groups)
     tuned = thresholds.by_configuration if thresholds else {}
     per_group = {
         c: statistics(predictions.targets, predictions.answers(c), groups, labels, tuned.get(c))
         for c in predictions.logits
     }
-    subject = _Subject(model, dataset, predictions.split, len(predictions.ids), seed)
+    subject = Subject(model, dataset, predictions.split, len(predictions.ids), seed)
     return _rows(per_group, labels, settings, subject)
 
 
@@ -58,8 +58,8 @@ def constant_scores(predictions: Predictions, settings: EvaluationSettings, *, d
     either end, or the end on the side where most of a label's values are. The best ``mae`` and ``nll`` are the lowest.
     """
     labels = predictions.label_set
-    groups = _number(predictions.groups)
-    subject = _Subject(CONSTANT, dataset, predictions.split, len(predictions.ids), None)
+    groups = number_groups(predictions.groups)
+    subject = Subject(CONSTANT, dataset, predictions.split, len(predictions.ids), None)
     complete = max(predictions.logits, key=lambda c: len(c.modalities))
     tried = []
     for answer in _constant_answers(predictions.targets.astype(np.float64), labels):
@@ -113,7 +113,7 @@ def summarise_seeds(runs: Iterable[list[Score]]) -> list[Score]:
     together: dict[tuple, list[Score]] = {}
     for rows in runs:
         for row in rows:
-            together.setdefault((row.condition, row.available, row.metric, row.label), []).append(row)
+            together.setdefault((row.condition, row.severity, row.available, row.metric, row.label), []).append(row)
     summary = []
     for rows in together.values():
         values = [row.value for row in rows]
@@ -123,7 +123,7 @@ def summarise_seeds(runs: Iterable[list[Score]]) -> list[Score]:
 
 
 def _rows(
-    statistics_of: Mapping[Configuration, Array], labels: LabelSet, settings: EvaluationSettings, subject: _Subject
+    statistics_of: Mapping[Configuration, Array], labels: LabelSet, settings: EvaluationSettings, subject: Subject
 ) -> list[Score]:
     n_groups = len(next(iter(statistics_of.values())))
     draws = draw_groups(n_groups, settings)
@@ -135,10 +135,12 @@ def _rows(
         place = ("configuration", configuration.modalities)
         for metric, average in averages(labels).items():
             by_metric[metric][configuration] = average(resampled, labels)
-            rows.append(_row(subject, place, metric, None, by_metric[metric][configuration], settings))
+            rows.append(score_row(subject, place, metric, None, by_metric[metric][configuration], settings))
         for metric, per_label in per_label_metrics(labels).items():
             values = per_label(resampled, labels)
-            rows += [_row(subject, place, metric, name, values[:, k], settings) for k, name in enumerate(labels.names)]
+            rows += [
+                score_row(subject, place, metric, name, values[:, k], settings) for k, name in enumerate(labels.names)
+            ]
     complete = max(statistics_of, key=lambda c: len(c.modalities))
     for metric, values in by_metric.items():
         rows += _summary_rows(subject, metric, values, complete, settings)
@@ -146,32 +148,33 @@ def _rows(
 
 
 def _summary_rows(
-    subject: _Subject,
+    subject: Subject,
     metric: str,
     values: Mapping[Configuration, Array],
     complete: Configuration,
     settings: EvaluationSettings,
 ) -> list[Score]:
     incomplete = [value for configuration, value in values.items() if configuration != complete]
-    rows = [_row(subject, ("mean", None), metric, None, np.mean(list(values.values()), axis=0), settings)]
+    rows = [score_row(subject, ("mean", None), metric, None, np.mean(list(values.values()), axis=0), settings)]
     if not incomplete:
         return rows
     mean = np.mean(incomplete, axis=0)
-    rows.append(_row(subject, ("mean_incomplete", None), metric, None, mean, settings))
+    rows.append(score_row(subject, ("mean_incomplete", None), metric, None, mean, settings))
     if metric not in WITHOUT_RETENTION:
         kept = np.divide(mean, values[complete], out=np.zeros_like(mean), where=values[complete] > 0)
-        rows.append(_row(subject, ("retention", None), metric, None, kept, settings))
+        rows.append(score_row(subject, ("retention", None), metric, None, kept, settings))
     return rows
 
 
-def _row(
-    subject: _Subject,
+def score_row(
+    subject: Subject,
     place: tuple[str, tuple[str, ...] | None],
     metric: str,
     label: str | None,
     values: Array,
     settings: EvaluationSettings,
 ) -> Score:
+    """Make a row of values on the data itself and on its resamples ``(1 + bootstrap,)``; ``place`` says of what."""
     low = high = None
     if len(values) > 1:
         tail = (1 - settings.confidence) / 2
@@ -192,7 +195,7 @@ def _row(
     )
 
 
-def _number(groups: tuple[str, ...]) -> NDArray[np.int64]:
+def number_groups(groups: tuple[str, ...]) -> NDArray[np.int64]:
     """Give each group a number from 0."""
     return np.unique(groups, return_inverse=True)[1].astype(np.int64)
 

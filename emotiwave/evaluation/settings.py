@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from emotiwave.settings import Settings
+from emotiwave.settings import AbsolutePath, Settings
 
 
 class EvaluationSettings(Settings):
@@ -20,3 +20,9 @@ class EvaluationSettings(Settings):
     confidence: float = Field(default=0.95, gt=0, lt=1)
     seed: int = Field(default=0, ge=0)
     """Of the bootstrap, so that every model meets the same resamples."""
+    conditions: tuple[str, ...] = ()
+    """What is hidden or spoiled ever more, to see how scores fall: ``missing``, ``frame_drop:audio=0.1,0.5``, ..."""
+    draws: int = Field(default=1, ge=1, le=100)
+    """How often each is drawn, from seed 0 up; curves are means over the draws."""
+    masks: AbsolutePath | None = None
+    """Where the masks of conditions are kept, so that all methods meet the same; ``masks`` in the run by default."""

@@ -91,7 +91,7 @@ def randomised(model: FusionModel, generator: torch.Generator) -> FusionModel:
 
 
 def with_randomised(model: FusionModel, rows: Sequence[int], seed: int = 0) -> Iterator[tuple[int, FusionModel]]:
-    """Give each row, in an order of its own, with one of several `randomised` models; one at a time is in memory."""
+    """Give each row, in an order of its own, with one of several `randomised` models."""
     for shuffle in range(N_SHUFFLES):
         if some := rows[shuffle::N_SHUFFLES]:
             other = randomised(model, torch.Generator().manual_seed(seed + shuffle))

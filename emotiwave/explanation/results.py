@@ -1,5 +1,6 @@
 """The explanation of a run as files: rows of contributions and of moments, and what they come to."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -62,12 +63,11 @@ class ExplainedUtterance:
 class RunExplanation:
     """All that ``explanation.json`` tells; the rows of contributions are in a file of their own.
 
-    ``weights`` is the digest of the model that was explained; ``faithfulness`` maps an explainer to what was measured
-    of it, None if it was not.
+    ``faithfulness`` maps an explainer to what was measured of it, None if it was not; ``answers`` is the
+    `digest_of_answers` that were explained.
     """
 
     model: str
-    weights: str
     dataset: str
     data: str
     split: str
@@ -77,6 +77,7 @@ class RunExplanation:
     utterances: Sequence[ExplainedUtterance]
     warnings: tuple[str, ...]
     faithfulness: Mapping[str, Mapping[str, Mean]] | None = None
+    answers: str = ""
 
 
 _SUMMARY = TypeAdapter(RunExplanation)
@@ -97,15 +98,17 @@ def write_explanation(found: RunExplanation, who: ModalityExplanation, folder: P
     replace_file(folder / SUMMARY, json.dumps(_without_nan(asdict(found)), indent=1).encode() + b"\n")
 
 
-def weights_of(run: Path) -> str:
-    """The digest of the weights in a run folder, as ``model.json`` has it.
+def digest_of_answers(run: Path) -> str:
+    """Hash what a run's answers and decisions hang on: its weights, by ``model.json``, and ``thresholds.json``.
 
     Raises:
-        CheckpointError: If it is missing or damaged.
+        CheckpointError: If a file is missing or damaged.
     """
-    path = run / "model.json"
+    path, tuned = run / "model.json", run / "thresholds.json"
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["sha256"]["model.safetensors"])
+        weights = str(json.loads(path.read_text(encoding="utf-8"))["sha256"]["model.safetensors"])
+        thresholds = tuned.read_bytes() if tuned.exists() else b""
+        return hashlib.sha256(weights.encode() + thresholds).hexdigest()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}); train the run again") from None
 

@@ -64,7 +64,7 @@ class FaceDetector(ABC):
     def identity(self) -> dict[str, Any]:
         """All that its finds depend on beside the picture, as JSON values."""
         chosen = self.settings.model_dump(include={"confidence", "longest", "align"})
-        return {"name": self.name, "sha256": self.sha256, "opencv": cv2.__version__, **chosen}
+        return {"name": self.name, "version": 2, "sha256": self.sha256, "opencv": cv2.__version__, **chosen}
 
     def detect(self, image: NDArray[np.uint8]) -> list[Face]:
         """Find the faces in a picture ``(height, width, 3)`` uint8 RGB, the best first.

@@ -33,7 +33,7 @@ AHEAD = 8
 """Pictures that are decoded while others are looked at."""
 LONGEST_SIDE = 640
 KEPT = 60.0
-"""Seconds of sound that are kept to be explained; of longer sound whole windows are left out."""
+"""Seconds of sound that are kept to be explained; of longer sound whole windows are told of."""
 FACES_KEPT = 24
 
 

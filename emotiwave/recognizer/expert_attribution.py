@@ -3,8 +3,8 @@
 Words and sound of short clips are left out one after the other and the expert is asked again, their evidence summed up
 and put together again. That suits any expert, also one whose answer has no gradient to its frames, as statistics of a
 voice have none. Pieces that were answered one by one, pictures and the windows and sentences of long clips, share what
-their modality adds instead: where many say the same, a robust mean hardly misses any of them, and leaving them out one
-by one would tell nothing.
+the evidence of their modality adds instead: where many say the same, a robust mean hardly misses any of them, and
+leaving them out one by one would tell nothing.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emotiwave.analysis import AttributedSpan, Attribution
+from emotiwave.analysis import NOTHING_SAID, AttributedSpan, Attribution
 from emotiwave.recognizer.reading import TRIMMED, Array, Ask, Reading, kept_shares
 from emotiwave.signals import Waveform, Word, join_words
 
@@ -28,7 +28,7 @@ STEPS = 16
 """Of the way from saying nothing to what is said."""
 NEARBY = 1e-4
 """Of evidence, in nats: what slopes are measured over."""
-LEFT_OUT, NOTHING_SAID = "left out", "a modality that speaks for all classes alike"
+LEFT_OUT = "left out"
 MOST_PARTS = 120
 """Parts of a modality; of longer clips they grow."""
 Evidence = tuple[Array, float]
@@ -96,11 +96,12 @@ def _n_units(reading: Reading) -> int:
 
 
 def _shared(reading: Reading, score: Callable[[Evidence], float]) -> tuple[AttributedSpan, ...]:
-    """Share by pieces what their modality adds: integrated gradients of the score over the evidence of the pieces.
+    """Share by pieces what their evidence adds: integrated gradients of the score over it.
 
     The trimmed mean of evidence that is scaled is the scaled trimmed mean. So on the straight way from no evidence to
     all of it each piece keeps its share of the mean, class by class, and only the slope of the score changes. What
-    pieces get adds up to the score less that of a modality which speaks for all classes alike.
+    pieces get adds up to the score less that of a modality which speaks for all classes alike, and still counts: that
+    others weigh a little less beside it is no piece's doing.
     """
     pooled, worth = reading.pool(), reading.worth
     centred = reading.evidence - reading.evidence.mean(axis=1, keepdims=True)

@@ -43,7 +43,8 @@ ABOUT_AS_LONG = 0.8
 KEPT_EVERY = 0.5
 """Seconds between faces that are kept to be shown."""
 SHORTEST = 0.5
-"""Seconds that a face must be seen for to be told of, where there are times."""
+"""Seconds that a face must be seen for to be told of, where there are times; one that comes while others are followed
+may be seen up to `LOOK_AROUND` late, and not at all if it is gone by then."""
 
 
 @dataclass(frozen=True, eq=False)

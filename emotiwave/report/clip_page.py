@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from emotiwave.analysis import Analysis, Explanation
+from emotiwave.analysis import NOTHING_SAID, Analysis, Explanation
 from emotiwave.drawing import page
 from emotiwave.explanation.results import ExplainedClass, Moment
 from emotiwave.report.explanation_figures import METHOD_WORDS, SCALE_WORDS
@@ -37,10 +37,14 @@ def draw_clip_page(analysis: Analysis, loudness: Loudness | None = None, faces: 
     """Draw the page of an analysis with its explanation. The same ones give the same page."""
     of = None
     if analysis.explanation is not None and analysis.contributions is not None:
-        of = describe_class(_explained(analysis, analysis.explanation), analysis.contributions.scale)
+        attributions = analysis.explanation.attributions
+        is_mixed = len({one.method for one in attributions}) > 1
+        explained = _explained(analysis, analysis.explanation)
+        of = describe_class(explained, analysis.contributions.scale, heights_of_all=not is_mixed)
         of["scale_words"] = SCALE_WORDS[analysis.contributions.scale]
         of["method"] = _methods(analysis.explanation)
-        of["methods"] = {one.method for one in analysis.explanation.attributions}
+        of |= {"methods": {one.method for one in attributions}, "is_mixed": is_mixed}
+        of["shares_pooled"] = any(one.baseline == NOTHING_SAID for one in attributions)
         if not of["rows"] and analysis.timeline:
             of |= {"first": analysis.timeline[0].start, "last": analysis.timeline[-1].end}
     decision = analysis.decision

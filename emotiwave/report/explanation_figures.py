@@ -33,7 +33,7 @@ def drives(found: RunExplanation) -> Picture:
 
 
 METHOD_WORDS = {
-    "integrated_gradients": "integrated gradients: moments share what their modality adds",
+    "integrated_gradients": "integrated gradients: moments share what moves the score",
     "occlusion": "by how much the score falls when the moment is hidden",
     "attention": "attention: where the model looks, which is no cause",
 }

@@ -87,13 +87,20 @@ def _utterance(one: ExplainedUtterance, scale: str) -> dict[str, Any]:
     }
 
 
-def describe_class(of: ExplainedClass, scale: str) -> dict[str, Any]:
-    """Lay out why a class has its score, for the macros of ``explanation_parts.html``."""
-    strongest = max((abs(moment.value) for moment in of.moments), default=0.0) or 1.0
+def describe_class(of: ExplainedClass, scale: str, *, heights_of_all: bool = True) -> dict[str, Any]:
+    """Lay out why a class has its score, for the macros of ``explanation_parts.html``.
+
+    Heights are shares of the strongest moment, of all modalities or of each by itself.
+    """
+    by_name: dict[str, float] = {}
+    for moment in of.moments:
+        by_name[moment.modality] = max(by_name.get(moment.modality, 0.0), abs(moment.value))
+    largest = max(by_name.values(), default=0.0)
+    strongest = {name: (largest if heights_of_all else own) or 1.0 for name, own in by_name.items()}
     timed = figures.timed(of)
     by_modality: dict[str, list[dict[str, Any]]] = {}
     for moment in timed:
-        share = abs(moment.value) / strongest
+        share = abs(moment.value) / strongest[moment.modality]
         by_modality.setdefault(moment.modality, []).append({"moment": moment, "share": share})
     return {
         "name": of.name,
@@ -103,7 +110,7 @@ def describe_class(of: ExplainedClass, scale: str) -> dict[str, Any]:
         "first": min((moment.start or 0.0 for moment in timed), default=0.0),
         "last": max((moment.end or 0.0 for moment in timed), default=0.0),
         "words": [
-            {"text": moment.word, "value": moment.value, "share": abs(moment.value) / strongest}
+            {"text": moment.word, "value": moment.value, "share": abs(moment.value) / strongest[moment.modality]}
             for moment in of.moments
             if moment.word is not None
         ],

@@ -1,11 +1,12 @@
 """One self-contained HTML page about evaluated runs: it draws what they scored, and computes nothing."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from emotiwave.drawing import page
-from emotiwave.explanation.results import FOLDER, SUMMARY, read_explanation, weights_of
+from emotiwave.explanation.results import FOLDER, SUMMARY, digest_of_answers, read_explanation
 from emotiwave.report import continuous, figures, tables
 from emotiwave.report.explanation_page import lay_out
 from emotiwave.report.read import Data, EvaluatedRun, read_runs
@@ -116,6 +117,7 @@ def _details(run: EvaluatedRun) -> dict[str, Any]:
     return {
         "name": run.name,
         "folder": str(run.folder),
+        "quoted_folder": shlex.quote(str(run.folder)),
         "configurations": tables.configuration_table(run),
         "classes": tables.class_table(run),
         "classes_title": "Every label" if run.labels.kind == "continuous" else "Classification report",
@@ -128,9 +130,10 @@ def _details(run: EvaluatedRun) -> dict[str, Any]:
 def _why(folder: Path) -> dict[str, Any] | str:
     """What `emotiwave explain` wrote about a run, or why there is nothing to show."""
     if not (folder / FOLDER / SUMMARY).exists():
-        return "not explained yet"
+        return "no explanation is in the folder of the run"
     found = read_explanation(folder / FOLDER)
-    return lay_out(found) if found.weights == weights_of(folder) else "explained with other weights than it has now"
+    is_of_this = found.answers == digest_of_answers(folder)
+    return lay_out(found) if is_of_this else "it was explained with other weights or thresholds than it has now"
 
 
 def _corpora(runs: Sequence[EvaluatedRun]) -> list[Data]:

@@ -40,7 +40,7 @@ class Face(VisionExtractor):
     @property
     def identity(self) -> dict[str, Any]:
         """Name, version and settings."""
-        return {"name": "face", "version": 1, "settings": self.settings.model_dump(mode="json")}
+        return {"name": "face", "version": 2, "settings": self.settings.model_dump(mode="json")}
 
     def __call__(self, signal: NDArray[np.uint8], timing: NDArray[np.float64]) -> FeatureSequence:
         """Flatten the pictures.

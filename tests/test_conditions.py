@@ -1,0 +1,283 @@
+"""What is hidden and spoiled: as much as asked for, nested, the same for everybody, and nothing else is touched."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import emotiwave
+from emotiwave.conditions.hiding import hide_frames, hide_modalities, hide_stretch
+from emotiwave.conditions.masks import draw_masks, read_masks, write_masks
+from emotiwave.conditions.registry import KINDS, read_condition, spoilt, with_hidden
+from emotiwave.errors import ConfigError, DatasetError
+from emotiwave.inference import predict
+from emotiwave.models.checkpoint import load_model
+from emotiwave.run_folder import read_run
+from emotiwave.sequences import ComputationalSequence, FeatureSequence
+from emotiwave.types import Configuration, Corpus, LabelSet, Utterance
+from tests.test_cli import run
+from tests.tiny_encoders import one_thread
+
+one_thread = pytest.fixture(scope="module", autouse=True)(one_thread)
+MODALITIES = ("text", "audio", "vision")
+
+
+def made(n: int = 40, missing: bool = False) -> Corpus:
+    """Utterances of 1 to 12 frames of a tenth of a second; of every fifth only the text is there, if wished."""
+    rng = np.random.default_rng(0)
+    utterances = tuple(Utterance(f"u{k}", "test" if k % 2 else "train", "ab"[k % 3 == 0], f"d{k}") for k in range(n))
+    sequences = {}
+    for name in MODALITIES:
+        of = {}
+        for k in range(n):
+            if missing and k % 5 == 0 and name != "text":
+                continue
+            n_frames = 1 + (k * (3 if name == "audio" else 5)) % 12
+            times = np.stack([np.arange(n_frames), np.arange(1, n_frames + 1)], axis=1) / 10
+            of[f"u{k}"] = FeatureSequence(rng.standard_normal((n_frames, 2)).astype(np.float32), times)
+        sequences[name] = ComputationalSequence.from_sequences(of)
+    return Corpus("made", "task", "none", LabelSet("categorical", ("a", "b")), utterances, sequences)
+
+
+IDS = [f"u{k}" for k in range(40)]
+
+
+@pytest.mark.parametrize("hide", [hide_modalities, hide_frames, hide_stretch])
+def test_what_is_hidden_stays_hidden_when_it_gets_worse(hide) -> None:
+    corpus, before = made(missing=True), {}
+    for severity in (0.0, 0.1, 0.25, 0.5, 0.7, 0.9, 1.0):
+        hidden = hide(corpus, IDS, MODALITIES, severity, 3)
+        assert severity or not hidden
+        for name, of in before.items():
+            for one, mask in of.items():
+                assert (hidden[name][one] | ~mask).all()
+        before = hidden
+    again, other = (hide(corpus, IDS, MODALITIES, 0.5, seed) for seed in (3, 4))
+    same = hide(corpus, IDS, MODALITIES, 0.5, 3)
+    assert {name: set(of) for name, of in again.items()} == {name: set(of) for name, of in same.items()}
+    assert any(
+        not np.array_equal(other.get(name, {}).get(one), mask) for name, of in again.items() for one, mask in of.items()
+    )
+
+
+def test_modalities_go_missing_at_the_rate_and_one_is_kept() -> None:
+    for corpus, there in ((made(), 120), (made(missing=True), 40 + 2 * 32)):
+        for severity in (0.1, 0.3, 0.5):
+            hidden = hide_modalities(corpus, IDS, MODALITIES, severity, 0)
+            assert sum(len(of) for of in hidden.values()) == round(severity * there)
+            assert all(mask.all() for of in hidden.values() for mask in of.values())
+        hidden = hide_modalities(corpus, IDS, MODALITIES, 0.9, 0)
+        assert sum(len(of) for of in hidden.values()) == there - 40  # one is kept of each of the forty
+        for one in IDS:
+            assert sum(one in corpus.sequences[name] and one not in hidden.get(name, {}) for name in MODALITIES) == 1
+    kept = [
+        name for name in MODALITIES for one in IDS if one not in hide_modalities(made(), IDS, MODALITIES, 1, 0)[name]
+    ]
+    assert all(5 < kept.count(name) < 22 for name in MODALITIES)  # any of the three, about as often
+
+
+def test_frames_go_missing_at_the_rate() -> None:
+    corpus = made()
+    for severity in (0.1, 0.5, 0.7, 0.9):
+        dropped, gone = (hide(corpus, IDS, MODALITIES, severity, 0) for hide in (hide_frames, hide_stretch))
+        for name in MODALITIES:
+            for one in IDS:
+                n = corpus.sequences[name].n_frames(one)
+                expected = next(k for k in range(n, -1, -1) if k * 10 <= round(severity * 10) * n)
+                for found in (dropped, gone):
+                    mask = found.get(name, {}).get(one, np.zeros(n, bool))
+                    assert mask.sum() == expected < n
+                mask = gone.get(name, {}).get(one, np.zeros(n, bool))
+                assert (np.diff(np.flatnonzero(mask)) == 1).all()
+    alone = hide_frames(corpus, ["u7"], ("audio",), 0.5, 0)
+    np.testing.assert_array_equal(alone["audio"]["u7"], hide_frames(corpus, IDS, MODALITIES, 0.5, 0)["audio"]["u7"])
+
+
+def test_hidden_frames_are_not_observed_and_all_else_is_as_it_was() -> None:
+    corpus = made()
+    mask = np.array([True, False, True] + [False] * 20)[: corpus.sequences["audio"].n_frames("u5")]
+    changed = with_hidden(corpus, IDS, {"audio": {"u5": mask}})
+    assert [u.id for u in changed.utterances] == IDS
+    for name in MODALITIES:
+        for one in IDS:
+            before, after = corpus.sequences[name][one], changed.sequences[name][one]
+            np.testing.assert_array_equal(after.intervals, before.intervals)
+            rows = mask if (name, one) == ("audio", "u5") else np.zeros(len(before.values), bool)
+            assert np.isnan(after.values[rows]).all()
+            np.testing.assert_array_equal(after.values[~rows], before.values[~rows])
+    assert np.isfinite(corpus.sequences["audio"]["u5"].values).all()
+
+
+def test_noise_is_so_many_standard_deviations() -> None:
+    corpus = made(n=40)
+    noisy = {s: spoilt(corpus, IDS, read_condition("feature_noise:audio"), s, 0) for s in (1.0, 2.0)}
+    added = {s: of.sequences["audio"].values - corpus.sequences["audio"].values for s, of in noisy.items()}
+    np.testing.assert_allclose(added[2.0], 2 * added[1.0], atol=1e-5)
+    spread = corpus.sequences["audio"].values.std(axis=0)
+    np.testing.assert_allclose(added[1.0].std(axis=0), spread, rtol=0.15)
+    np.testing.assert_array_equal(noisy[1.0].sequences["text"].values, corpus.sequences["text"].values)
+
+
+def test_a_late_modality_shows_what_was_before() -> None:
+    values = np.arange(10, 16, dtype=np.float32)[:, None]
+    times = np.stack([np.arange(6), np.arange(1, 7)], axis=1) * 0.5
+    sequences = {name: ComputationalSequence.from_sequences({"u": FeatureSequence(values, times)}) for name in "ab"}
+    corpus = Corpus("c", "t", "none", LabelSet("categorical", ("x", "y")), (Utterance("u", "test", "x"),), sequences)
+    late = spoilt(corpus, ["u"], read_condition("time_shift:a"), 1.0, 0)
+    np.testing.assert_array_equal(late.sequences["a"].values[:, 0], [np.nan, np.nan, 10, 11, 12, 13])
+    np.testing.assert_array_equal(late.sequences["b"].values, values)
+
+
+def test_masks_are_kept_and_shared(tmp_path: Path) -> None:
+    corpus, condition = made(missing=True), read_condition("frame_drop:audio=0.3,0.6")
+    drawn = draw_masks(corpus, "test", condition, 2)
+    path = tmp_path / "new" / "masks.parquet"
+    write_masks(drawn, path)
+    found = read_masks(path, corpus, "test", condition, 2)
+    assert found.digest == drawn.digest
+    assert found.severities == (0.3, 0.6)
+    for severity, by_modality in drawn.hidden.items():
+        for name, of in by_modality.items():
+            for one, mask in of.items():
+                np.testing.assert_array_equal(found.hidden[severity][name][one], mask)
+    n = sum(corpus.sequences["audio"].n_frames(f"u{k}") for k in range(1, 40, 2))
+    hidden = sum(mask.sum() for of in drawn.hidden[0.6].values() for mask in of.values())
+    assert found.realised[0.6] == pytest.approx(hidden / n)
+    other = replace(corpus, name="other")
+    for wanted, message in (
+        ((other, "test", condition, 2), "another corpus: 'made'; expected 'other'"),
+        ((made(), "test", condition, 2), "another content"),
+        ((corpus, "train", condition, 2), "another split: 'test'"),
+        ((corpus, "test", condition, 3), "another seed: 2; expected 3"),
+        ((corpus, "test", read_condition("span_drop:audio"), 2), "another condition"),
+        ((corpus, "test", read_condition("frame_drop:audio=0.3,0.5"), 2), "has no severity 0.5; it has 0.3, 0.6"),
+    ):
+        with pytest.raises(DatasetError, match=message):
+            read_masks(path, *wanted)
+    table = pq.read_table(path)
+    pq.write_table(table.slice(1), tmp_path / "cut.parquet")
+    with pytest.raises(DatasetError, match="was changed since it was drawn"):
+        read_masks(tmp_path / "cut.parquet", corpus, "test", condition, 2)
+    long = table.set_column(3, "n_frames", [[2**60] * len(table)])
+    pq.write_table(long, tmp_path / "long.parquet")
+    (tmp_path / "text.parquet").write_text("no parquet")
+    pq.write_table(table.replace_schema_metadata({}), tmp_path / "bare.parquet")
+    for name in ("long", "text", "bare"):
+        with pytest.raises(DatasetError, match="no mask manifest, or damaged"):
+            read_masks(tmp_path / f"{name}.parquet", corpus, "test", condition, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("missng", "did you mean 'missing'"),
+        ("missing:audio", "of all modalities at once"),
+        ("time_shift", "of one modality"),
+        ("frame_drop=1.5", "severity 1.5 is outside 0 to 1"),
+        ("frame_drop=-0.1", "outside 0 to 1"),
+        ("frame_drop=nan", "outside 0 to 1"),
+        ("frame_drop=a lot", "severities are numbers"),
+        ("frame_drop=0", "no severity above 0"),
+    ],
+)
+def test_what_is_no_condition_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_condition(text)
+
+
+def test_every_kind_leaves_every_utterance_and_starts_at_nothing() -> None:
+    corpus = made()
+    for name, kind in KINDS.items():
+        condition = read_condition(f"{name}:audio" if kind.needs_one else name)
+        assert all(0 < severity <= kind.highest for severity in condition.severities)
+        assert (kind.hide is None) != (kind.spoil is None)
+        for severity in (0.0, condition.severities[-1]):
+            if kind.hide is not None:
+                changed = with_hidden(corpus, IDS, kind.hide(corpus, IDS, condition.modalities(corpus), severity, 0))
+            else:
+                changed = spoilt(corpus, IDS, condition, severity, 0)
+            assert changed.utterances == corpus.utterances
+            is_same = all(
+                np.array_equal(changed.sequences[m].values, corpus.sequences[m].values, equal_nan=True)
+                for m in MODALITIES
+            )
+            assert is_same == (severity == 0)
+    with pytest.raises(ConfigError, match="made has no smell; it has text, audio, vision"):
+        read_condition("frame_drop:smell").modalities(corpus)
+
+
+SMALL = [
+    "dataset.n_train=60",
+    "dataset.n_validation=24",
+    "dataset.n_test=30",
+    "training.epochs=2",
+    "training.patience=0",
+]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    settings = [*SMALL, "evaluation.bootstrap=50"]
+    return emotiwave.train("synthetic", out=tmp_path_factory.mktemp("run") / "run", overrides=settings).folder
+
+
+def test_a_run_is_scored_under_conditions(trained: Path, tmp_path: Path) -> None:
+    masks = tmp_path / "masks"
+    rows = emotiwave.evaluate(trained, conditions=["missing=0.4,0.6", "feature_noise:audio=1"], draws=2, masks=masks)
+    written = [json.loads(line) for line in (trained / "conditions.jsonl").read_text().splitlines()]
+    under = [row for row in rows if "missing" in row.condition or "noise" in row.condition]
+    assert [row["value"] for row in written] == [row.value for row in under]
+    found = {(row.condition, row.severity): row for row in under if row.metric == "macro_f1"}
+    complete = next(row for row in rows if row.available == MODALITIES and row.metric == "macro_f1" and not row.label)
+    at = [found["missing", severity] for severity in (0.0, 0.4, 0.6)]
+    assert (at[0].value, at[0].ci_low, at[0].ci_high) == (complete.value, complete.ci_low, complete.ci_high)
+    area = found["area:missing", None].value
+    assert area == pytest.approx((0.4 * (at[0].value + at[1].value) / 2 + 0.2 * (at[1].value + at[2].value) / 2) / 0.6)
+    assert found["relative:missing", None].value == pytest.approx(area / at[0].value)
+    assert found["area:missing", None].ci_low <= area <= found["area:missing", None].ci_high
+    met = json.loads((trained / "conditions.json").read_text())
+    assert [(one["seed"], sorted(one["realised"])) for one in met] == [(0, ["0.4", "0.6"]), (1, ["0.4", "0.6"])]
+    # what is left of an utterance is answered as its configuration is
+    model, corpus = load_model(trained), read_run(trained).load_corpus()
+    each = predict(model, corpus, "test")
+    hidden = draw_masks(corpus, "test", read_condition("missing=0.4"), 0).hidden[0.4]
+    scored = []
+    for draw in (0, 1):
+        hidden = draw_masks(corpus, "test", read_condition("missing=0.4,0.6"), draw).hidden[0.4]
+        logits = np.stack(
+            [
+                each.logits[Configuration(tuple(m for m in MODALITIES if one not in hidden.get(m, {})))][row]
+                for row, one in enumerate(each.ids)
+            ]
+        )
+        scored.append((logits.argmax(axis=1) == each.targets.argmax(axis=1)).mean())
+    accuracy = next(row for row in under if (row.condition, row.severity, row.metric) == ("missing", 0.4, "accuracy"))
+    assert accuracy.value == pytest.approx(np.mean(scored))
+    before = {path.name: path.read_bytes() for path in masks.iterdir()}
+    assert set(before) == {"missing.test.0.parquet", "missing.test.1.parquet"}
+    again = emotiwave.evaluate(trained, conditions=["missing=0.4,0.6"], draws=2, masks=masks)
+    assert {path.name: path.read_bytes() for path in masks.iterdir()} == before
+    assert [row for row in again if "missing" in row.condition] == [row for row in under if "missing" in row.condition]
+    emotiwave.evaluate(trained)
+    assert not (trained / "conditions.jsonl").exists()
+
+
+def test_on_the_command_line(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "evaluate", str(trained), "--condition", "span_drop:text=0.5", "--masks", str(tmp_path))
+    assert code == 0
+    assert "span_drop:text 0.5" in out
+    assert (tmp_path / "span_drop-text.test.0.parquet").is_file()
+    code, out, _ = run(capsys, "list", "conditions")
+    assert set(KINDS) <= {line.split()[0] for line in out.splitlines() if line.strip()}
+    (tmp_path / "missing.test.0.parquet").write_text("")
+    for words, message in (
+        (("--condition", "darkness"), "unknown condition 'darkness'"),
+        (("--condition", "frame_drop:smell"), "has no smell"),
+        (("--condition", "missing", "--condition", "missing=0.3"), "named twice"),
+        (("--condition", "missing", "--masks", str(tmp_path)), "no mask manifest, or damaged"),
+    ):
+        code, _, told = run(capsys, "evaluate", str(trained), *words)
+        assert (code, message in told.replace("\n", " ")) == (1, True), told
