@@ -129,6 +129,10 @@ def test_a_late_modality_shows_what_was_before() -> None:
     late = spoilt(corpus, ["u"], read_condition("time_shift:a"), 1.0, 0)
     np.testing.assert_array_equal(late.sequences["a"].values[:, 0], [np.nan, np.nan, 10, 11, 12, 13])
     np.testing.assert_array_equal(late.sequences["b"].values, values)
+    times = np.array([[0.0, 0.5], [0.5, 1.0], [2.0, 2.5], [2.5, 3.0]])  # a second of nothing
+    paused = ComputationalSequence.from_sequences({"u": FeatureSequence(values[:4], times)})
+    late = spoilt(replace(corpus, sequences={"a": paused}), ["u"], read_condition("time_shift:a"), 0.5, 0)
+    np.testing.assert_array_equal(late.sequences["a"].values[:, 0], [np.nan, 10, np.nan, 12])
 
 
 def test_masks_are_kept_and_shared(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ def add_noise(
                 of = sequence[one]
                 rng = np.random.default_rng([seed, crc32(name.encode()), crc32(one.encode())])
                 noise = rng.standard_normal(of.values.shape, dtype=np.float32)
-                found.setdefault(name, {})[one] = FeatureSequence((of.values + spread * noise).astype(np.float32), of.intervals)
+                noisy = (of.values + spread * noise).astype(np.float32)
+                found.setdefault(name, {})[one] = FeatureSequence(noisy, of.intervals)
     return found
 
 
