@@ -39,6 +39,14 @@ def speed_table(found: dict[str, Any]) -> str:
             [f"{found[k]['long']['minutes']:g} min of it in {found[k]['long']['seconds'] / 60:.1f}" for k in kinds],
         ),
         (
+            "",
+            "meanwhile the host gave to other machines, of the processors' time",
+            [
+                f"{100 * found[k]['clip']['stolen']:.0f} % (4 s), {100 * found[k]['long']['stolen']:.0f} % (long)"
+                for k in kinds
+            ],
+        ),
+        (
             "lines",
             "100 sentences of a file, the first that a process reads",
             [f"{found['lines']['seconds']:.2f} s", ""],

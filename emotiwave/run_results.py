@@ -1,7 +1,7 @@
 """The results of a run's evaluation, as files of its folder: scores, predictions, thresholds."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,14 @@ from emotiwave.files import replace_file
 from emotiwave.metrics.counts import decide
 from emotiwave.types import LabelSet, Predictions, Score
 
-RESULTS = ("scores.jsonl", "predictions.parquet", "thresholds.json", "conditions.jsonl", "conditions.json")
+RESULTS = (
+    "scores.jsonl",
+    "predictions.parquet",
+    "thresholds.json",
+    "conditions.jsonl",
+    "conditions.json",
+    "confidence.json",
+)
 _SCORE = TypeAdapter(Score)
 
 
@@ -35,6 +42,14 @@ def write_conditions(scores: Sequence[Score], masks: Sequence[Any], folder: Path
         return
     replace_file(met, json.dumps([asdict(one) for one in masks], indent=1).encode() + b"\n")
     replace_file(rows, "".join(json.dumps(asdict(row)) + "\n" for row in scores).encode())
+
+
+def write_confidence(measured: Mapping[str, Any] | None, folder: Path) -> None:
+    """Write ``confidence.json``: how true probabilities are; without it, drop that of an earlier evaluation."""
+    if measured is None:
+        (folder / "confidence.json").unlink(missing_ok=True)
+    else:
+        replace_file(folder / "confidence.json", json.dumps(measured, indent=1).encode() + b"\n")
 
 
 def read_scores(folder: Path) -> list[Score]:

@@ -1,5 +1,6 @@
 """Train runs, score them, and draw them."""
 
+import json
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from emotiwave.api.conditions import read_conditions, under_conditions
+from emotiwave.api.confidence import measure_confidence
 from emotiwave.api.data import prepare
 from emotiwave.api.progress import show_preparation
 from emotiwave.calibration import check_tunable, fit_thresholds
@@ -42,7 +44,7 @@ from emotiwave.run_folder import (
     read_run,
     write_card,
 )
-from emotiwave.run_results import write_conditions, write_predictions, write_scores, write_thresholds
+from emotiwave.run_results import write_conditions, write_confidence, write_predictions, write_scores, write_thresholds
 from emotiwave.sequences import ComputationalSequence
 from emotiwave.settings import PathLike
 from emotiwave.training.statistics import without_unlearnable
@@ -66,10 +68,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Score rows, and in a sentence each what must be known of them."""
+    """Score rows, in a sentence each what must be known of them, and of runs what ``confidence.json`` holds."""
 
     scores: list[Score]
     notes: list[str]
+    confidence: dict[str, dict[str, Any]]
 
 
 def train(
@@ -109,7 +112,7 @@ def train(
             shown_on = console or Console(stderr=True)
             show_preparation(prepared, shown_on, errors=shown_on)
     corpus = recipe.load_corpus()
-    _check_thresholds(corpus, recipe, recipe.evaluation)
+    _check_selection(corpus, recipe, recipe.evaluation)
     model = build(corpus, recipe.model, recipe.training)
     corpus = without_unlearnable(corpus)
     if not is_main_process():  # Lightning runs the command again for every further device; the first keeps the folder
@@ -140,6 +143,8 @@ def evaluate(
     conditions: Sequence[str] | None = None,
     draws: int | None = None,
     masks: PathLike | None = None,
+    calibrate: bool | None = None,
+    abstain_above: float | None = None,
 ) -> list[Score]:
     """Score runs in every modality configuration, beside the baselines.
 
@@ -153,11 +158,23 @@ def evaluate(
             it, such as ``missing`` or ``frame_drop:audio=0.1,0.5``; rows go to ``conditions.jsonl``.
         draws: Instead of its ``evaluation.draws``.
         masks: Instead of its ``evaluation.masks``: a folder of masks, read where they are there, else written.
+        calibrate: Instead of its ``evaluation.calibrate``: fit confidence on the selection split and measure it; that
+            goes to ``confidence.json``.
+        abstain_above: Instead of its ``evaluation.abstain_above``, with `calibrate`: the share of wrong answers above
+            which to say "not sure".
 
     Raises:
         EmotiwaveError: If a run is incomplete, its data is not what it trained on, or runs cannot be compared.
     """
-    return evaluate_with_notes(runs, split=split, conditions=conditions, draws=draws, masks=masks).scores
+    return evaluate_with_notes(
+        runs,
+        split=split,
+        conditions=conditions,
+        draws=draws,
+        masks=masks,
+        calibrate=calibrate,
+        abstain_above=abstain_above,
+    ).scores
 
 
 def evaluate_with_notes(
@@ -167,6 +184,8 @@ def evaluate_with_notes(
     conditions: Sequence[str] | None = None,
     draws: int | None = None,
     masks: PathLike | None = None,
+    calibrate: bool | None = None,
+    abstain_above: float | None = None,
 ) -> Evaluation:
     """Score runs as `evaluate` does, and say what is questionable about them and how many utterances lack a modality.
 
@@ -174,23 +193,27 @@ def evaluate_with_notes(
         EmotiwaveError: As `evaluate`.
     """
     recipes = _read_runs(runs)
-    changes = {"split": split, "conditions": conditions, "draws": draws, "masks": masks}
-    changes = {name: value for name, value in changes.items() if value is not None}
+    given = {"split": split, "conditions": conditions, "draws": draws, "masks": masks}
+    given |= {"calibrate": calibrate, "abstain_above": abstain_above}
+    changes = {name: value for name, value in given.items() if value is not None}
     check_comparable(recipes)
     corpus = without_unlearnable(next(iter(recipes.values())).load_corpus())
     labels = label_runs(recipes)
     _check_seeds(recipes, labels)
     by_label: dict[str, list[list[Score]]] = {}
     references: list[Score] = []
+    measured: dict[str, dict[str, Any]] = {}
     for folder, recipe in recipes.items():
         settings = _change(recipe.evaluation, changes)
         rows, references = _evaluate_run(folder, recipe, corpus, settings)
+        if settings.calibrate:
+            measured[str(folder)] = json.loads((folder / "confidence.json").read_text(encoding="utf-8"))
         by_label.setdefault(labels[folder], []).append([replace(row, model=labels[folder]) for row in rows])
     scores = [row for runs_of_model in by_label.values() for rows in runs_of_model for row in rows]
     for runs_of_model in by_label.values():
         if len(runs_of_model) > 1:
             scores += summarise_seeds(runs_of_model)
-    return Evaluation(scores + references, _say_lacking(corpus, scores[0].split) + _say_cautions(labels))
+    return Evaluation(scores + references, _say_lacking(corpus, scores[0].split) + _say_cautions(labels), measured)
 
 
 def _change(settings: EvaluationSettings, changes: dict[str, Any]) -> EvaluationSettings:
@@ -243,7 +266,8 @@ def _evaluate_run(
     model = load_model(folder)
     check_same_model(folder, model.spec.settings, recipe)
     selection = _predict_selection(model, corpus, recipe, settings)
-    thresholds = fit_thresholds(selection) if selection else None
+    is_tuned = settings.thresholds == "validation"
+    thresholds = fit_thresholds(selection) if selection and is_tuned else None
     if not is_finished(folder):
         warnings.warn(
             f"{folder}: training is not finished; the scores are of its best epoch so far", DataWarning, stacklevel=4
@@ -265,7 +289,7 @@ def _evaluate_run(
     references = constant_scores(predictions, settings, dataset=corpus.name)
     optimal = optimal_predictions(corpus, predictions)
     if optimal is not None:
-        known = optimal_predictions(corpus, selection) if selection else None
+        known = optimal_predictions(corpus, selection) if selection and is_tuned else None
         tuned = fit_thresholds(known) if known else None
         references += score(optimal, settings, model=BAYES_OPTIMAL, dataset=corpus.name, thresholds=tuned)
     complete = max(predictions.logits, key=lambda c: len(c.modalities))
@@ -279,7 +303,9 @@ def _evaluate_run(
         seed=recipe.training.seed,
         thresholds=thresholds.by_configuration[complete] if thresholds else None,
     )
+    confidence = measure_confidence(selection, predictions, settings) if selection and settings.calibrate else None
     write_scores(rows + references, folder)
+    write_confidence(confidence, folder)
     write_conditions(under, masks, folder)
     write_predictions(predictions, folder, thresholds, dataset=corpus.name)
     write_thresholds(thresholds, folder)
@@ -322,32 +348,38 @@ def _say_cautions(labels: Mapping[Path, str]) -> list[str]:
 def _predict_selection(
     model: FusionModel, corpus: Corpus, recipe: Recipe, settings: EvaluationSettings
 ) -> Predictions | None:
-    """What thresholds are tuned on; None where they are fixed."""
-    if settings.thresholds == "fixed":
+    """What thresholds are tuned on, and temperatures fitted; None where neither is asked for."""
+    if settings.thresholds == "fixed" and not settings.calibrate:
         return None
-    _check_thresholds(corpus, recipe, settings)
+    _check_selection(corpus, recipe, settings)
     return predict(model, corpus, recipe.training.selection_split)
 
 
-def _check_thresholds(corpus: Corpus, recipe: Recipe, settings: EvaluationSettings) -> None:
-    """Refuse to tune thresholds where there is nothing to tune, or nothing to tune on.
+def _check_selection(corpus: Corpus, recipe: Recipe, settings: EvaluationSettings) -> None:
+    """Refuse to tune thresholds, or to calibrate, where there is nothing to fit, or nothing to fit to.
 
     Raises:
-        ConfigError: If labels need no threshold, there is no split to tune on, or it is the one to be scored.
+        ConfigError: If labels need no threshold, there is no split to fit to, or it is the one to be scored.
     """
-    if settings.thresholds == "fixed":
-        return
-    check_tunable(corpus.label_set)
     split = recipe.training.selection_split
+    if settings.thresholds != "fixed":
+        check_tunable(corpus.label_set)
+        key, what, them = 'evaluation.thresholds = "validation" tunes', "thresholds are tuned", "them"
+        instead = 'set evaluation.thresholds = "fixed"'
+    elif settings.calibrate:
+        key, what, them = "evaluation.calibrate fits", "confidence is fitted", "it"
+        instead = "leave calibration out"
+    else:
+        return
     if split == settings.split:
         raise ConfigError(
-            f"thresholds are tuned on {split!r} (training.selection_split), so {split!r} cannot be scored with them; "
-            'score another split, or set evaluation.thresholds = "fixed"'
+            f"{what} on {split!r} (training.selection_split), so {split!r} cannot be scored with {them}; score another "
+            f"split, or {instead}"
         )
     if not corpus.has_split(split):
         raise ConfigError(
-            f'evaluation.thresholds = "validation" tunes on the split {split!r} (training.selection_split), which '
-            f'{corpus.name} does not have; hold out some, or set evaluation.thresholds = "fixed"'
+            f"{key} on the split {split!r} (training.selection_split), which {corpus.name} does not have; hold out "
+            f"some, or {instead}"
         )
 
 

@@ -15,7 +15,16 @@ from emotiwave.cli.analysis_commands import analyze
 from emotiwave.cli.calibrate_command import calibrate
 from emotiwave.cli.data_commands import data
 from emotiwave.cli.explain_command import explain
-from emotiwave.cli.screen import INTERRUPTED, Overrides, print_comparison, print_scores, stderr, stdout, suggest
+from emotiwave.cli.screen import (
+    INTERRUPTED,
+    Overrides,
+    print_comparison,
+    print_confidence,
+    print_scores,
+    stderr,
+    stdout,
+    suggest,
+)
 from emotiwave.errors import DataWarning, EmotiwaveError, printable
 
 app = typer.Typer(
@@ -92,16 +101,40 @@ def evaluate(
         Path | None,
         typer.Option(help="A folder of the masks of conditions: read where they are there, else drawn and written."),
     ] = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate",
+            help="Fit temperatures and sets of labels on the selection split; measure how true probabilities are.",
+        ),
+    ] = False,
+    abstain_above: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RISK",
+            help="With --calibrate: say 'not sure' rather than be wrong more often than this share of answers.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print score rows as a JSON array.")] = False,
 ) -> None:
     """Score runs in every modality configuration; several seeds give mean and standard deviation."""
     from emotiwave.api.runs import evaluate_with_notes
 
-    done = evaluate_with_notes(runs, split=split, conditions=conditions or None, draws=draws, masks=masks)
+    done = evaluate_with_notes(
+        runs,
+        split=split,
+        conditions=conditions or None,
+        draws=draws,
+        masks=masks,
+        calibrate=calibrate or abstain_above is not None or None,
+        abstain_above=abstain_above,
+    )
     if as_json:
         print(json.dumps([asdict(row) for row in done.scores], indent=1))
         return
     print_scores(done.scores)
+    for run, measured in done.confidence.items():
+        print_confidence(run, measured)
     for note in done.notes:
         stdout.print(f"note: {printable(note)}", highlight=False)
     suggest("report", *runs)

@@ -3,7 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -60,6 +60,32 @@ def print_scores(scores: "list[Score]") -> None:
         for place, by_model in cells.items():
             table.add_row(place, *(by_model.get(model, "") for model in models))
         stdout.print(table)
+
+
+def print_confidence(run: str, measured: dict[str, Any]) -> None:
+    """How true the probabilities of a run are, before and after its temperatures, configuration by configuration."""
+    fitted, scored = measured["fitted_on"], measured["scored_on"]
+    table = Table(
+        title=f"{printable(run)}: confidence on {scored['split']}, n = {scored['n']}; fitted on {fitted['split']}, "
+        f"n = {fitted['n']}",
+        title_justify="left",
+    )
+    table.add_column("available", no_wrap=True)
+    columns = ["temperature", "ECE before", "after"]
+    columns += [f"sets for {100 * measured['coverage']:g} %", "labels in them"] if measured["coverage"] else []
+    risk = measured["abstain_above"]
+    columns += [f"answered at risk {risk:g}", "risk"] if risk and measured["coverage"] else []
+    for column in columns:
+        table.add_column(column, justify="right")
+    for name, row in measured["configurations"].items():
+        cells = [f"{row['temperature']:.2f}", f"{row['before']['ece']:.3f}", f"{row['after']['ece']:.3f}"]
+        if sets := row.get("label_sets"):
+            ends = f"{100 * sets['low']:.0f} to {100 * sets['high']:.0f}"
+            cells += [f"{100 * sets['coverage']:.1f} % ({ends})", f"{sets['mean_size']:.2f}"]
+        if left := row.get("abstention"):
+            cells += [f"{100 * left['coverage']:.0f} %", "-" if left["risk"] is None else f"{left['risk']:.3f}"]
+        table.add_row(name, *cells)
+    stdout.print(table)
 
 
 def _place(row: "Score") -> str:

@@ -20,6 +20,13 @@ class EvaluationSettings(Settings):
     confidence: float = Field(default=0.95, gt=0, lt=1)
     seed: int = Field(default=0, ge=0)
     """Of the bootstrap, so that every model meets the same resamples."""
+    calibrate: bool = False
+    """Fit a temperature per configuration, and sets of labels, on ``training.selection_split``, and measure how true
+    probabilities are before and after; nothing that is scored changes."""
+    coverage: float = Field(default=0.9, gt=0, lt=1)
+    """How often sets of labels should hold the true one."""
+    abstain_above: float | None = Field(default=None, gt=0, lt=1)
+    """Say "not sure" where more than this share of answers would be wrong; the confidence for that is fitted too."""
     conditions: tuple[str, ...] = ()
     """What is hidden or spoiled ever more, to see how scores fall: ``missing``, ``frame_drop:audio=0.1,0.5``, ..."""
     draws: int = Field(default=1, ge=1, le=100)
