@@ -34,11 +34,11 @@ def write_scores(scores: Sequence[Score], folder: Path) -> None:
 
 
 def write_conditions(scores: Sequence[Score], masks: Sequence[Any], folder: Path) -> None:
-    """Write ``conditions.jsonl``, one row a line, and which masks they met; without rows, drop earlier ones."""
+    """Write ``conditions.jsonl``, one row a line, and what they met; those of an earlier evaluation go first of all."""
     rows, met = folder / "conditions.jsonl", folder / "conditions.json"
+    rows.unlink(missing_ok=True)
+    met.unlink(missing_ok=True)
     if not scores:
-        rows.unlink(missing_ok=True)
-        met.unlink(missing_ok=True)
         return
     replace_file(met, json.dumps([asdict(one) for one in masks], indent=1).encode() + b"\n")
     replace_file(rows, "".join(json.dumps(asdict(row)) + "\n" for row in scores).encode())

@@ -315,9 +315,9 @@ class Score:
     ``retention`` (incomplete mean over complete); or what was done to the input, such as ``missing``, at a
     ``severity``, the area under such a curve over its range (``area:missing``) and that area over the score of
     unspoiled input (``relative:missing``). ``label`` names a class, or is None for an average over classes.
-    ``value`` lies in 0-1 (retention may exceed 1), but ``pearson`` in -1 to 1; and where lower is better, ``mae`` is in
-    units of the label and ``nll`` in nats. ``seed`` is None for baselines and for means over seeds, and only those
-    means have an ``sd``.
+    ``value`` lies in 0-1 (retention and such shares may exceed 1), but ``pearson`` in -1 to 1; and where lower is
+    better, ``mae`` is in units of the label and ``nll`` in nats. ``seed`` is None for baselines and for means over
+    seeds, and only those means have an ``sd``.
     """
 
     model: str

@@ -5,14 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 import emotiwave
-from emotiwave.conditions.hiding import hide_frames, hide_modalities, hide_stretch
-from emotiwave.conditions.masks import draw_masks, read_masks, write_masks
+from emotiwave.conditions.hiding import Frames, hide_frames, hide_modalities, hide_stretch, observed_frames
+from emotiwave.conditions.masks import draw_masks, find_masks, read_masks
 from emotiwave.conditions.registry import KINDS, read_condition, spoilt, with_hidden
-from emotiwave.errors import ConfigError, DatasetError
+from emotiwave.errors import ConfigError, DatasetError, DataWarning
 from emotiwave.inference import predict
 from emotiwave.models.checkpoint import load_model
 from emotiwave.run_folder import read_run
@@ -23,6 +22,7 @@ from tests.tiny_encoders import one_thread
 
 one_thread = pytest.fixture(scope="module", autouse=True)(one_thread)
 MODALITIES = ("text", "audio", "vision")
+LABELS = LabelSet("categorical", ("a", "b"))
 
 
 def made(n: int = 40, missing: bool = False) -> Corpus:
@@ -39,7 +39,7 @@ def made(n: int = 40, missing: bool = False) -> Corpus:
             times = np.stack([np.arange(n_frames), np.arange(1, n_frames + 1)], axis=1) / 10
             of[f"u{k}"] = FeatureSequence(rng.standard_normal((n_frames, 2)).astype(np.float32), times)
         sequences[name] = ComputationalSequence.from_sequences(of)
-    return Corpus("made", "task", "none", LabelSet("categorical", ("a", "b")), utterances, sequences)
+    return Corpus("made", "task", "none", LABELS, utterances, sequences)
 
 
 IDS = [f"u{k}" for k in range(40)]
@@ -47,53 +47,77 @@ IDS = [f"u{k}" for k in range(40)]
 
 @pytest.mark.parametrize("hide", [hide_modalities, hide_frames, hide_stretch])
 def test_what_is_hidden_stays_hidden_when_it_gets_worse(hide) -> None:
-    corpus, before = made(missing=True), {}
+    observed, before = observed_frames(made(missing=True), IDS, MODALITIES), {}
     for severity in (0.0, 0.1, 0.25, 0.5, 0.7, 0.9, 1.0):
-        hidden = hide(corpus, IDS, MODALITIES, severity, 3)
+        hidden = hide(observed, severity, (3,))
         assert severity or not hidden
         for name, of in before.items():
             for one, mask in of.items():
                 assert (hidden[name][one] | ~mask).all()
         before = hidden
-    again, other = (hide(corpus, IDS, MODALITIES, 0.5, seed) for seed in (3, 4))
-    same = hide(corpus, IDS, MODALITIES, 0.5, 3)
-    assert {name: set(of) for name, of in again.items()} == {name: set(of) for name, of in same.items()}
-    assert any(
-        not np.array_equal(other.get(name, {}).get(one), mask) for name, of in again.items() for one, mask in of.items()
-    )
+    again, same, other = (hide(observed, 0.5, (seed,)) for seed in (3, 3, 4))
+    assert rows_of(again) == rows_of(same) != rows_of(other)
+
+
+def rows_of(hidden: Frames) -> list:
+    return sorted((name, one, mask.tolist()) for name, of in hidden.items() for one, mask in of.items())
 
 
 def test_modalities_go_missing_at_the_rate_and_one_is_kept() -> None:
     for corpus, there in ((made(), 120), (made(missing=True), 40 + 2 * 32)):
+        observed = observed_frames(corpus, IDS, MODALITIES)
         for severity in (0.1, 0.3, 0.5):
-            hidden = hide_modalities(corpus, IDS, MODALITIES, severity, 0)
+            hidden = hide_modalities(observed, severity, (0,))
             assert sum(len(of) for of in hidden.values()) == round(severity * there)
             assert all(mask.all() for of in hidden.values() for mask in of.values())
-        hidden = hide_modalities(corpus, IDS, MODALITIES, 0.9, 0)
+        hidden = hide_modalities(observed, 0.9, (0,))
         assert sum(len(of) for of in hidden.values()) == there - 40  # one is kept of each of the forty
         for one in IDS:
             assert sum(one in corpus.sequences[name] and one not in hidden.get(name, {}) for name in MODALITIES) == 1
-    kept = [
-        name for name in MODALITIES for one in IDS if one not in hide_modalities(made(), IDS, MODALITIES, 1, 0)[name]
-    ]
-    assert all(5 < kept.count(name) < 22 for name in MODALITIES)  # any of the three, about as often
+    hidden = hide_modalities(observed_frames(made(), IDS, MODALITIES), 1.0, (0,))
+    assert all(18 < len(hidden[name]) < 35 for name in MODALITIES)  # any of the three is kept, about as often
 
 
 def test_frames_go_missing_at_the_rate() -> None:
-    corpus = made()
+    observed = observed_frames(made(), IDS, MODALITIES)
     for severity in (0.1, 0.5, 0.7, 0.9):
-        dropped, gone = (hide(corpus, IDS, MODALITIES, severity, 0) for hide in (hide_frames, hide_stretch))
-        for name in MODALITIES:
-            for one in IDS:
-                n = corpus.sequences[name].n_frames(one)
-                expected = next(k for k in range(n, -1, -1) if k * 10 <= round(severity * 10) * n)
-                for found in (dropped, gone):
-                    mask = found.get(name, {}).get(one, np.zeros(n, bool))
-                    assert mask.sum() == expected < n
-                mask = gone.get(name, {}).get(one, np.zeros(n, bool))
-                assert (np.diff(np.flatnonzero(mask)) == 1).all()
-    alone = hide_frames(corpus, ["u7"], ("audio",), 0.5, 0)
-    np.testing.assert_array_equal(alone["audio"]["u7"], hide_frames(corpus, IDS, MODALITIES, 0.5, 0)["audio"]["u7"])
+        dropped, gone = (hide(observed, severity, (0,)) for hide in (hide_frames, hide_stretch))
+        for found in (dropped, gone):
+            n_hidden = n_all = 0
+            for name, of in observed.items():
+                for one, there in of.items():
+                    n, mask = len(there), found.get(name, {}).get(one, np.zeros(len(there), bool))
+                    assert severity * n - 1 < mask.sum() < severity * n + 1
+                    n_hidden, n_all = n_hidden + mask.sum(), n_all + n
+            assert n_hidden / n_all == pytest.approx(severity, abs=0.03)
+        assert all((np.diff(np.flatnonzero(mask)) == 1).all() for of in gone.values() for mask in of.values())
+    single = {"text": {f"u{k}": np.ones(1, bool) for k in range(2000)}}  # one frame each: hidden as often as asked for
+    assert len(hide_frames(single, 0.3, (0,))["text"]) == pytest.approx(600, abs=60)
+    alone = hide_frames({"audio": {"u7": observed["audio"]["u7"]}}, 0.5, (0,))
+    np.testing.assert_array_equal(alone["audio"]["u7"], hide_frames(observed, 0.5, (0,))["audio"]["u7"])
+
+
+def test_what_is_not_observed_is_neither_kept_nor_hidden() -> None:
+    values = np.array([[1.0], [np.nan], [2.0], [3.0]], np.float32)
+    times = np.stack([np.arange(4), np.arange(1, 5)], axis=1) * 1.0
+    nothing = FeatureSequence(np.full((2, 1), np.nan, np.float32), times[:2])
+    sequences = {
+        "text": ComputationalSequence.from_sequences({"u": FeatureSequence(values, times)}),
+        "audio": ComputationalSequence.from_sequences({"u": nothing}),
+        "vision": ComputationalSequence.from_sequences({"u": FeatureSequence(values, times)}),
+    }
+    observed = observed_frames(
+        Corpus("c", "t", "n", LABELS, (Utterance("u", "test", "a"),), sequences), ["u"], MODALITIES
+    )
+    assert set(observed) == {"text", "vision"}
+    for seed in range(8):
+        hidden = hide_modalities(observed, 0.5, (seed,))
+        ((name, of),) = hidden.items()
+        assert name in ("text", "vision")
+        assert of["u"].tolist() == [True, False, True, True]
+        assert not hide_frames(observed, 1.0, (seed,))["text"]["u"][1]
+        stretch = hide_stretch(observed, 2 / 3, (seed,))["text"]["u"]
+        assert stretch.tolist() in ([True, False, True, False], [False, False, True, True])
 
 
 def test_hidden_frames_are_not_observed_and_all_else_is_as_it_was() -> None:
@@ -133,45 +157,74 @@ def test_a_late_modality_shows_what_was_before() -> None:
     paused = ComputationalSequence.from_sequences({"u": FeatureSequence(values[:4], times)})
     late = spoilt(replace(corpus, sequences={"a": paused}), ["u"], read_condition("time_shift:a"), 0.5, 0)
     np.testing.assert_array_equal(late.sequences["a"].values[:, 0], [np.nan, 10, np.nan, 12])
+    times = np.stack([np.arange(6), np.arange(6) + 10.0], axis=1) / 10  # a second each, a tenth apart
+    wide = ComputationalSequence.from_sequences({"u": FeatureSequence(values, times)})
+    late = spoilt(replace(corpus, sequences={"a": wide}), ["u"], read_condition("time_shift:a"), 0.2, 0)
+    np.testing.assert_array_equal(late.sequences["a"].values[:, 0], [10, 10, 10, 11, 12, 13])
+    timeless = ComputationalSequence.from_sequences({"u": FeatureSequence(values, np.full((6, 2), np.nan))})
+    with pytest.raises(ConfigError, match="'u' have no times in c"):
+        spoilt(replace(corpus, sequences={"a": timeless}), ["u"], read_condition("time_shift:a"), 0.2, 0)
 
 
 def test_masks_are_kept_and_shared(tmp_path: Path) -> None:
     corpus, condition = made(missing=True), read_condition("frame_drop:audio=0.3,0.6")
-    drawn = draw_masks(corpus, "test", condition, 2)
-    path = tmp_path / "new" / "masks.parquet"
-    write_masks(drawn, path)
-    found = read_masks(path, corpus, "test", condition, 2)
-    assert found.digest == drawn.digest
-    assert found.severities == (0.3, 0.6)
-    for severity, by_modality in drawn.hidden.items():
-        for name, of in by_modality.items():
-            for one, mask in of.items():
-                np.testing.assert_array_equal(found.hidden[severity][name][one], mask)
+    path = tmp_path / "new" / "masks.json"
+    drawn = find_masks(corpus, "test", condition, 2, path)
+    before = path.read_bytes()
+    found = read_masks(corpus, "test", condition, 2, path)
+    assert found.digests == drawn.digests
+    assert all(rows_of(found.hidden[s]) == rows_of(drawn.hidden[s]) for s in (0.3, 0.6))
     n = sum(corpus.sequences["audio"].n_frames(f"u{k}") for k in range(1, 40, 2))
     hidden = sum(mask.sum() for of in drawn.hidden[0.6].values() for mask in of.values())
     assert found.realised[0.6] == pytest.approx(hidden / n)
-    other = replace(corpus, name="other")
+    find_masks(corpus, "test", read_condition("frame_drop:audio=0.6"), 2, path)
+    assert path.read_bytes() == before
+    more = find_masks(corpus, "test", read_condition("frame_drop:audio=0.1"), 2, path)  # is added to what is there
+    assert set(more.hidden) == {0.1, 0.3, 0.6}
+    assert {s: more.digests[s] for s in (0.3, 0.6)} == found.digests
+    # other features of the same frames meet the same masks
+    sequences = {
+        name: ComputationalSequence(of.ids, of.values * 2, of.intervals, of.offsets)
+        for name, of in corpus.sequences.items()
+    }
+    assert read_masks(replace(corpus, sequences=sequences), "test", condition, 2, path).digests == more.digests
     for wanted, message in (
-        ((other, "test", condition, 2), "another corpus: 'made'; expected 'other'"),
-        ((made(), "test", condition, 2), "another content"),
-        ((corpus, "train", condition, 2), "another split: 'test'"),
+        ((replace(corpus, name="other"), "test", condition, 2), "another corpus: 'made'; expected 'other'"),
+        ((made(), "test", condition, 2), "another set of observed input"),
+        ((corpus, "train", condition, 2), "another set of observed input|another split"),
         ((corpus, "test", condition, 3), "another seed: 2; expected 3"),
         ((corpus, "test", read_condition("span_drop:audio"), 2), "another condition"),
-        ((corpus, "test", read_condition("frame_drop:audio=0.3,0.5"), 2), "has no severity 0.5; it has 0.3, 0.6"),
     ):
         with pytest.raises(DatasetError, match=message):
-            read_masks(path, *wanted)
-    table = pq.read_table(path)
-    pq.write_table(table.slice(1), tmp_path / "cut.parquet")
-    with pytest.raises(DatasetError, match="was changed since it was drawn"):
-        read_masks(tmp_path / "cut.parquet", corpus, "test", condition, 2)
-    long = table.set_column(3, "n_frames", [[2**60] * len(table)])
-    pq.write_table(long, tmp_path / "long.parquet")
-    (tmp_path / "text.parquet").write_text("no parquet")
-    pq.write_table(table.replace_schema_metadata({}), tmp_path / "bare.parquet")
-    for name in ("long", "text", "bare"):
+            read_masks(*wanted, path)
+    described = json.loads(path.read_text())
+    first = described["severities"][0]["hidden"]["audio"]
+    name = next(one for one, text in first.items() if text != "all")
+
+    def changed(text: object) -> Path:
+        first[name] = text
+        (tmp_path / "changed.json").write_text(json.dumps(described))
+        return tmp_path / "changed.json"
+
+    for text, message in (
+        ("all", "was changed since it was drawn"),
+        ("ff" * 2**20, "digits for"),
+        ("zz", "damaged"),
+        (7, "damaged"),
+    ):
+        with pytest.raises(DatasetError, match=message):
+            read_masks(corpus, "test", condition, 2, changed(text))
+    for text in ("", "{}", "[" * 100_000, json.dumps(described | {"form": 9})):
+        (tmp_path / "none.json").write_text(text)
         with pytest.raises(DatasetError, match="no mask manifest, or damaged"):
-            read_masks(tmp_path / f"{name}.parquet", corpus, "test", condition, 2)
+            read_masks(corpus, "test", condition, 2, tmp_path / "none.json")
+
+
+def test_nothing_can_be_missing_of_one_modality() -> None:
+    corpus = made()
+    corpus = replace(corpus, sequences={"text": corpus.sequences["text"]})
+    with pytest.raises(ConfigError, match="no test utterance of made has two modalities"):
+        draw_masks(corpus, "test", read_condition("missing"), 0)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +253,8 @@ def test_every_kind_leaves_every_utterance_and_starts_at_nothing() -> None:
         assert (kind.hide is None) != (kind.spoil is None)
         for severity in (0.0, condition.severities[-1]):
             if kind.hide is not None:
-                changed = with_hidden(corpus, IDS, kind.hide(corpus, IDS, condition.modalities(corpus), severity, 0))
+                observed = observed_frames(corpus, IDS, condition.modalities(corpus))
+                changed = with_hidden(corpus, IDS, kind.hide(observed, severity, (0,)))
             else:
                 changed = spoilt(corpus, IDS, condition, severity, 0)
             assert changed.utterances == corpus.utterances
@@ -243,11 +297,18 @@ def test_a_run_is_scored_under_conditions(trained: Path, tmp_path: Path) -> None
     assert found["relative:missing", None].value == pytest.approx(area / at[0].value)
     assert found["area:missing", None].ci_low <= area <= found["area:missing", None].ci_high
     met = json.loads((trained / "conditions.json").read_text())
-    assert [(one["seed"], sorted(one["realised"])) for one in met] == [(0, ["0.4", "0.6"]), (1, ["0.4", "0.6"])]
+    assert [(one["condition"], one["seed"]) for one in met] == [
+        ("missing", 0),
+        ("missing", 1),
+        ("feature_noise:audio", 0),
+        ("feature_noise:audio", 1),
+    ]
+    for one in met[:2]:
+        assert one["realised"] == {"0.4": pytest.approx(0.4, abs=0.01), "0.6": pytest.approx(0.6, abs=0.01)}
+    assert met[0]["sha256"]["0.4"] != met[1]["sha256"]["0.4"]
     # what is left of an utterance is answered as its configuration is
     model, corpus = load_model(trained), read_run(trained).load_corpus()
     each = predict(model, corpus, "test")
-    hidden = draw_masks(corpus, "test", read_condition("missing=0.4"), 0).hidden[0.4]
     scored = []
     for draw in (0, 1):
         hidden = draw_masks(corpus, "test", read_condition("missing=0.4,0.6"), draw).hidden[0.4]
@@ -261,7 +322,7 @@ def test_a_run_is_scored_under_conditions(trained: Path, tmp_path: Path) -> None
     accuracy = next(row for row in under if (row.condition, row.severity, row.metric) == ("missing", 0.4, "accuracy"))
     assert accuracy.value == pytest.approx(np.mean(scored))
     before = {path.name: path.read_bytes() for path in masks.iterdir()}
-    assert set(before) == {"missing.test.0.parquet", "missing.test.1.parquet"}
+    assert set(before) == {"missing.test.0.json", "missing.test.1.json"}
     again = emotiwave.evaluate(trained, conditions=["missing=0.4,0.6"], draws=2, masks=masks)
     assert {path.name: path.read_bytes() for path in masks.iterdir()} == before
     assert [row for row in again if "missing" in row.condition] == [row for row in under if "missing" in row.condition]
@@ -273,15 +334,27 @@ def test_on_the_command_line(trained: Path, tmp_path: Path, capsys: pytest.Captu
     code, out, _ = run(capsys, "evaluate", str(trained), "--condition", "span_drop:text=0.5", "--masks", str(tmp_path))
     assert code == 0
     assert "span_drop:text 0.5" in out
-    assert (tmp_path / "span_drop-text.test.0.parquet").is_file()
+    assert (tmp_path / "span_drop-text.test.0.json").is_file()
     code, out, _ = run(capsys, "list", "conditions")
     assert set(KINDS) <= {line.split()[0] for line in out.splitlines() if line.strip()}
-    (tmp_path / "missing.test.0.parquet").write_text("")
+    (tmp_path / "missing.test.0.json").write_text("")
     for words, message in (
         (("--condition", "darkness"), "unknown condition 'darkness'"),
         (("--condition", "frame_drop:smell"), "has no smell"),
         (("--condition", "missing", "--condition", "missing=0.3"), "named twice"),
         (("--condition", "missing", "--masks", str(tmp_path)), "no mask manifest, or damaged"),
+        (("--masks", str(tmp_path)), "masks are of conditions"),
     ):
         code, _, told = run(capsys, "evaluate", str(trained), *words)
         assert (code, message in told.replace("\n", " ")) == (1, True), told
+
+
+def test_less_is_missing_than_asked_for_where_one_is_kept(trained: Path, tmp_path: Path) -> None:
+    with pytest.warns(DataWarning, match=r"missing: no more is hidden than 0.6\d at 0.9"):
+        emotiwave.evaluate(trained, conditions=["missing=0.3,0.9"], masks=tmp_path)
+
+
+def test_a_condition_that_is_none_is_refused_before_training(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown condition"):
+        emotiwave.train("synthetic", out=tmp_path / "run", overrides=[*SMALL, 'evaluation.conditions=["mising"]'])
+    assert not (tmp_path / "run").exists()

@@ -113,6 +113,7 @@ def train(
             show_preparation(prepared, shown_on, errors=shown_on)
     corpus = recipe.load_corpus()
     _check_selection(corpus, recipe, recipe.evaluation)
+    read_conditions(recipe.evaluation.conditions, corpus)
     model = build(corpus, recipe.model, recipe.training)
     corpus = without_unlearnable(corpus)
     if not is_main_process():  # Lightning runs the command again for every further device; the first keeps the folder
@@ -262,7 +263,8 @@ def _evaluate_run(
 ) -> tuple[list[Score], list[Score]]:
     """Rows of the run, and of the baselines on the same utterances; both go to ``scores.jsonl``."""
     check_same_data(folder, corpus)
-    read_conditions(settings.conditions, corpus)
+    if not read_conditions(settings.conditions, corpus) and settings.masks is not None:
+        raise ConfigError("masks are of conditions; name one, such as --condition missing, or leave the masks out")
     model = load_model(folder)
     check_same_model(folder, model.spec.settings, recipe)
     selection = _predict_selection(model, corpus, recipe, settings)
@@ -304,6 +306,7 @@ def _evaluate_run(
         thresholds=thresholds.by_configuration[complete] if thresholds else None,
     )
     confidence = measure_confidence(selection, predictions, settings) if selection and settings.calibrate else None
+    write_conditions((), (), folder)  # those of an earlier evaluation must not stand beside these scores
     write_scores(rows + references, folder)
     write_confidence(confidence, folder)
     write_conditions(under, masks, folder)

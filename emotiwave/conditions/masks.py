@@ -1,33 +1,29 @@
 """Mask manifests: what a condition hides of a split, drawn once and kept in a small file, so that all methods meet it.
 
-A file is Parquet: a row per severity, utterance and modality of which something is hidden, with the frames from each
-of ``first`` to before ``last``; its metadata name condition, corpus, content hash of the data, split and seed, and hold
-the hash of the rows.
+A file is JSON: what it was drawn for, and by severity, modality and utterance the frames that are hidden, as the bits
+of a hexadecimal number, the first frame first, or ``all`` of those that are observed; with the hash of each severity.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from emotiwave.conditions.hiding import Hidden
+from emotiwave.conditions.hiding import Frames, observed_frames
 from emotiwave.conditions.registry import Condition
 from emotiwave.errors import ConfigError, DatasetError
 from emotiwave.files import replace_file
 from emotiwave.types import Corpus
 
-MAX_BYTES = 2**30
+MAX_BYTES = 2**28
 """Of a manifest; more is refused unread."""
-_KEY = b"emotiwave"
-_FORM = 1
+FORM = 1
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -36,150 +32,177 @@ class Drawn:
 
     condition: str
     corpus: str
-    data: str
-    """Content hash of the corpus."""
+    observed: str
+    """Hash of what is observed: of ``missing`` which utterances have which modality, of others which frames."""
     split: str
     seed: int
 
 
 @dataclass(frozen=True, eq=False)
 class Masks:
-    """What is hidden at each severity, and how much of all there is that comes to."""
+    """What is hidden at each severity, and which share of what is observed that comes to."""
 
     drawn: Drawn
-    hidden: Mapping[float, Hidden]
+    hidden: Mapping[float, Frames]
     realised: Mapping[float, float]
-    """Severity -> share of what there was that is hidden: of modalities for ``missing``, else of frames."""
+    """Severity -> share of modalities for ``missing``, else of frames."""
 
     @property
-    def severities(self) -> tuple[float, ...]:
-        """From low to high."""
-        return tuple(sorted(self.hidden))
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of what is hidden and of what it was drawn for, whatever the order of rows in a file."""
-        described = json.dumps([asdict(self.drawn), sorted(map(list, self.realised.items())), sorted(self._rows())])
-        return hashlib.sha256(described.encode()).hexdigest()
-
-    def _rows(self) -> list[tuple[float, str, str, int, list[int], list[int]]]:
-        return [
-            (severity, one, name, len(mask), *_spans(mask))
-            for severity, by_modality in self.hidden.items()
-            for name, by_utterance in by_modality.items()
-            for one, mask in by_utterance.items()
-        ]
+    def digests(self) -> dict[float, str]:
+        """SHA-256 of what is hidden at each severity."""
+        about = json.dumps(asdict(self.drawn)).encode()
+        return {severity: _digest(about, hidden) for severity, hidden in sorted(self.hidden.items())}
 
 
 def draw_masks(corpus: Corpus, split: str, condition: Condition, seed: int) -> Masks:
     """Draw what a condition hides of a split.
 
     Raises:
-        ConfigError: If the condition hides nothing, or is of a modality that the corpus lacks.
+        ConfigError: If the condition hides nothing, is of a modality that the corpus lacks, or has nothing to hide.
         DatasetError: If the split is empty.
     """
     if condition.of.hide is None:
         raise ConfigError(f"condition {condition} spoils features and hides nothing: it has no masks")
-    ids = [corpus.utterances[index].id for index in corpus.indices(split)]
-    names = condition.modalities(corpus)
-    hidden = {s: condition.of.hide(corpus, ids, names, s, seed) for s in condition.severities}
-    by_modality = condition.of.of_several
-    there = sum(_size(corpus.sequences[name].n_frames(one), by_modality) for name in names for one in ids)
-    realised = {
-        severity: sum(_size(int(mask.sum()), by_modality) for of in found.values() for mask in of.values()) / there
-        for severity, found in hidden.items()
-    }
-    return Masks(Drawn(str(condition), corpus.name, corpus.digest, split, seed), hidden, realised)
+    observed, drawn = _prepare(corpus, split, condition, seed)
+    hidden = {s: condition.of.hide(observed, s, condition.seed(seed)) for s in condition.severities}
+    return Masks(drawn, hidden, _realised(observed, hidden, condition))
 
 
-def _size(n_frames: int, by_modality: bool) -> int:
-    return min(1, n_frames) if by_modality else n_frames
-
-
-def write_masks(masks: Masks, path: Path) -> None:
+def write_masks(masks: Masks, observed: Frames, path: Path) -> None:
     """Write a manifest."""
-    rows = sorted(masks._rows())
-    columns: dict[str, Any] = {
-        "severity": pa.array([row[0] for row in rows], pa.float64()),
-        "id": pa.array([row[1] for row in rows], pa.string()),
-        "modality": pa.array([row[2] for row in rows], pa.string()),
-        "n_frames": pa.array([row[3] for row in rows], pa.int64()),
-        "first": pa.array([row[4] for row in rows], pa.list_(pa.int64())),
-        "last": pa.array([row[5] for row in rows], pa.list_(pa.int64())),
-    }
-    about = {
-        "form": _FORM,
+    described = {
+        "form": FORM,
         "drawn": asdict(masks.drawn),
-        "realised": [[severity, share] for severity, share in sorted(masks.realised.items())],
-        "sha256": masks.digest,
+        "severities": [
+            {
+                "severity": severity,
+                "sha256": digest,
+                "realised": masks.realised[severity],
+                "hidden": {
+                    name: {one: _as_text(mask, observed[name][one]) for one, mask in sorted(of.items())}
+                    for name, of in sorted(masks.hidden[severity].items())
+                },
+            }
+            for severity, digest in masks.digests.items()
+        ],
     }
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns).replace_schema_metadata({_KEY: json.dumps(about)}), sink, compression="zstd")
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, sink.getvalue().to_pybytes())
+    replace_file(path, json.dumps(described).encode() + b"\n")
 
 
-def read_masks(path: Path, corpus: Corpus, split: str, condition: Condition, seed: int) -> Masks:
+def find_masks(corpus: Corpus, split: str, condition: Condition, seed: int, path: Path) -> Masks:
+    """Read a manifest, or draw and write it if it is not there; severities that it lacks are drawn and added.
+
+    Raises:
+        ConfigError: As `draw_masks`.
+        DatasetError: As `read_masks`; or if severities are to be added to masks that were not drawn as here.
+    """
+    if not path.exists():
+        found = draw_masks(corpus, split, condition, seed)
+    else:
+        found = read_masks(corpus, split, condition, seed, path)
+        lacking = set(condition.severities) - set(found.hidden)
+        if not lacking:
+            return found
+        every = Condition(condition.kind, condition.modality, tuple(sorted({*condition.severities, *found.hidden})))
+        fresh = draw_masks(corpus, split, every, seed)
+        if any(fresh.digests[severity] != digest for severity, digest in found.digests.items()):
+            raise DatasetError(
+                f"{path}: has no severity {min(lacking):g}, and its masks were drawn by other means, so that it cannot "
+                "be added; take only severities that are there, or another folder of masks"
+            )
+        found = fresh
+    write_masks(found, _prepare(corpus, split, condition, seed)[0], path)
+    return found
+
+
+def read_masks(corpus: Corpus, split: str, condition: Condition, seed: int, path: Path) -> Masks:
     """Read a manifest, and make sure that it is of this split of this corpus, this condition and seed.
 
     Raises:
         DatasetError: If it cannot be read, was changed, or was drawn for something else; what differs is named.
     """
-    wanted = Drawn(str(condition), corpus.name, corpus.digest, split, seed)
+    observed, wanted = _prepare(corpus, split, condition, seed)
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"more than {MAX_BYTES:,} bytes")
-        table = pq.read_table(path)
-        about = json.loads((table.schema.metadata or {})[_KEY])
-        if about["form"] != _FORM:
-            raise ValueError(f"form {about['form']}; expected {_FORM}")
-        drawn = Drawn(**about["drawn"])
-        _check_same(path, drawn, wanted)
-        realised = {float(severity): float(share) for severity, share in about["realised"]}
-        masks = Masks(drawn, _hidden(table, list(realised), corpus), realised)
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        described = json.loads(path.read_bytes())
+        if described["form"] != FORM:
+            raise ValueError(f"form {described['form']!r}; expected {FORM}")
+        _check_same(path, Drawn(**described["drawn"]), wanted)
+        hidden = {float(row["severity"]): _hidden(row["hidden"], observed) for row in described["severities"]}
+        masks = Masks(wanted, hidden, _realised(observed, hidden, condition))
+        digests = {float(row["severity"]): str(row["sha256"]) for row in described["severities"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DatasetError(f"{path}: no mask manifest, or damaged ({type(error).__name__}: {error})") from None
-    if masks.digest != about["sha256"]:
+    if masks.digests != digests:
         raise DatasetError(f"{path}: was changed since it was drawn (its hash differs); fetch or draw it anew")
-    if missing := set(condition.severities) - set(masks.severities):
-        raise DatasetError(
-            f"{path}: has no severity {min(missing):g}; it has {', '.join(f'{s:g}' for s in masks.severities)}"
-        )
     return masks
+
+
+def _prepare(corpus: Corpus, split: str, condition: Condition, seed: int) -> tuple[Frames, Drawn]:
+    ids = [corpus.utterances[index].id for index in corpus.indices(split)]
+    observed = observed_frames(corpus, ids, condition.modalities(corpus))
+    if condition.of.of_several:
+        n_there = [sum(one in of for of in observed.values()) for one in ids]
+        if max(n_there) < 2:
+            raise ConfigError(
+                f"condition {condition}: no {split} utterance of {corpus.name} has two modalities, so that one could "
+                "be missing and one be kept"
+            )
+    digest = _digest(b"", {n: dict.fromkeys(of, np.ones(1, bool)) for n, of in observed.items()})
+    digest = digest if condition.of.of_several else _digest(b"", observed)
+    return observed, Drawn(str(condition), corpus.name, digest, split, seed)
+
+
+def _realised(observed: Frames, hidden: Mapping[float, Frames], condition: Condition) -> dict[float, float]:
+    def size(masks: Iterable[NDArray[np.bool_]]) -> int:
+        return sum(1 if condition.of.of_several else int(mask.sum()) for mask in masks)
+
+    there = max(1, size(mask for of in observed.values() for mask in of.values()))
+    return {
+        severity: size(mask for of in found.values() for mask in of.values()) / there
+        for severity, found in hidden.items()
+    }
 
 
 def _check_same(path: Path, drawn: Drawn, wanted: Drawn) -> None:
     for name, value in asdict(wanted).items():
         found = getattr(drawn, name)
         if found != value:
-            what = "content (hash of the data)" if name == "data" else name
+            what = "set of observed input (its hash)" if name == "observed" else name
             raise DatasetError(
-                f"{path}: masks of another {what}: {found!r}; expected {value!r}; draw masks anew, or take what they "
-                "were drawn for"
+                f"{path}: masks of another {what}: {found!r}; expected {value!r}; take what they were drawn for, or "
+                "another folder of masks"
             )
 
 
-def _hidden(table: pa.Table, severities: list[float], corpus: Corpus) -> dict[float, dict[str, dict[str, Any]]]:
-    hidden: dict[float, dict[str, dict[str, Any]]] = {severity: {} for severity in severities}
-    for row in table.to_pylist():
-        name, one = row["modality"], row["id"]
-        n = corpus.sequences[name].n_frames(one)
-        if row["n_frames"] != n:
-            raise ValueError(f"{row['n_frames']} frames of {name} of {one!r}; the corpus has {n}")
-        hidden[row["severity"]].setdefault(name, {})[one] = _mask(n, row["first"], row["last"])
-    return hidden
+def _hidden(described: Mapping[str, Mapping[str, str]], observed: Frames) -> dict[str, dict[str, Any]]:
+    """Only what is observed can be hidden: whatever else a file names is refused, before it takes any memory."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, of in described.items():
+        for one, text in of.items():
+            is_observed = observed[name][one]
+            mask = is_observed if text == ALL else _from_text(text, len(is_observed))
+            if not mask.any() or (mask & ~is_observed).any():
+                raise ValueError(f"{name} of {one!r} hides what is not there, or nothing")
+            found.setdefault(name, {})[one] = mask
+    return found
 
 
-def _spans(mask: NDArray[np.bool_]) -> tuple[list[int], list[int]]:
-    """Where runs of hidden frames begin, and where they end."""
-    steps = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
-    return np.flatnonzero(steps == 1).tolist(), np.flatnonzero(steps == -1).tolist()
+def _as_text(mask: NDArray[np.bool_], is_observed: NDArray[np.bool_]) -> str:
+    return ALL if np.array_equal(mask, is_observed) else np.packbits(mask).tobytes().hex()
 
 
-def _mask(n_frames: int, first: list[int], last: list[int]) -> NDArray[np.bool_]:
-    mask = np.zeros(n_frames, bool)
-    for start, end in zip(first, last, strict=True):
-        if not 0 <= start < end <= n_frames:
-            raise ValueError(f"frames {start} to {end} of {n_frames}")
-        mask[start:end] = True
-    return mask
+def _from_text(text: str, n_frames: int) -> NDArray[np.bool_]:
+    if len(text) != 2 * ((n_frames + 7) // 8):
+        raise ValueError(f"{len(text)} digits for {n_frames} frames")
+    return np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8), count=n_frames).astype(bool)
+
+
+def _digest(about: bytes, frames: Frames) -> str:
+    sha = hashlib.sha256(about)
+    for name, of in sorted(frames.items()):
+        for one, mask in sorted(of.items()):
+            sha.update(json.dumps([name, one, len(mask)]).encode() + np.packbits(mask).tobytes())
+    return sha.hexdigest()

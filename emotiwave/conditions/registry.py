@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
 import numpy as np
 
-from emotiwave.conditions.hiding import Hidden, hide_frames, hide_modalities, hide_stretch
+from emotiwave.conditions.hiding import Frames, Seed, hide_frames, hide_modalities, hide_stretch
 from emotiwave.conditions.spoiling import add_noise, shift
 from emotiwave.errors import ConfigError, unknown_name
 from emotiwave.sequences import ComputationalSequence, FeatureSequence
 from emotiwave.types import Corpus
 
-Hide = Callable[[Corpus, Sequence[str], Sequence[str], float, int], Hidden]
-Spoil = Callable[[Corpus, Sequence[str], Sequence[str], float, int], dict[str, dict[str, FeatureSequence]]]
+Hide = Callable[[Frames, float, Seed], Frames]
+Spoil = Callable[[Corpus, Sequence[str], Sequence[str], float, Seed], dict[str, dict[str, FeatureSequence]]]
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,10 @@ class Condition:
         """What its kind is."""
         return KINDS[self.kind]
 
+    def seed(self, draw: int) -> tuple[int, ...]:
+        """What a draw begins from: another one for every kind."""
+        return (draw, crc32(self.kind.encode()))
+
     def modalities(self, corpus: Corpus) -> tuple[str, ...]:
         """The modalities that it is about.
 
@@ -131,7 +136,7 @@ def read_condition(text: str) -> Condition:
     return Condition(kind, modality or None, severities)
 
 
-def with_hidden(corpus: Corpus, ids: Sequence[str], hidden: Hidden) -> Corpus:
+def with_hidden(corpus: Corpus, ids: Sequence[str], hidden: Frames) -> Corpus:
     """Give the utterances of a corpus alone, with frames hidden: rows of NaN, which are not observed."""
     return _rebuild(
         corpus,
@@ -143,7 +148,7 @@ def with_hidden(corpus: Corpus, ids: Sequence[str], hidden: Hidden) -> Corpus:
     )
 
 
-def spoilt(corpus: Corpus, ids: Sequence[str], condition: Condition, severity: float, seed: int) -> Corpus:
+def spoilt(corpus: Corpus, ids: Sequence[str], condition: Condition, severity: float, draw: int) -> Corpus:
     """Give the utterances of a corpus alone, spoiled by a condition that hides nothing.
 
     Raises:
@@ -151,7 +156,9 @@ def spoilt(corpus: Corpus, ids: Sequence[str], condition: Condition, severity: f
     """
     if condition.of.spoil is None:
         raise ConfigError(f"condition {condition} hides; it needs a mask")
-    return _rebuild(corpus, ids, condition.of.spoil(corpus, ids, condition.modalities(corpus), severity, seed))
+    return _rebuild(
+        corpus, ids, condition.of.spoil(corpus, ids, condition.modalities(corpus), severity, condition.seed(draw))
+    )
 
 
 def _hide(of: FeatureSequence, mask: np.ndarray) -> FeatureSequence:

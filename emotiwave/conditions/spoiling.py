@@ -6,12 +6,14 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from emotiwave.conditions.hiding import Seed
+from emotiwave.errors import ConfigError
 from emotiwave.sequences import ComputationalSequence, FeatureSequence
 from emotiwave.types import Corpus
 
 
 def add_noise(
-    corpus: Corpus, ids: Sequence[str], modalities: Sequence[str], severity: float, seed: int
+    corpus: Corpus, ids: Sequence[str], modalities: Sequence[str], severity: float, seed: Seed
 ) -> dict[str, dict[str, FeatureSequence]]:
     """Add normal noise of so many standard deviations of each feature, measured over the frames of these utterances.
 
@@ -24,7 +26,7 @@ def add_noise(
         for one in ids:
             if one in sequence:
                 of = sequence[one]
-                rng = np.random.default_rng([seed, crc32(name.encode()), crc32(one.encode())])
+                rng = np.random.default_rng([*seed, crc32(name.encode()), crc32(one.encode())])
                 noise = rng.standard_normal(of.values.shape, dtype=np.float32)
                 noisy = (of.values + spread * noise).astype(np.float32)
                 found.setdefault(name, {})[one] = FeatureSequence(noisy, of.intervals)
@@ -44,11 +46,14 @@ def _spread(sequence: ComputationalSequence, ids: Sequence[str]) -> NDArray[np.f
 
 
 def shift(
-    corpus: Corpus, ids: Sequence[str], modalities: Sequence[str], severity: float, seed: int
+    corpus: Corpus, ids: Sequence[str], modalities: Sequence[str], severity: float, seed: Seed
 ) -> dict[str, dict[str, FeatureSequence]]:
     """Let modalities lag by so many seconds: each frame shows what was so long ago, or nothing if that was before.
 
     ``seed`` changes nothing.
+
+    Raises:
+        ConfigError: If a modality has no times.
     """
     del seed
     found: dict[str, dict[str, FeatureSequence]] = {}
@@ -56,15 +61,22 @@ def shift(
         sequence = corpus.sequences[name]
         for one in ids:
             if one in sequence and len(sequence[one].values):
-                found.setdefault(name, {})[one] = _late(sequence[one], severity)
+                of = sequence[one]
+                if not np.isfinite(of.intervals).all():
+                    raise ConfigError(
+                        f"condition time_shift:{name}: the frames of {one!r} have no times in {corpus.name}, so that "
+                        "nothing can be late; take frame_drop or span_drop"
+                    )
+                found.setdefault(name, {})[one] = _late(of, severity)
     return found
 
 
 def _late(of: FeatureSequence, seconds: float) -> FeatureSequence:
-    then = of.intervals.mean(axis=1) - seconds
-    order = np.argsort(of.intervals[:, 0], kind="stable")
-    starts, ends = of.intervals[order, 0], of.intervals[order, 1]
-    place = np.searchsorted(starts, then, side="right") - 1
-    is_known = (place >= 0) & (then < ends[place.clip(min=0)])
-    values = np.where(is_known[:, None], of.values[order[place.clip(min=0)]], np.float32(np.nan))
+    """Of the frames that hold the moment take the one whose middle is nearest to it, so that 0 s change nothing."""
+    middles = of.intervals.mean(axis=1)
+    values = np.full_like(of.values, np.nan)
+    for row, then in enumerate((middles - seconds).tolist()):
+        holds = np.flatnonzero((of.intervals[:, 0] <= then) & (then <= of.intervals[:, 1]))
+        if len(holds):
+            values[row] = of.values[holds[np.abs(middles[holds] - then).argmin()]]
     return FeatureSequence(values, of.intervals)
