@@ -114,7 +114,9 @@ def _find(condition: Condition, corpus: Corpus, split: str, seed: int, folder: P
         return None, Met(str(condition), split, seed, condition.severities)
     path = folder / f"{str(condition).replace(':', '-')}.{split}.{seed}.json"
     masks = find_masks(corpus, split, condition, seed, path)
-    sha256, realised = ({s: of[s] for s in condition.severities} for of in (masks.digests, masks.realised))
+    digests = masks.digests
+    sha256 = {severity: digests[severity] for severity in condition.severities}
+    realised = {severity: masks.realised[severity] for severity in condition.severities}
     return masks, Met(str(condition), split, seed, condition.severities, path.name, sha256, realised)
 
 

@@ -60,7 +60,8 @@ def measure_confidence(selection: Predictions, scored: Predictions, settings: Ev
 
 
 def _sure(predictions: Predictions, configuration: Configuration) -> tuple[np.ndarray, np.ndarray]:
-    return confidence_and_hits(predictions.probabilities(configuration), predictions.targets, predictions.label_set)
+    targets = predictions.targets.astype(np.float64)
+    return confidence_and_hits(predictions.probabilities(configuration), targets, predictions.label_set)
 
 
 def _quality(predictions: Predictions, configuration: Configuration) -> Quality:

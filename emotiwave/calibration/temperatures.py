@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +74,8 @@ def _fit(logits: Array, targets: Array, labels: LabelSet) -> float:
         return mean_loss(logits / np.exp(log_temperature), targets, labels)
 
     edge = np.log(HOTTEST)
-    return float(np.exp(minimize_scalar(loss, bounds=(-edge, edge), method="bounded", options={"xatol": 1e-6}).x))
+    found: Any = minimize_scalar(loss, bounds=(-edge, edge), method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(found.x))
 
 
 def mean_loss(logits: Array, targets: Array, labels: LabelSet) -> float:

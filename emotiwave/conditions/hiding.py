@@ -26,7 +26,7 @@ def observed_frames(corpus: Corpus, ids: Sequence[str], modalities: Sequence[str
         sequence = corpus.sequences[name]
         for one in ids:
             if one in sequence:
-                is_observed = np.isfinite(sequence[one].values).all(axis=1)
+                is_observed = np.asarray(np.isfinite(sequence[one].values).all(axis=1))
                 if is_observed.any():
                     found.setdefault(name, {})[one] = is_observed
     return found
