@@ -210,3 +210,27 @@ def test_the_report_shows_it(trained: Path, tmp_path: Path, capsys: pytest.Captu
     code, _, told = run(capsys, "report", str(folder))
     assert code == 1
     assert "run `emotiwave explain` again" in told.replace("\n", " ")
+
+
+def test_runs_of_every_kind_are_shown_in_one_report(tmp_path: Path) -> None:
+    with (tmp_path / "lines.csv").open("w") as file:
+        file.write("id,text,valence,split\n")
+        for k in range(30):
+            split = "train" if k < 16 else "validation" if k < 24 else "test"
+            file.write(f"u{k},number {k},{0.8 if k % 2 else -0.6},{split}\n")
+    words = [f"dataset.file={tmp_path / 'lines.csv'}", "dataset.task=continuous", "dataset.ranges={valence=[-1,1]}"]
+    words += ["features.extractors.text=words", "model.encoders.text=gru", f"features.store={tmp_path / 's'}"]
+    words += ["training.epochs=1", "training.patience=0", "features.frames=16"]
+    several = train(tmp_path / "several", "dataset.task=multilabel")
+    values = emotiwave.train("manifest", out=tmp_path / "values", overrides=words).folder
+    for folder in (several, values):
+        emotiwave.evaluate(folder)
+        emotiwave.explain(folder)
+    page = emotiwave.write_report([several, values], out=tmp_path / "report.html").read_text()
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert page.count("Why it answers as it does") == 2
+    one, other = page.split('id="run-2"')
+    assert "Decided: <strong>" in one
+    assert "Above 0: <strong>" in other
+    assert "Decided: <strong>" not in other
