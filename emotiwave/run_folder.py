@@ -23,7 +23,7 @@ from emotiwave.models.checkpoint import read_description
 from emotiwave.models.encoders import choose_encoder
 from emotiwave.models.fusion import FusionModel, ModelSettings
 from emotiwave.report.card import Facts, draw_card
-from emotiwave.report.read import Environment
+from emotiwave.report.file_formats import Environment
 from emotiwave.run_results import RESULTS, read_scores
 from emotiwave.types import Corpus
 

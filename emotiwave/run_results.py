@@ -12,16 +12,17 @@ from pydantic import TypeAdapter, ValidationError
 
 from emotiwave.calibration import Thresholds, has_thresholds
 from emotiwave.errors import CheckpointError
+from emotiwave.evaluation.under_conditions import Met, UnderCondition
 from emotiwave.files import replace_file
 from emotiwave.metrics.counts import decide
-from emotiwave.types import LabelSet, Predictions, Score
+from emotiwave.types import Configuration, LabelSet, Predictions, Score
 
+CONDITIONS = ("conditions.jsonl", "conditions.json", "conditions.parquet")
 RESULTS = (
     "scores.jsonl",
     "predictions.parquet",
     "thresholds.json",
-    "conditions.jsonl",
-    "conditions.json",
+    *CONDITIONS,
     "confidence.json",
 )
 _SCORE = TypeAdapter(Score)
@@ -33,15 +34,37 @@ def write_scores(scores: Sequence[Score], folder: Path) -> None:
     replace_file(folder / "scores.jsonl", ("\n".join(lines) + "\n").encode())
 
 
-def write_conditions(scores: Sequence[Score], masks: Sequence[Any], folder: Path) -> None:
-    """Write ``conditions.jsonl``, one row a line, and what they met; those of an earlier evaluation go first of all."""
-    rows, met = folder / "conditions.jsonl", folder / "conditions.json"
-    rows.unlink(missing_ok=True)
-    met.unlink(missing_ok=True)
-    if not scores:
+def write_conditions(
+    scores: Sequence[Score],
+    answered: Sequence[UnderCondition],
+    met: Sequence[Met],
+    folder: Path,
+    thresholds: Thresholds | None = None,
+    *,
+    dataset: str = "",
+) -> None:
+    """Write what was said under conditions, and what they met; those of an earlier evaluation go first of all.
+
+    ``conditions.parquet`` has the columns of ``predictions.parquet`` beside condition, severity and draw, where
+    ``configuration`` is what is left of the utterance; ``conditions.jsonl`` a score a line; ``conditions.json`` the
+    draws and the hashes of their masks.
+    """
+    for name in CONDITIONS:
+        (folder / name).unlink(missing_ok=True)
+    if not answered:
         return
-    replace_file(met, json.dumps([asdict(one) for one in masks], indent=1).encode() + b"\n")
-    replace_file(rows, "".join(json.dumps(asdict(row)) + "\n" for row in scores).encode())
+    tuned = thresholds.by_configuration if thresholds else {}
+    tables = []
+    for one in answered:
+        ((complete, _),) = one.predictions.logits.items()
+        columns = _columns(one.predictions, complete, one.thresholds(tuned), dataset)
+        columns["configuration"] = [str(left) for left in one.left]
+        about = {"condition": one.condition, "severity": one.severity, "draw": one.draw}
+        tables.append(pa.table({name: [value] * len(one.left) for name, value in about.items()} | columns))
+    _write_table(tables, folder / "conditions.parquet")
+    replace_file(folder / "conditions.json", json.dumps([asdict(one) for one in met], indent=1).encode() + b"\n")
+    if scores:
+        replace_file(folder / "conditions.jsonl", "".join(json.dumps(asdict(row)) + "\n" for row in scores).encode())
 
 
 def write_confidence(measured: Mapping[str, Any] | None, folder: Path) -> None:
@@ -77,28 +100,35 @@ def write_predictions(
     of the raters, of which the largest is the truth. Of continuous labels ``value_NAME``, and truth and decision as
     lists of values, the decision clipped to the ranges. ``dataset`` is the name of the corpus.
     """
-    labels = predictions.label_set
     tuned = thresholds.by_configuration if thresholds else {}
+    tables = [pa.table(_columns(predictions, c, tuned.get(c), dataset)) for c in predictions.logits]
+    _write_table(tables, folder / "predictions.parquet")
+
+
+def _columns(
+    predictions: Predictions, configuration: Configuration, thresholds: Any, dataset: str
+) -> dict[str, pa.Array | Sequence[Any]]:
+    labels, answers = predictions.label_set, predictions.answers(configuration)
     column = "value" if labels.kind == "continuous" else "probability"
-    tables = []
-    for configuration in predictions.logits:
-        answers = predictions.answers(configuration)
-        columns: dict[str, Any] = {
-            "id": predictions.ids,
-            "group": predictions.groups,
-            "dataset": [dataset] * len(predictions.ids),
-            "split": [predictions.split] * len(predictions.ids),
-            "configuration": [str(configuration)] * len(predictions.ids),
-            "truth": _label_column(predictions.targets, labels),
-            "decision": _label_column(_decisions(answers, labels, tuned.get(configuration)), labels),
-        }
-        columns |= {f"{column}_{name}": answers[:, k] for k, name in enumerate(labels.names)}
-        if labels.kind == "distribution":
-            columns |= {f"share_{name}": predictions.targets[:, k] for k, name in enumerate(labels.names)}
-        tables.append(pa.table(columns))
+    columns: dict[str, Any] = {
+        "id": predictions.ids,
+        "group": predictions.groups,
+        "dataset": [dataset] * len(predictions.ids),
+        "split": [predictions.split] * len(predictions.ids),
+        "configuration": [str(configuration)] * len(predictions.ids),
+        "truth": _label_column(predictions.targets, labels),
+        "decision": _label_column(_decisions(answers, labels, thresholds), labels),
+    }
+    columns |= {f"{column}_{name}": answers[:, k] for k, name in enumerate(labels.names)}
+    if labels.kind == "distribution":
+        columns |= {f"share_{name}": predictions.targets[:, k] for k, name in enumerate(labels.names)}
+    return columns
+
+
+def _write_table(tables: Sequence[pa.Table], path: Path) -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.concat_tables(tables), sink)
-    replace_file(folder / "predictions.parquet", sink.getvalue().to_pybytes())
+    replace_file(path, sink.getvalue().to_pybytes())
 
 
 def write_thresholds(thresholds: Thresholds | None, folder: Path) -> None:

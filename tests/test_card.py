@@ -14,7 +14,7 @@ from emotiwave.features.parts import published_parts
 from emotiwave.features.store import write_store
 from emotiwave.models.encoders import ENCODERS, EncoderEntry
 from emotiwave.report.card import Facts, draw_card, licences, without_place
-from emotiwave.report.read import Environment
+from emotiwave.report.file_formats import Environment
 from emotiwave.run_folder import read_card_facts
 from emotiwave.types import LabelSet, Score
 from tests.lettered_encoder import Lettered, LetteredSettings

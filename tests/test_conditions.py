@@ -11,7 +11,7 @@ import emotiwave
 from emotiwave.conditions.hiding import Frames, hide_frames, hide_modalities, hide_stretch, observed_frames
 from emotiwave.conditions.masks import draw_masks, find_masks, read_masks
 from emotiwave.conditions.registry import KINDS, read_condition, spoilt, with_hidden
-from emotiwave.errors import ConfigError, DatasetError, DataWarning
+from emotiwave.errors import CheckpointError, ConfigError, DatasetError, DataWarning
 from emotiwave.inference import predict
 from emotiwave.models.checkpoint import load_model
 from emotiwave.run_folder import read_run
@@ -328,6 +328,23 @@ def test_a_run_is_scored_under_conditions(trained: Path, tmp_path: Path) -> None
     assert [row for row in again if "missing" in row.condition] == [row for row in under if "missing" in row.condition]
     emotiwave.evaluate(trained)
     assert not (trained / "conditions.jsonl").exists()
+
+
+def test_the_report_shows_the_curves(trained: Path, tmp_path: Path) -> None:
+    rows = emotiwave.evaluate(trained, conditions=["missing=0.4", "time_shift:audio=0.5"])
+    page = emotiwave.write_report(trained, out=tmp_path / "report.html").read_text()
+    assert "When input is spoiled" in page
+    for name in ("missing", "time_shift:audio"):
+        assert f"Macro-F1 with all modalities, by severity of {name}; bars are intervals." in page
+        area = next(row for row in rows if (row.condition, row.metric) == (f"area:{name}", "macro_f1"))
+        row = page.split(f'<th scope="row">{name}, mean over severities</th>')[1].split("</tr>")[0]
+        assert f">{area.value:.3f}<" in row
+    before = (trained / "conditions.jsonl").read_text()
+    (trained / "conditions.jsonl").write_text(before[:-20])
+    with pytest.raises(CheckpointError, match=r"conditions.jsonl cannot be read .*; run `emotiwave evaluate"):
+        emotiwave.write_report(trained, out=tmp_path / "report.html")
+    emotiwave.evaluate(trained)
+    assert "When input is spoiled" not in emotiwave.write_report(trained, out=tmp_path / "report.html").read_text()
 
 
 def test_on_the_command_line(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -181,6 +181,18 @@ def test_a_run_is_calibrated_on_validation_and_measured_on_test(
         assert row["after"]["nll"] == pytest.approx(log_loss(truth, probabilities, labels=range(6)), rel=1e-4)
         in_set = softmax(scored.logits[configuration].astype(float), axis=1) >= row["label_sets"]["least"] - 1e-7
         assert row["label_sets"]["coverage"] == pytest.approx(in_set[np.arange(60), truth].mean())
+        right = (scored.probabilities(configuration).argmax(axis=1) == truth).mean()
+        assert row["risk_coverage"][-1] == pytest.approx([1.0, 1 - right])
+        coverages = [coverage for coverage, _ in row["risk_coverage"]]
+        assert len(coverages) <= 25
+        assert coverages == sorted(coverages)
+    page = emotiwave.write_report(folder, out=tmp_path / "report.html").read_text()
+    shown = page.split("How sure it may be")[1].split("Available")[1]
+    for name, row in measured["configurations"].items():
+        cells = shown.split(f'<th scope="row">{"+<wbr>".join(name.split("+"))}</th>')[1].split("</tr>")[0]
+        for value in (row["before"]["ece"], row["after"]["ece"], row["after"]["brier"], row["after"]["aurc"]):
+            assert f">{value:.3f}<" in cells
+        assert f"{100 * row['label_sets']['low']:.1f} to {100 * row['label_sets']['high']:.1f}" in cells
     assert emotiwave.evaluate(folder) == before  # nothing that is scored changes
     assert not (folder / "confidence.json").exists()
     for words, message in (

@@ -20,10 +20,12 @@ from emotiwave.comparison.cell import Cell, CellResult, cells_of, read_cell, wri
 from emotiwave.comparison.recipe import Comparison, Method
 from emotiwave.config import Recipe
 from emotiwave.errors import DataWarning, EmotiwaveError, TrainingError
+from emotiwave.evaluation.under_conditions import answer_under_conditions, read_conditions
 from emotiwave.references import REFERENCES
 from emotiwave.run_folder import begin_results, holds_run, read_environment
-from emotiwave.run_results import write_predictions, write_thresholds
+from emotiwave.run_results import write_conditions, write_predictions, write_thresholds
 from emotiwave.training.statistics import without_unlearnable
+from emotiwave.types import Corpus, Predictions
 
 
 def use_one_thread() -> None:
@@ -58,7 +60,7 @@ def _run_model(cell: Cell) -> CellResult:
     chosen = _choose(cell)
     recipe = cell.comparison.recipe(cell.method, cell.fold, cell.seed, chosen)
     score, seconds = _train(recipe, cell.folder)
-    evaluate(cell.folder)
+    evaluate(cell.folder, masks=cell.masks if recipe.evaluation.conditions else None)
     environment = read_environment(cell.folder)
     n_steps = math.ceil(environment["corpus"]["splits"]["train"]["utterances"] / recipe.training.batch_size)
     return CellResult(
@@ -118,6 +120,27 @@ def _run_reference(cell: Cell) -> CellResult:
     predictions = fitted.predict(corpus, recipe.evaluation.split)
     write_predictions(predictions, cell.folder, thresholds, dataset=corpus.name)
     write_thresholds(thresholds, cell.folder)
+    conditions = [
+        condition
+        for condition in read_conditions(recipe.evaluation.conditions, corpus)
+        if reference.reads_features or condition.of.of_several  # what is missing leaves a configuration
+    ]
+    complete = max(predictions.logits, key=lambda c: len(c.modalities))
+
+    def answer(changed: Corpus) -> Predictions:
+        said = fitted.predict(changed, recipe.evaluation.split)
+        return replace(said, logits={complete: said.logits[complete]})
+
+    answered, met = answer_under_conditions(
+        conditions,
+        corpus,
+        predictions,
+        answer,
+        recipe.evaluation,
+        folder=cell.masks,
+        sees_neighbours=reference.sees_neighbours,
+    )
+    write_conditions((), answered, met, cell.folder, thresholds, dataset=corpus.name)
     return CellResult(
         key=cell.key,
         failure=None,

@@ -235,7 +235,7 @@ def _described(comparison: Comparison) -> dict[str, Any]:
         "comparison": comparison.settings.model_dump(mode="json", exclude={"methods"}),
         "methods": described_methods(comparison),
         "training": tables["training"],
-        "evaluation": tables["evaluation"],
+        "evaluation": _without_paths(tables["evaluation"], recipe.evaluation),
         "dataset": _without_paths(comparison.tables["dataset"], recipe.dataset),
         "features": _without_paths(comparison.tables.get("features", {}), recipe.features),
     }

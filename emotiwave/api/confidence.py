@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from emotiwave.calibration.abstention import abstain, area_under_risk, fit_abstention
+from emotiwave.calibration.abstention import abstain, area_under_risk, fit_abstention, risk_coverage
 from emotiwave.calibration.conformal import check_coverage, fit_label_sets
 from emotiwave.calibration.quality import Bin, brier, calibration_error, confidence_and_hits, reliability
 from emotiwave.calibration.temperatures import fit_temperatures, mean_loss
@@ -22,6 +22,10 @@ class Quality:
     nll: float
     aurc: float
     bins: list[Bin]
+
+
+N_POINTS = 25
+"""Of a risk-coverage curve that is written, at most."""
 
 
 def measure_confidence(selection: Predictions, scored: Predictions, settings: EvaluationSettings) -> dict[str, Any]:
@@ -41,6 +45,7 @@ def measure_confidence(selection: Predictions, scored: Predictions, settings: Ev
             "temperature": temperature,
             "before": asdict(_quality(scored, configuration)),
             "after": asdict(_quality(calibrated, configuration)),
+            "risk_coverage": _risk_curve(*_sure(calibrated, configuration)),
         }
         if sets is not None:
             row["label_sets"] = {"least": sets.least[configuration]}
@@ -62,6 +67,13 @@ def measure_confidence(selection: Predictions, scored: Predictions, settings: Ev
 def _sure(predictions: Predictions, configuration: Configuration) -> tuple[np.ndarray, np.ndarray]:
     targets = predictions.targets.astype(np.float64)
     return confidence_and_hits(predictions.probabilities(configuration), targets, predictions.label_set)
+
+
+def _risk_curve(confidence: np.ndarray, hits: np.ndarray) -> list[tuple[float, float]]:
+    """Coverage and risk, at some coverages evenly spread over those that there are."""
+    coverage, risk = risk_coverage(confidence, hits)
+    rows = np.unique(np.linspace(0, len(coverage) - 1, N_POINTS).round().astype(int))
+    return list(zip(coverage[rows].tolist(), risk[rows].tolist(), strict=True))
 
 
 def _quality(predictions: Predictions, configuration: Configuration) -> Quality:

@@ -12,15 +12,17 @@ import numpy as np
 from pydantic import ValidationError
 from rich.console import Console
 
-from emotiwave.api.conditions import read_conditions, under_conditions
 from emotiwave.api.confidence import measure_confidence
 from emotiwave.api.data import prepare
 from emotiwave.api.progress import show_preparation
 from emotiwave.calibration import check_tunable, fit_thresholds
+from emotiwave.conditions.registry import Condition
 from emotiwave.config import Recipe, read_recipe
 from emotiwave.errors import ConfigError, DataWarning, EmotiwaveError
+from emotiwave.evaluation.curves import score_curves
 from emotiwave.evaluation.scoring import constant_scores, optimal_predictions, score, summarise_seeds
 from emotiwave.evaluation.settings import EvaluationSettings
+from emotiwave.evaluation.under_conditions import answer_under_conditions, read_conditions
 from emotiwave.files import replace_file
 from emotiwave.inference import predict
 from emotiwave.models.checkpoint import load_model
@@ -263,10 +265,13 @@ def _evaluate_run(
 ) -> tuple[list[Score], list[Score]]:
     """Rows of the run, and of the baselines on the same utterances; both go to ``scores.jsonl``."""
     check_same_data(folder, corpus)
-    if not read_conditions(settings.conditions, corpus) and settings.masks is not None:
+    conditions = read_conditions(settings.conditions, corpus)
+    if not conditions and settings.masks is not None:
         raise ConfigError("masks are of conditions; name one, such as --condition missing, or leave the masks out")
     model = load_model(folder)
     check_same_model(folder, model.spec.settings, recipe)
+    for condition in conditions:
+        _check_measured(condition, model, corpus)
     selection = _predict_selection(model, corpus, recipe, settings)
     is_tuned = settings.thresholds == "validation"
     thresholds = fit_thresholds(selection) if selection and is_tuned else None
@@ -295,25 +300,46 @@ def _evaluate_run(
         tuned = fit_thresholds(known) if known else None
         references += score(optimal, settings, model=BAYES_OPTIMAL, dataset=corpus.name, thresholds=tuned)
     complete = max(predictions.logits, key=lambda c: len(c.modalities))
-    under, masks = under_conditions(
-        model,
+    answered, met = answer_under_conditions(
+        conditions,
         corpus,
         predictions,
+        lambda changed: predict(model, changed, settings.split, (complete,)),
         settings,
         folder=folder / "masks",
-        name=recipe.model.name,
+        sees_neighbours=model.context is not None,
+    )
+    under = score_curves(
+        predictions,
+        answered,
+        settings,
+        model=recipe.model.name,
+        dataset=corpus.name,
         seed=recipe.training.seed,
-        thresholds=thresholds.by_configuration[complete] if thresholds else None,
+        thresholds=thresholds.by_configuration if thresholds else None,
     )
     confidence = measure_confidence(selection, predictions, settings) if selection and settings.calibrate else None
-    write_conditions((), (), folder)  # those of an earlier evaluation must not stand beside these scores
+    write_conditions((), (), (), folder)  # those of an earlier evaluation must not stand beside these scores
     write_scores(rows + references, folder)
     write_confidence(confidence, folder)
-    write_conditions(under, masks, folder)
+    write_conditions(under, answered, met, folder, thresholds, dataset=corpus.name)
     write_predictions(predictions, folder, thresholds, dataset=corpus.name)
     write_thresholds(thresholds, folder)
     write_card(folder)
     return rows + under, references
+
+
+def _check_measured(condition: Condition, model: FusionModel, corpus: Corpus) -> None:
+    """Refuse noise on frames that are no measurements, such as letters: there is no little of another letter."""
+    if condition.kind != "feature_noise":
+        return
+    for name in condition.modalities(corpus):
+        if name in model.modalities and model.encoder(name).resting_frame is None:
+            others = [other for other in model.modalities if model.encoder(other).resting_frame is not None]
+            raise ConfigError(
+                f"condition {condition}: the frames of {name} are no measurements that noise could be a share of; "
+                + (f"ask for feature_noise:{others[0]}" if others else "there is no other modality to ask for")
+            )
 
 
 def _say_lacking(corpus: Corpus, split: str) -> list[str]:

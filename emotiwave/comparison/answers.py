@@ -9,12 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from emotiwave.errors import CheckpointError, DatasetError
-from emotiwave.evaluation.paired import Answered
+from emotiwave.evaluation.paired import Answered, Spoiled
 from emotiwave.metrics.counts import fixed_thresholds
 from emotiwave.run_folder import read_environment
 from emotiwave.types import LabelSet, read_label_set
 
 PREDICTIONS, THRESHOLDS = "predictions.parquet", "thresholds.json"
+SPOILED, MET = "conditions.parquet", "conditions.json"
 MAX_BYTES = 2**31
 """Of a file of predictions; more is refused unread."""
 
@@ -34,8 +35,11 @@ def read_answers(folder: Path, *, seed: int | None, fold: int | None = None, pla
     path = folder / PREDICTIONS
     if not path.is_file():
         raise CheckpointError(f"{folder}: not evaluated yet; run `emotiwave evaluate {folder}`")
-    if path.stat().st_size > MAX_BYTES:
-        raise CheckpointError(f"{path}: has more than {MAX_BYTES:,} bytes; expected the predictions of one run")
+    for name in (PREDICTIONS, SPOILED):
+        if (folder / name).exists() and (folder / name).stat().st_size > MAX_BYTES:
+            raise CheckpointError(
+                f"{folder / name}: has more than {MAX_BYTES:,} bytes; expected the predictions of one run"
+            )
     corpus, labels = _read_corpus(folder)
     again = f"run `emotiwave evaluate {folder}` again"
     try:
@@ -47,6 +51,8 @@ def read_answers(folder: Path, *, seed: int | None, fold: int | None = None, pla
         targets = _targets(first, labels)
         path = folder / THRESHOLDS
         thresholds = _read_thresholds(path, labels)
+        path = folder / SPOILED
+        under = _read_spoiled(folder, first, labels, thresholds) if path.exists() else {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration, DatasetError) as error:
         raise CheckpointError(f"{path}: cannot be read ({type(error).__name__}: {error}); {again}") from None
     return Answered(
@@ -61,6 +67,7 @@ def read_answers(folder: Path, *, seed: int | None, fold: int | None = None, pla
         targets=targets,
         answers=answers,
         thresholds=thresholds,
+        under=under,
     )
 
 
@@ -102,4 +109,24 @@ def _read_thresholds(path: Path, labels: LabelSet) -> dict[str, NDArray[np.float
     return {
         configuration: np.array([float(of.get(name, fixed[k])) for k, name in enumerate(labels.names)])
         for configuration, of in tuned.items()
+    }
+
+
+def _read_spoiled(
+    folder: Path, first: pd.DataFrame, labels: LabelSet, thresholds: dict[str, NDArray[np.float64]]
+) -> dict[str, dict[float, tuple[Spoiled, ...]]]:
+    """What was said under conditions: condition -> severity, from low to high -> draws."""
+    rows = pd.read_parquet(folder / SPOILED)
+    met = {(str(one["condition"]), int(one["seed"])): one for one in json.loads((folder / MET).read_text("utf-8"))}
+    found: dict[str, dict[float, list[Spoiled]]] = {}
+    for key, table in rows.groupby(["condition", "severity", "draw"], sort=True):
+        condition, severity, draw = str(key[0]), float(key[1]), int(key[2])
+        noted = met[condition, draw]
+        masks, realised = (noted[name] and noted[name][str(severity)] for name in ("sha256", "realised"))
+        limits = np.stack([thresholds[left] for left in table["configuration"]]) if thresholds else None
+        spoiled = Spoiled(_answers(table, first, labels), limits, masks, realised)
+        found.setdefault(condition, {}).setdefault(severity, []).append(spoiled)
+    return {
+        condition: {severity: tuple(of_draws) for severity, of_draws in by_severity.items()}
+        for condition, by_severity in found.items()
     }

@@ -61,6 +61,13 @@ class Cell:
         fold = "" if self.fold is None else f"fold{self.fold}-"
         return self.root / self.comparison.name / self.method.folder / f"{fold}seed{self.seed}"
 
+    @property
+    def masks(self) -> Path:
+        """Where the masks of conditions lie, unless the recipe says: all methods meet the same ones."""
+        named = self.comparison.recipe(self.method, self.fold, self.seed).evaluation.masks
+        fold = "masks" if self.fold is None else f"masks-fold{self.fold}"
+        return named or self.root / self.comparison.name / fold
+
     def candidate_folder(self, number: int) -> Path:
         """Where the run of a candidate lies."""
         return self.folder.with_name(f"{self.folder.name}-candidate{number}")

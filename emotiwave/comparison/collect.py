@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,7 @@ def collect_runs(folders: Sequence[Path]) -> CorpusComparison:
         label: [read_answers(folder, seed=recipes[folder].training.seed) for folder in of_label]
         for label, of_label in by_label.items()
     }
+    answered, left_out = _in_common(answered)
     for label, several in answered.items():
         seeds = [one.seed for one in several]
         if len(set(seeds)) < len(seeds):
@@ -101,6 +103,7 @@ def collect_runs(folders: Sequence[Path]) -> CorpusComparison:
     rows = [Method(label, _cost_of_runs(of_label, recipes)) for label, of_label in by_label.items()]
     digests = list(dict.fromkeys(data_digest(folder) for folder in folders))
     notes = ["The runs were trained on different data; only the test utterances are the same."] if digests[1:] else []
+    notes += left_out
     notes += _say_thresholds(answered)
     notes += say_versions(list(folders))
     return _compare(
@@ -117,6 +120,18 @@ def collect_runs(folders: Sequence[Path]) -> CorpusComparison:
         folds=(),
         digests=digests,
     )
+
+
+def _in_common(answered: Mapping[str, list[Answered]]) -> tuple[dict[str, list[Answered]], list[str]]:
+    """Keep the conditions that all runs were evaluated under, and say which are left out."""
+    every = [one for several in answered.values() for one in several]
+    common = set.intersection(*(set(one.under) for one in every))
+    others = sorted({condition for one in every for condition in one.under} - common)
+    kept = {
+        label: [replace(one, under={c: of for c, of in one.under.items() if c in common}) for one in several]
+        for label, several in answered.items()
+    }
+    return kept, [f"Not all runs were evaluated under {', '.join(others)}, which is left out."] if others else []
 
 
 def _say_thresholds(answered: Mapping[str, Sequence[Answered]]) -> list[str]:
@@ -173,6 +188,7 @@ def _compare(
         methods=tuple(rows),
         scores=compared.scores,
         differences=compared.differences,
+        curves=compared.curves,
     )
 
 

@@ -6,6 +6,38 @@ from typing import Literal
 Verdict = Literal["higher", "lower", "tie"]
 MEAN, MEAN_INCOMPLETE, RETENTION = "mean", "mean_incomplete", "retention"
 """Places of a table beside the single configurations, which go by their own names."""
+AREA, RELATIVE, EFFECTIVE = "area", "relative", "effective"
+"""What a curve comes to; its places go by ``area:missing``, its points by ``missing=0.3``."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A condition under which all methods answered the same utterances, at growing severities, with the same masks.
+
+    Its points are places of the scores and differences, severity 0 being the complete configuration. So is what the
+    curve comes to: the ``area`` under it over its range, from severity 0 on, which is a mean score; the share of the
+    complete score that that is, ``relative`` robustness; and ``effective`` robustness, the area beyond what the other
+    methods would keep of such a complete score, taking the mean of their shares (after Taori et al., NeurIPS 2020, with
+    a line through the origin).
+    """
+
+    condition: str
+    severities: tuple[float, ...]
+    """From low to high, 0 not among them."""
+    realised: tuple[float, ...] | None
+    """What share was hidden at each, mean over folds and draws; None of what hides nothing."""
+    draws: int
+    masks: str | None
+    """Hash of all that was hidden."""
+
+    def place(self, severity: float) -> str:
+        """What a point is called."""
+        return f"{self.condition}={severity:g}"
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """What its points are called."""
+        return tuple(self.place(severity) for severity in self.severities)
 
 
 @dataclass(frozen=True)
@@ -30,8 +62,9 @@ class Difference:
     """A method less the anchor in one place, on the same resamples of groups.
 
     ``p`` is that of the bootstrap, two-sided; ``p_adjusted`` is corrected by Holm (1979) over the family: all methods
-    for the mean; all methods and single configurations; all methods and the other summaries. A bound, which is no
-    method, is in no family. ``verdict`` is a tie unless ``p_adjusted`` is below 1 less the confidence.
+    for the mean; all methods and single configurations; all methods and the other summaries; all methods and points of
+    a curve; all methods and what a curve comes to. A bound, which is no method, is in no family. ``verdict`` is a tie
+    unless ``p_adjusted`` is below 1 less the confidence.
     """
 
     method: str
@@ -102,3 +135,4 @@ class CorpusComparison:
     methods: tuple[Method, ...]
     scores: tuple[MethodScore, ...]
     differences: tuple[Difference, ...]
+    curves: tuple[Curve, ...] = ()

@@ -4,65 +4,67 @@ Everything is scored in the complete configuration, on the same utterances at ev
 times; curves are means over the draws, and intervals resample the groups of utterances, not the draws.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emotiwave.evaluation.comparison import AREA, RELATIVE
 from emotiwave.evaluation.scoring import Subject, draw_groups, number_groups, score_row
 from emotiwave.evaluation.settings import EvaluationSettings
+from emotiwave.evaluation.under_conditions import UnderCondition
 from emotiwave.metrics import WITHOUT_RETENTION, averages, statistics
 from emotiwave.types import Configuration, Predictions, Score
 
 Array = NDArray[np.float64]
-AREA, RELATIVE = "area", "relative"
 
 
-def score_curve(
+def score_curves(
     unspoiled: Predictions,
-    by_severity: Mapping[float, Sequence[Predictions]],
+    answered: Iterable[UnderCondition],
     settings: EvaluationSettings,
     *,
-    condition: str,
     model: str,
     dataset: str,
     seed: int | None = None,
-    thresholds: Array | None = None,
+    thresholds: Mapping[Configuration, Array] | None = None,
 ) -> list[Score]:
-    """Score a curve: a row per severity and metric, the area under it, and the area over the unspoiled score.
+    """Score every condition: a row per severity and metric, the area under that curve, and the area over its start.
 
     Args:
         unspoiled: Severity 0, in the complete configuration.
-        by_severity: The same utterances at each severity, once for every draw.
+        answered: The same utterances under each condition, at each severity, once for every draw.
         settings: Bootstrap and confidence.
-        condition: What was done, for the rows.
-        model: Likewise.
+        model: For the rows.
         dataset: Likewise.
         seed: Of the training.
-        thresholds: Those of the complete configuration ``(n_classes,)``; the fixed ones by default.
+        thresholds: Those of each configuration ``(n_classes,)``; the fixed ones by default.
     """
     complete = max(unspoiled.logits, key=lambda c: len(c.modalities))
     groups = number_groups(unspoiled.groups)
     draws = draw_groups(int(groups.max()) + 1, settings)
-    labels = unspoiled.label_set
+    labels, tuned = unspoiled.label_set, thresholds or {}
     subject = Subject(model, dataset, unspoiled.split, len(unspoiled.ids), seed)
 
-    def values_of(predictions: Predictions) -> dict[str, Array]:
-        per_group = statistics(predictions.targets, predictions.answers(complete), groups, labels, thresholds)
+    def values_of(predictions: Predictions, limits: Array | None) -> dict[str, Array]:
+        per_group = statistics(predictions.targets, predictions.answers(complete), groups, labels, limits)
         resampled = np.tensordot(draws, per_group, axes=(1, 0))
         return {metric: average(resampled, labels) for metric, average in averages(labels).items()}
 
-    first = values_of(unspoiled)
-    points = {0.0: first} | {
-        severity: _mean([values_of(one) for one in repeats]) for severity, repeats in sorted(by_severity.items())
-    }
+    repeats: dict[str, dict[float, list[dict[str, Array]]]] = {}
+    for one in answered:
+        of_severity = repeats.setdefault(one.condition, {}).setdefault(one.severity, [])
+        of_severity.append(values_of(one.predictions, one.thresholds(tuned)))
+    first = values_of(unspoiled, tuned.get(complete))
     rows = []
-    for metric in first:
-        for severity, values in points.items():
-            row = score_row(subject, (condition, complete.modalities), metric, None, values[metric], settings)
-            rows.append(replace(row, severity=severity))
-        rows += _summary(subject, condition, complete, metric, points, settings)
+    for condition, by_severity in repeats.items():
+        points = {0.0: first} | {severity: _mean(several) for severity, several in sorted(by_severity.items())}
+        for metric in first:
+            for severity, values in points.items():
+                row = score_row(subject, (condition, complete.modalities), metric, None, values[metric], settings)
+                rows.append(replace(row, severity=severity))
+            rows += _summary(subject, condition, complete, metric, points, settings)
     return rows
 
 
@@ -79,11 +81,19 @@ def _summary(
     settings: EvaluationSettings,
 ) -> list[Score]:
     """The area under the curve divided by its range; and, where higher is better, what share of the score that is."""
-    severities = np.array(list(points))
-    curve = np.stack([values[metric] for values in points.values()])
-    area = np.asarray(np.trapezoid(curve, severities, axis=0)) / (severities[-1] - severities[0])
+    area = area_under([values[metric] for values in points.values()], list(points))
     rows = [score_row(subject, (f"{AREA}:{condition}", complete.modalities), metric, None, area, settings)]
     if metric not in WITHOUT_RETENTION:
-        kept = np.divide(area, curve[0], out=np.zeros_like(area), where=curve[0] > 0)
+        kept = share_of(area, points[0.0][metric])
         rows.append(score_row(subject, (f"{RELATIVE}:{condition}", complete.modalities), metric, None, kept, settings))
     return rows
+
+
+def area_under(curve: Sequence[Array], severities: Sequence[float]) -> Array:
+    """The mean height of a curve over the range of its severities, by trapezia."""
+    return np.asarray(np.trapezoid(np.stack(curve), severities, axis=0)) / (severities[-1] - severities[0])
+
+
+def share_of(kept: Array, start: Array) -> Array:
+    """What is kept of a score; nothing of one that is not above 0."""
+    return np.divide(kept, start, out=np.zeros_like(kept), where=start > 0)

@@ -1,13 +1,25 @@
 """Paired comparison of methods on the same utterances: scores, differences on the same resamples, Holm's correction."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emotiwave.errors import ConfigError, DatasetError
-from emotiwave.evaluation.comparison import MEAN, MEAN_INCOMPLETE, RETENTION, Difference, MethodScore
+from emotiwave.evaluation.comparison import (
+    AREA,
+    EFFECTIVE,
+    MEAN,
+    MEAN_INCOMPLETE,
+    RELATIVE,
+    RETENTION,
+    Curve,
+    Difference,
+    MethodScore,
+)
+from emotiwave.evaluation.curves import area_under, share_of
 from emotiwave.evaluation.scoring import constant_scores, draw_groups
 from emotiwave.evaluation.settings import EvaluationSettings
 from emotiwave.metrics import LOWER_IS_BETTER, WITHOUT_RETENTION, averages, statistics
@@ -19,11 +31,26 @@ SHOWN_IDS = 3
 
 
 @dataclass(frozen=True, eq=False)
+class Spoiled:
+    """What was said under one draw of a condition, at one severity, in the complete configuration.
+
+    ``answers (utterances, n_classes)``, and ``thresholds`` of that shape, or None where none were tuned; ``masks`` is
+    the hash of what was hidden, which was ``realised`` of all; None where nothing was.
+    """
+
+    answers: Array
+    thresholds: Array | None
+    masks: str | None
+    realised: float | None
+
+
+@dataclass(frozen=True, eq=False)
 class Answered:
     """What one trained method said of the test utterances of one fold, in every configuration.
 
     ``answers`` maps a configuration such as ``text+audio`` to ``(utterances, n_classes)``, as `Predictions.answers`
-    gives them; ``thresholds`` maps it to ``(n_classes,)``. ``place`` says where it was read, for messages.
+    gives them; ``thresholds`` maps it to ``(n_classes,)``. ``place`` says where it was read, for messages. ``under``
+    maps a condition and its severity to what was said then, draw by draw.
     """
 
     place: str
@@ -37,6 +64,7 @@ class Answered:
     targets: NDArray[np.float32]
     answers: Mapping[str, Array]
     thresholds: Mapping[str, Array]
+    under: Mapping[str, Mapping[float, tuple[Spoiled, ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,6 +76,7 @@ class Compared:
     places: tuple[str, ...]
     scores: tuple[MethodScore, ...]
     differences: tuple[Difference, ...]
+    curves: tuple[Curve, ...]
 
 
 def compare_methods(
@@ -75,30 +104,32 @@ def compare_methods(
     """
     first = next(iter(methods.values()))
     check_same_utterances(methods)
+    contenders = [several for name, several in methods.items() if name not in bounds]
+    _check_same_conditions(contenders)
     check_metric(metric, first[0].label_set, first[0].corpus)
-    places = _places(first[0], metric)
+    places, curves = _places(first[0], metric), _curves(contenders[0]) if contenders else ()
     groups = sorted({group for answered in first for group in answered.groups})
     draws = draw_groups(len(groups), settings)
     number = {group: index for index, group in enumerate(groups)}
     over_folds = len({answered.seed for several in methods.values() for answered in several} - {None}) < 2
     found = {
-        name: _values(answered, places, metric, number, draws, over_folds=over_folds)
-        for name, answered in methods.items()
+        name: _values(answered, metric, number, draws, over_folds=over_folds) for name, answered in methods.items()
     }
+    _add_effective(found, curves, [name for name in methods if name not in bounds])
     scores = tuple(
         _score(name, place, values[place], spread[place], settings)
         for name, (values, spread) in found.items()
-        for place in places
+        for place in values
     )
     others = [name for name in methods if anchor in methods and name != anchor and name not in bounds]
     differences = [
-        _difference(name, anchor, place, found[name][0][place] - found[anchor][0][place], settings)
+        _difference(name, anchor, place, values - found[anchor][0][place], settings)
         for name in others
-        for place in places
+        for place, values in found[name][0].items()
     ]
     of_folds = {answered.fold: answered for answered in first}
     n = sum(len(answered.ids) for answered in of_folds.values())
-    return Compared(n, len(groups), places, scores, tuple(_corrected(differences, settings)))
+    return Compared(n, len(groups), places, scores, tuple(_corrected(differences, curves, settings)), curves)
 
 
 def check_metric(metric: str, labels: LabelSet, corpus: str) -> None:
@@ -178,9 +209,43 @@ def _places(answered: Answered, metric: str) -> tuple[str, ...]:
     return (*configurations, *summaries)
 
 
+def _curves(folds: Sequence[Answered]) -> tuple[Curve, ...]:
+    """Say under what was answered; what is hidden of several folds is theirs together."""
+    found = []
+    of_folds = {answered.fold: answered for answered in folds}.values()
+    for condition, by_severity in folds[0].under.items():
+        every = [[one for answered in of_folds for one in answered.under[condition][s]] for s in by_severity]
+        realised = [[one.realised for one in several if one.realised is not None] for several in every]
+        hashes = [one.masks for several in every for one in several if one.masks is not None]
+        found.append(
+            Curve(
+                condition,
+                tuple(by_severity),
+                tuple(float(np.mean(several)) for several in realised) if all(realised) else None,
+                len(next(iter(by_severity.values()))),
+                hashlib.sha256("".join(hashes).encode()).hexdigest() if hashes else None,
+            )
+        )
+    return tuple(found)
+
+
+def _add_effective(
+    found: Mapping[str, tuple[dict[str, Array], dict[str, float | None]]], curves: Sequence[Curve], names: Sequence[str]
+) -> None:
+    """Add what each method keeps beyond what the others, by the mean of their shares, would keep of its score."""
+    for curve in curves:
+        area, share = f"{AREA}:{curve.condition}", f"{RELATIVE}:{curve.condition}"
+        for name in names:
+            values, spread = found[name]
+            others = [found[other][0][share] for other in names if other != name and share in found[other][0]]
+            if others and share in values:
+                start = np.divide(values[area], values[share], out=np.zeros_like(values[area]), where=values[share] > 0)
+                values[f"{EFFECTIVE}:{curve.condition}"] = values[area] - np.mean(others, axis=0) * start
+                spread[f"{EFFECTIVE}:{curve.condition}"] = None
+
+
 def _values(
     several: Sequence[Answered],
-    places: Sequence[str],
     metric: str,
     number: Mapping[str, int],
     draws: Array,
@@ -195,10 +260,10 @@ def _values(
     repeats = per_seed
     if over_folds:  # of one seed; then folds show how much one training differs from another
         repeats = [_values_of([answered], metric, number, draws[:1]) for answered in several]
-    mean = {place: np.mean([values[place] for values in per_seed], axis=0) for place in places}
+    mean = {place: np.mean([values[place] for values in per_seed], axis=0) for place in per_seed[0]}
     spread = {
         place: float(np.std([values[place][0] for values in repeats], ddof=1)) if len(repeats) > 1 else None
-        for place in places
+        for place in mean
     }
     return mean, spread
 
@@ -207,29 +272,46 @@ def _values_of(folds: Sequence[Answered], metric: str, number: Mapping[str, int]
     labels = folds[0].label_set
     average = averages(labels)[metric]
     values = {}
+
+    def score(answers: Sequence[Array], thresholds: Sequence[Array | None]) -> Array:
+        each = zip(folds, answers, thresholds, strict=True)
+        per_group = sum(_per_group(answered, said, limits, number) for answered, said, limits in each)
+        return average(np.tensordot(draws, per_group, axes=(1, 0)), labels)
+
     for configuration in folds[0].answers:
-        per_group = sum(_per_group(answered, configuration, number) for answered in folds)
-        values[configuration] = average(np.tensordot(draws, per_group, axes=(1, 0)), labels)
+        values[configuration] = score(
+            [answered.answers[configuration] for answered in folds],
+            [answered.thresholds.get(configuration) for answered in folds],
+        )
     complete = max(values, key=lambda name: name.count("+"))
     incomplete = [value for name, value in values.items() if name != complete]
     summary = {MEAN: np.mean(list(values.values()), axis=0)}
     if incomplete:
-        lost = np.mean(incomplete, axis=0)
-        kept = np.divide(lost, values[complete], out=np.zeros_like(lost), where=values[complete] > 0)
-        summary |= {MEAN_INCOMPLETE: lost, RETENTION: kept}
+        summary[MEAN_INCOMPLETE] = np.mean(incomplete, axis=0)
+    if incomplete and metric not in WITHOUT_RETENTION:
+        summary[RETENTION] = share_of(summary[MEAN_INCOMPLETE], values[complete])
+    for curve in _curves(folds):
+        points = [values[complete]]
+        for severity in curve.severities:
+            each = [
+                [answered.under[curve.condition][severity][draw] for answered in folds] for draw in range(curve.draws)
+            ]
+            points.append(np.mean([score(*_unzip(of_draw)) for of_draw in each], axis=0))
+        summary |= dict(zip(curve.places, points[1:], strict=True))
+        summary[f"{AREA}:{curve.condition}"] = area = area_under(points, (0.0, *curve.severities))
+        if metric not in WITHOUT_RETENTION:
+            summary[f"{RELATIVE}:{curve.condition}"] = share_of(area, points[0])
     return values | summary
 
 
-def _per_group(answered: Answered, configuration: str, number: Mapping[str, int]) -> Array:
+def _unzip(of_draw: Sequence[Spoiled]) -> tuple[list[Array], list[Array | None]]:
+    return [one.answers for one in of_draw], [one.thresholds for one in of_draw]
+
+
+def _per_group(answered: Answered, answers: Array, thresholds: Array | None, number: Mapping[str, int]) -> Array:
     """Statistics ``(n_groups, …)``; zero for the groups of other folds."""
     rows = np.array([number[group] for group in answered.groups])
-    found = statistics(
-        answered.targets,
-        answered.answers[configuration],
-        rows,
-        answered.label_set,
-        answered.thresholds.get(configuration),
-    )
+    found = statistics(answered.targets, answers, rows, answered.label_set, thresholds)
     return np.concatenate([found, np.zeros((len(number) - len(found), *found.shape[1:]))])
 
 
@@ -255,12 +337,17 @@ def _interval(values: Array, settings: EvaluationSettings) -> tuple[float | None
     return float(low), float(high)
 
 
-def _corrected(differences: Sequence[Difference], settings: EvaluationSettings) -> list[Difference]:
-    """Adjust p-values by Holm in three families: the mean, the single configurations, the other summaries."""
+def _corrected(
+    differences: Sequence[Difference], curves: Sequence[Curve], settings: EvaluationSettings
+) -> list[Difference]:
+    """Adjust p-values by Holm in families: the mean; configurations; summaries; points of a curve; what it comes to."""
+    of_place = {MEAN: "mean", MEAN_INCOMPLETE: "summary", RETENTION: "summary"}
+    for curve in curves:
+        of_place |= dict.fromkeys(curve.places, f"points of {curve.condition}")
+        of_place |= {f"{what}:{curve.condition}": f"sum of {curve.condition}" for what in (AREA, RELATIVE, EFFECTIVE)}
     families: dict[str, list[int]] = {}
     for index, difference in enumerate(differences):
-        family = MEAN if difference.place == MEAN else "summary"
-        family = family if difference.place in (MEAN, MEAN_INCOMPLETE, RETENTION) else "configuration"
+        family = of_place.get(difference.place, "configuration")
         families.setdefault(family, []).append(index)
     corrected = list(differences)
     for rows in families.values():
@@ -299,6 +386,36 @@ def _first_difference(expected: Answered, got: Answered) -> str | None:
     if [expected.groups[row] for row in range(len(rows))] != [got.groups[row] for row in rows]:
         return "utterances are grouped by different videos or speakers"
     return None
+
+
+def _check_same_conditions(methods: Iterable[Sequence[Answered]]) -> None:
+    first_by_fold: dict[int | None, Answered] = {}
+    for answered in (answered for several in methods for answered in several):
+        expected = first_by_fold.setdefault(answered.fold, answered)
+        difference = _first_condition(expected, answered)
+        if difference:
+            raise DatasetError(f"{expected.place} and {answered.place} cannot be compared: {difference}")
+
+
+def _first_condition(expected: Answered, got: Answered) -> str | None:
+    """Say in which condition two readings differ."""
+    if set(expected.under) != set(got.under):
+        said = [", ".join(one.under) or "none" for one in (expected, got)]
+        return f"conditions are {said[0]}, and {said[1]}"
+    for condition, by_severity in expected.under.items():
+        other = got.under[condition]
+        if list(by_severity) != list(other):
+            return f"severities of {condition} are {_listed(by_severity)}, and {_listed(other)}"
+        for severity, of_draws in by_severity.items():
+            if len(of_draws) != len(other[severity]):
+                return f"{condition} was drawn {len(of_draws)} times, and {len(other[severity])} times"
+            if [one.masks for one in of_draws] != [one.masks for one in other[severity]]:
+                return f"other frames were hidden by {condition}={severity:g}; evaluate both with the same --masks"
+    return None
+
+
+def _listed(numbers: Iterable[float]) -> str:
+    return ", ".join(f"{number:g}" for number in numbers)
 
 
 def _say_ids(ids: Sequence[str]) -> str:

@@ -64,4 +64,5 @@ REFERENCE = Reference(
     about="what Bayes' rule says of a made corpus, which knows how it was made: the ceiling",
     mode="not trained; told the truth about how the corpus was made",
     seeded=False,
+    reads_features=False,
 )

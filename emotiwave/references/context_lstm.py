@@ -220,4 +220,5 @@ REFERENCE = Reference(
         'missing unless models = "one"'
     ),
     seeded=True,
+    sees_neighbours=True,
 )

@@ -43,3 +43,7 @@ class Reference:
     """One line: how it is trained, and what it is told."""
     seeded: bool
     """Whether the seed changes anything."""
+    sees_neighbours: bool = False
+    """Whether it looks at other utterances than the one that it answers."""
+    reads_features: bool = True
+    """Whether features are what it answers by; one that does not can answer no spoiled ones."""

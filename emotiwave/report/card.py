@@ -15,7 +15,7 @@ from huggingface_hub import ModelCardData
 from emotiwave.datasets.paired import LABEL_PAIRED
 from emotiwave.errors import printable
 from emotiwave.metrics import HEADLINE
-from emotiwave.report.read import Data, Environment, ModalitySize
+from emotiwave.report.file_formats import Data, Environment, ModalitySize
 from emotiwave.report.tables import BASELINE_WORDS, METRIC_NAMES, SPLIT_ORDER
 from emotiwave.types import LabelSet, Score
 

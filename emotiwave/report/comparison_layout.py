@@ -35,7 +35,7 @@ LEAST_AMOUNT = 0.001
 
 def score_table(comparison: CorpusComparison) -> Table:
     """Show what every method reaches in every place, with what failed and the bounds below."""
-    rows = [Row(_row_name(comparison, m), _score_cells(comparison, m)) for m in ranked(comparison)]
+    rows = [Row(row_name(comparison, m), _score_cells(comparison, m)) for m in ranked(comparison)]
     rows += [Row(method_name(m.name), (Cell(f"failed: {printable(m.failure or DASH)}"),)) for m in failed(comparison)]
     rows += [Row(method_name(m.name), _score_cells(comparison, m), summary=True) for m in ceilings(comparison)]
     if comparison.constant is not None:
@@ -64,7 +64,7 @@ def mean_difference_table(comparison: CorpusComparison) -> Table:
         )
         rows.append(Row(method_name(method.name), cells, summary=method.name == BAYES_OPTIMAL))
     columns = ("Difference", f"{say_confidence(comparison)} interval", "p", "p, Holm", VERDICT)
-    caption = f"Mean over configurations, less that of {method_name(comparison.anchor)}{_unit_of_change(comparison)}"
+    caption = f"Mean over configurations, less that of {method_name(comparison.anchor)}{unit_of_change(comparison)}"
     return Table(caption, "Method", columns, tuple(rows))
 
 
@@ -78,7 +78,7 @@ def place_difference_table(comparison: CorpusComparison) -> Table:
             cells = tuple(_difference_cell(comparison, difference) for difference in found)
             rows.append(Row(method_name(method.name), cells, summary=method.name == BAYES_OPTIMAL))
     caption = (
-        f"Each configuration and summary, less that of {method_name(comparison.anchor)}{_unit_of_change(comparison)}"
+        f"Each configuration and summary, less that of {method_name(comparison.anchor)}{unit_of_change(comparison)}"
     )
     return Table(caption, "Method", tuple(place_title(comparison, place) for place in places), tuple(rows))
 
@@ -93,17 +93,19 @@ def cost_table(comparison: CorpusComparison) -> Table:
         cells = [Cell(_say_amount(number)) for number in numbers]
         cells.append(Cell(printable(cost.mode) if cost and cost.mode else DASH))
         cells += [Cell(printable(method.chosen) if method.chosen else DASH)] if has_choice else []
-        rows.append(Row(_row_name(comparison, method), tuple(cells), summary=method.name == BAYES_OPTIMAL))
+        rows.append(Row(row_name(comparison, method), tuple(cells), summary=method.name == BAYES_OPTIMAL))
     columns = (*COST_COLUMNS, CHOSEN) if has_choice else COST_COLUMNS
     return Table("What each method takes", "Method", columns, tuple(rows))
 
 
-def _unit_of_change(comparison: CorpusComparison) -> str:
+def unit_of_change(comparison: CorpusComparison) -> str:
+    """Write what differences are in, and which side is better where that is not plain."""
     unit = ", in points" if in_percent(comparison) else ""
     return unit + ("; negative is better" if comparison.metric in LOWER_IS_BETTER else "")
 
 
-def _row_name(comparison: CorpusComparison, method: Method) -> str:
+def row_name(comparison: CorpusComparison, method: Method) -> str:
+    """Write the name of a method, and whether it is the anchor."""
     return method_name(method.name) + (" (anchor)" if method.name == comparison.anchor else "")
 
 
@@ -116,7 +118,7 @@ def _score_cells(comparison: CorpusComparison, method: Method) -> tuple[Cell, ..
             continue
         found = find_difference(comparison, method.name, place)
         spread = None if score.sd is None else f"±{SPACE}{say_value(comparison, score.sd)}"
-        cells.append(Cell(_marked(say_value(comparison, score.value), found), spread))
+        cells.append(Cell(marked(say_value(comparison, score.value), found), spread))
     return tuple(cells)
 
 
@@ -125,10 +127,10 @@ def _difference_cell(comparison: CorpusComparison, found: Difference | None) -> 
         return Cell(DASH)
     p = None if found.p_adjusted is None else f"p{SPACE}{say_p(found.p_adjusted)}"
     small = "; ".join(part for part in (say_interval(comparison, found), p) if part)
-    return Cell(_marked(say_change(comparison, found.value), found), small or None)
+    return Cell(marked(say_change(comparison, found.value), found), small or None)
 
 
-def _marked(text: str, found: Difference | None) -> str:
+def marked(text: str, found: Difference | None) -> str:
     """Put the mark of a verdict that is no tie before a number."""
     mark = MARKS[found.verdict] if found and found.p_adjusted is not None else ""
     return f"{mark}{SPACE}{text}" if mark else text
@@ -137,7 +139,7 @@ def _marked(text: str, found: Difference | None) -> str:
 def _say_verdict(found: Difference) -> str:
     if found.p_adjusted is None:
         return "not tested"
-    return _marked(found.verdict, found)
+    return marked(found.verdict, found)
 
 
 def _say_amount(number: float | None) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from emotiwave.drawing import page
 from emotiwave.errors import printable
 from emotiwave.evaluation.comparison import CorpusComparison
+from emotiwave.report.comparison_curves import draw_curves
 from emotiwave.report.comparison_figures import cost_scatter, forest
 from emotiwave.report.comparison_layout import (
     WORD_COLUMNS,
@@ -41,6 +42,7 @@ def _section(comparison: CorpusComparison) -> dict[str, Any]:
         "key": key(comparison),
         "mean_differences": mean_difference_table(comparison),
         "place_differences": place_difference_table(comparison),
+        "curves": draw_curves(comparison),
         "costs": cost_table(comparison),
         "facts": facts(comparison),
         "notes": [printable(note) for note in comparison.notes],

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from emotiwave.errors import printable
 from emotiwave.evaluation.comparison import CorpusComparison
+from emotiwave.report.comparison_curves import curve_differences, curve_table
+from emotiwave.report.comparison_curves import summary as say_curve
 from emotiwave.report.comparison_layout import (
     WORD_COLUMNS,
     cost_table,
@@ -44,6 +46,10 @@ def _section(comparison: CorpusComparison) -> list[str]:
     lines += ["", escape(key(comparison))]
     for table in (mean_difference_table(comparison), place_difference_table(comparison), cost_table(comparison)):
         lines += ["", *_table(table)] if table.rows else []
+    for curve in comparison.curves:
+        lines += ["", escape(say_curve(comparison, curve))]
+        for table in (curve_table(comparison, curve), curve_differences(comparison, curve)):
+            lines += ["", *_table(table)] if table.rows else []
     lines += ["", "### What must not be concluded", "", *_list(limits(comparison))]
     told = [f"**{name}**: {escape(fact)}" for name, fact in facts(comparison).items()]
     lines += ["", "### What this is", "", *(f"- {line}" for line in told), *_list(comparison.notes)]

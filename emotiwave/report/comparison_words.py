@@ -209,6 +209,8 @@ def limits(comparison: CorpusComparison) -> list[str]:
         "Retention is the incomplete mean over the complete score, so a weak complete score flatters it.": (
             RETENTION in comparison.places
         ),
+        "Effective robustness, what a method keeps beyond the others, is beyond these others: it moves with which "
+        "methods are compared.": bool(comparison.curves),
         "The Bayes-optimal answer knows how the data was made: it is a bound, and in no ranking.": (
             bool(ceilings(comparison))
         ),
@@ -266,9 +268,9 @@ def _say_who(comparison: CorpusComparison, differences: Sequence[Difference]) ->
 def _say_test(comparison: CorpusComparison) -> str:
     if not comparison.resamples:
         return "none: nothing was resampled"
-    families = "the mean; the single configurations" + (
-        "; the other summaries" if any(place in SUMMARIES[1:] for place in comparison.places) else ""
-    )
+    families = "the mean; the single configurations"
+    families += "; the other summaries" if any(place in SUMMARIES[1:] for place in comparison.places) else ""
+    families += "; the points of a curve; what a curve comes to" if comparison.curves else ""
     return (
         f"{say_confidence(comparison)} percentile intervals and two-sided p-values from {comparison.resamples:,} "
         "resamples of groups, the same ones for all methods; p is corrected by Holm (1979) over all methods within "

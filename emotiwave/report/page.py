@@ -7,9 +7,10 @@ from typing import Any
 
 from emotiwave.drawing import page
 from emotiwave.explanation.results import FOLDER, SUMMARY, digest_of_answers, read_explanation
-from emotiwave.report import continuous, figures, tables
+from emotiwave.report import continuous, figures, run_confidence, run_robustness, tables
 from emotiwave.report.explanation_page import lay_out
-from emotiwave.report.read import Data, EvaluatedRun, read_runs
+from emotiwave.report.file_formats import Data
+from emotiwave.report.read import EvaluatedRun, read_runs
 from emotiwave.types import BAYES_OPTIMAL, CONSTANT, LabelSet
 
 MOST_RUNS_OPEN = 3
@@ -122,8 +123,23 @@ def _details(run: EvaluatedRun) -> dict[str, Any]:
         "classes": tables.class_table(run),
         "classes_title": "Every label" if run.labels.kind == "continuous" else "Classification report",
         "pictures": pictures | {"Learning curves": figures.learning_curves(run)},
+        "curves": [run_robustness.curve(run, condition) for condition in run_robustness.condition_names(run)],
+        "curve_table": run_robustness.curve_table(run),
+        "confidence": _confidence(run),
         "config": run.config,
         "why": _why(run.folder),
+    }
+
+
+def _confidence(run: EvaluatedRun) -> dict[str, Any] | None:
+    if run.confidence is None:
+        return None
+    return {
+        "table": run_confidence.confidence_table(run.confidence),
+        "pictures": [
+            run_confidence.reliability(run, run.confidence),
+            run_confidence.risk_over_coverage(run, run.confidence),
+        ],
     }
 
 
@@ -152,5 +168,7 @@ def _reading(runs: Sequence[EvaluatedRun]) -> dict[str, Any]:
         "intervals": any(tables.interval(run.scores.headline) for run in runs),
         "confidence": ", ".join(dict.fromkeys(tables.confidence(run) for run in runs)),
         "constant": any(CONSTANT in tables.baselines(run) for run in runs),
+        "under_conditions": any(run.under for run in runs),
+        "confident": any(run.confidence for run in runs),
         "bayes_optimal": any(BAYES_OPTIMAL in tables.baselines(run) for run in runs),
     }

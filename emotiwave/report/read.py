@@ -14,11 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from emotiwave.errors import CheckpointError, EmotiwaveError
 from emotiwave.metrics import HEADLINE, WITHOUT_RETENTION, averages, per_label_metrics
 from emotiwave.metrics.counts import Counts, count
+from emotiwave.report.file_formats import Confidence, Data, Environment
 from emotiwave.types import BAYES_OPTIMAL, CONSTANT, Configuration, Label, LabelSet, Score
 
 BASELINES = (CONSTANT, BAYES_OPTIMAL)
@@ -28,61 +29,6 @@ Place = Configuration | str
 T = TypeVar("T")
 _SCORE = TypeAdapter(Score)
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, pa.ArrowException, EmotiwaveError)
-
-
-class SplitSize(BaseModel):
-    """How much one split holds."""
-
-    utterances: int
-    groups: int
-
-
-class ModalitySize(BaseModel):
-    """How much of one modality a corpus holds."""
-
-    features: int
-    utterances: int
-    frames: int
-
-
-class Data(BaseModel):
-    """The corpus that a run trained on."""
-
-    name: str
-    task: str
-    licence: str
-    digest: str
-    label_set: LabelSet
-    splits: dict[str, SplitSize]
-    modalities: dict[str, ModalitySize]
-    counts: dict[str, int | float | str] = {}
-    """What reading the corpus met and did, by the words to show."""
-
-
-class Training(BaseModel):
-    """How training went."""
-
-    n_epochs: int
-    best_epoch: int
-    best_score: float | None = None
-    n_parameters: int
-    n_non_finite: dict[str, int] = {}
-
-
-class Environment(BaseModel):
-    """What ``environment.json`` records; ``training`` is there once training has finished.
-
-    ``cautions`` say what is questionable about the run.
-    """
-
-    corpus: Data
-    seed: int
-    python: str
-    platform: str
-    threads: int
-    packages: dict[str, str]
-    training: Training | None = None
-    cautions: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -154,7 +100,8 @@ class EvaluatedRun:
 
     ``targets`` and ``decisions (utterances, n_classes)`` are of the complete configuration, as `LabelSet.encode` makes
     them, but decisions on a distribution are one-hot; ``truth`` is what was scored against, by utterance id. ``tuned``
-    holds the thresholds of that configuration by class, where they were tuned.
+    holds the thresholds of that configuration by class, where they were tuned; ``under`` the rows of
+    ``conditions.jsonl``; ``confidence`` those of ``confidence.json``.
     """
 
     folder: Path
@@ -168,6 +115,8 @@ class EvaluatedRun:
     decisions: NDArray[np.float32] = field(repr=False)
     truth: Mapping[str, Label] = field(repr=False)
     tuned: Tuned | None = None
+    under: tuple[Score, ...] = ()
+    confidence: Confidence | None = None
 
     @property
     def labels(self) -> LabelSet:
@@ -224,12 +173,21 @@ def _read_run(folder: Path, name: str, environment: Environment) -> EvaluatedRun
     tuned = None
     if config[1].thresholds != "fixed":
         tuned = _read(folder / "thresholds.json", lambda path: _parse_thresholds(path, scores), by="evaluate")
-    return EvaluatedRun(folder, name, *config, environment, history, scores, *decided, tuned)
+    under: tuple[Score, ...] = ()
+    if (folder / "conditions.jsonl").exists():
+        under = _read(folder / "conditions.jsonl", _parse_under, by="evaluate")
+    confidence = None
+    if (folder / "confidence.json").exists():
+        confidence = _read(folder / "confidence.json", _parse_confidence, by="evaluate --calibrate")
+    return EvaluatedRun(folder, name, *config, environment, history, scores, *decided, tuned, under, confidence)
 
 
 def _read(path: Path, parse: Callable[[Path], T], *, by: str = "train") -> T:
     """Parse a file that a command wrote; say how to make it again where that fails."""
-    remedy = f"run `emotiwave evaluate {path.parent}` first" if by == "evaluate" else "train the run again"
+    remedy = "train the run again"
+    if by.startswith("evaluate"):
+        command, *flags = by.split()
+        remedy = f"run `{' '.join(['emotiwave', command, str(path.parent), *flags])}` first"
     try:
         return parse(path)
     except FileNotFoundError:
@@ -284,6 +242,14 @@ def _parse_scores(path: Path, data: Data) -> Scores:
     scores = Scores(own[0].model, tuple(configurations), found)
     _check_complete(scores, data)
     return scores
+
+
+def _parse_under(path: Path) -> tuple[Score, ...]:
+    return tuple(_SCORE.validate_json(line) for line in path.read_text(encoding="utf-8").splitlines())
+
+
+def _parse_confidence(path: Path) -> Confidence:
+    return Confidence.model_validate_json(path.read_bytes())
 
 
 def _check_complete(scores: Scores, data: Data) -> None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from emotiwave.metrics import LOWER_IS_BETTER, averages, per_label_metrics
 from emotiwave.metrics.counts import per_label
-from emotiwave.report.read import Data, EvaluatedRun, Place
+from emotiwave.report.file_formats import Data
+from emotiwave.report.read import EvaluatedRun, Place
 from emotiwave.types import BAYES_OPTIMAL, CONSTANT, Configuration, LabelSet, Score
 
 DASH, SPACE = "\N{EN DASH}", "\N{NO-BREAK SPACE}"
@@ -225,7 +226,7 @@ def score_cell(score: Score | None) -> Cell:
     """Write a score, with its interval in small print; a ratio (retention) and an error stay uncoloured."""
     if score is None:
         return Cell(DASH)
-    plain = score.condition == "retention" or score.metric in LOWER_IS_BETTER
+    plain = score.condition.startswith(("retention", "relative:")) or score.metric in LOWER_IS_BETTER
     return Cell(f"{score.value:.3f}", interval(score), None if plain else max(0.0, score.value))
 
 
