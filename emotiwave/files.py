@@ -1,9 +1,11 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and content hashes of files."""
 
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -33,3 +35,27 @@ def replace_file(path: Path, content: bytes) -> None:
     """Put a file in its place in one step, flushed to disk."""
     with whole_file(path) as scratch:
         scratch.write_bytes(content)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes; of a file that has not changed since it is not read again in this process.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    stat = os.stat(path)
+    return _digest(str(path), stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _digest(path: str, _size: int, _changed: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def source_digest() -> str:
+    """SHA-256 of this package's own code: names and contents of all its files of Python."""
+    root, sha = Path(__file__).parent, hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        sha.update(f"{path.relative_to(root).as_posix()} {file_digest(path)}\n".encode())
+    return sha.hexdigest()

@@ -16,16 +16,18 @@ from pydantic import Field, ValidationError
 from emotiwave.cautions import cautions
 from emotiwave.config import Recipe, read_recipe
 from emotiwave.errors import CheckpointError, ConfigError, DatasetError
+from emotiwave.evaluation.settings import EvaluationSettings
 from emotiwave.features.parts import published_parts
-from emotiwave.files import replace_file
+from emotiwave.files import file_digest, replace_file, source_digest
+from emotiwave.metrics import HEADLINE
 from emotiwave.models import MODELS
-from emotiwave.models.checkpoint import read_description
+from emotiwave.models.checkpoint import WEIGHTS, read_description
 from emotiwave.models.encoders import choose_encoder
 from emotiwave.models.fusion import FusionModel, ModelSettings
 from emotiwave.report.card import Facts, draw_card
 from emotiwave.report.file_formats import Environment
-from emotiwave.run_results import RESULTS, read_scores
-from emotiwave.types import Corpus
+from emotiwave.run_results import RESULTS, SUBGROUPS, read_scores
+from emotiwave.types import Corpus, Predictions
 
 if TYPE_CHECKING:
     from emotiwave.training.fit import TrainingSummary
@@ -231,7 +233,15 @@ def read_card_facts(folder: Path) -> Facts:
         described = environment.encoders.get(modality, name)
         encoders[modality] = described if described.lower().startswith(name) else f"{name}: {described}"
     extractors = {name: parts for name, parts in environment.extractors.items() if name in description.sizes}
-    return Facts(environment, tables, encoders, description.parts, extractors, read_scores(folder))
+    return Facts(
+        environment,
+        tables,
+        encoders,
+        description.parts,
+        extractors,
+        read_scores(folder),
+        read_scores(folder, SUBGROUPS),
+    )
 
 
 def write_card(folder: Path) -> None:
@@ -335,6 +345,37 @@ def _describe(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "threads": torch.get_num_threads(),
+        "packages": {name: version(name) for name in PACKAGES},
+    }
+
+
+def describe_evaluation(
+    folder: Path, recipe: Recipe, corpus: Corpus, predictions: Predictions, settings: EvaluationSettings
+) -> dict[str, Any]:
+    """Say of what the scores of a run are, and by what they were made: data, weights, recipe and code by their hashes.
+
+    ``selection`` is what chose the weights: a split and its score, or None where their number of epochs was fixed.
+    """
+    training = read_checked_environment(folder).training
+    chosen = None
+    if recipe.training.patience and training is not None:
+        chosen = {
+            "split": recipe.training.selection_split,
+            "metric": f"{HEADLINE}, mean over configurations",
+            "score": training.best_score,
+            "epoch": training.best_epoch,
+        }
+    return {
+        "split": predictions.split,
+        "n": len(predictions.ids),
+        "groups": len(set(predictions.groups)),
+        "data": corpus.digest,
+        "weights": file_digest(folder / WEIGHTS),
+        "recipe": file_digest(folder / "config.toml"),
+        "seed": recipe.training.seed,
+        "selection": chosen,
+        "settings": settings.model_dump(mode="json", exclude={"masks"}),
+        "code": source_digest(),
         "packages": {name: version(name) for name in PACKAGES},
     }
 

@@ -17,15 +17,24 @@ from emotiwave.files import replace_file
 from emotiwave.metrics.counts import decide
 from emotiwave.types import Configuration, LabelSet, Predictions, Score
 
+SUBGROUPS, PROVENANCE = "subgroups.jsonl", "evaluation.json"
 CONDITIONS = ("conditions.jsonl", "conditions.json", "conditions.parquet")
 RESULTS = (
     "scores.jsonl",
     "predictions.parquet",
     "thresholds.json",
     *CONDITIONS,
+    SUBGROUPS,
     "confidence.json",
+    PROVENANCE,
 )
 _SCORE = TypeAdapter(Score)
+
+
+def discard_results(folder: Path) -> None:
+    """Remove what an earlier evaluation wrote, the scores first, without which there is no evaluation."""
+    for name in RESULTS:
+        (folder / name).unlink(missing_ok=True)
 
 
 def write_scores(scores: Sequence[Score], folder: Path) -> None:
@@ -43,14 +52,12 @@ def write_conditions(
     *,
     dataset: str = "",
 ) -> None:
-    """Write what was said under conditions, and what they met; those of an earlier evaluation go first of all.
+    """Write what was said under conditions, and what they met; nothing where there were none.
 
     ``conditions.parquet`` has the columns of ``predictions.parquet`` beside condition, severity and draw, where
     ``configuration`` is what is left of the utterance; ``conditions.jsonl`` a score a line; ``conditions.json`` the
     draws and the hashes of their masks.
     """
-    for name in CONDITIONS:
-        (folder / name).unlink(missing_ok=True)
     if not answered:
         return
     tuned = thresholds.by_configuration if thresholds else {}
@@ -67,21 +74,30 @@ def write_conditions(
         replace_file(folder / "conditions.jsonl", "".join(json.dumps(asdict(row)) + "\n" for row in scores).encode())
 
 
+def write_provenance(described: Mapping[str, Any], folder: Path) -> None:
+    """Write ``evaluation.json``: of what, by what and how the scores are."""
+    replace_file(folder / PROVENANCE, json.dumps(described, indent=1).encode() + b"\n")
+
+
+def write_subgroups(scores: Sequence[Score], folder: Path) -> None:
+    """Write ``subgroups.jsonl``, one row a line; nothing where there are none."""
+    if scores:
+        replace_file(folder / SUBGROUPS, "".join(json.dumps(asdict(row)) + "\n" for row in scores).encode())
+
+
 def write_confidence(measured: Mapping[str, Any] | None, folder: Path) -> None:
-    """Write ``confidence.json``: how true probabilities are; without it, drop that of an earlier evaluation."""
-    if measured is None:
-        (folder / "confidence.json").unlink(missing_ok=True)
-    else:
+    """Write ``confidence.json``: how true probabilities are; nothing where it was not asked for."""
+    if measured is not None:
         replace_file(folder / "confidence.json", json.dumps(measured, indent=1).encode() + b"\n")
 
 
-def read_scores(folder: Path) -> list[Score]:
-    """Read ``scores.jsonl``; nothing where a run was not evaluated yet.
+def read_scores(folder: Path, name: str = "scores.jsonl") -> list[Score]:
+    """Read ``scores.jsonl``, or another file of such rows; nothing where it is not there.
 
     Raises:
         CheckpointError: If it is damaged.
     """
-    path = folder / "scores.jsonl"
+    path = folder / name
     if not path.exists():
         return []
     try:
@@ -132,9 +148,8 @@ def _write_table(tables: Sequence[pa.Table], path: Path) -> None:
 
 
 def write_thresholds(thresholds: Thresholds | None, folder: Path) -> None:
-    """Write ``thresholds.json``, those that decided; without tuned ones, drop the file of an earlier evaluation."""
+    """Write ``thresholds.json``, those that decided; nothing where none were tuned."""
     if thresholds is None:
-        (folder / "thresholds.json").unlink(missing_ok=True)
         return
     named = [(k, name) for k, name in enumerate(thresholds.label_set.names) if has_thresholds(thresholds.label_set)[k]]
     described = {

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from typing import Any, Literal
@@ -48,7 +48,8 @@ class Utterance:
 
     ``label`` is one class name (categorical), a tuple of class names, perhaps empty (multilabel), a share per class
     (distribution), or a value per label (continuous). ``ratings`` are the corpus's own continuous ratings by name,
-    whatever the task; MOSI: ``sentiment`` from -3 to 3.
+    whatever the task; MOSI: ``sentiment`` from -3 to 3. ``about`` are further facts by name, such as the sex of the
+    speaker, by which scores can be told apart; no model sees them, and they are in no content hash.
     """
 
     id: str
@@ -60,10 +61,13 @@ class Utterance:
     transcript: str | None = None
     segment: Segment | None = None
     ratings: Mapping[str, float] | None = field(default=None, hash=False)
+    about: Mapping[str, str] | None = field(default=None, hash=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values by name, for JSON and tables (`dataclasses.asdict` takes ten times as long)."""
-        return vars(self) | {"segment": vars(self.segment).copy() if self.segment else None}
+        """Plain values by name but ``about``, for JSON and tables (`dataclasses.asdict` takes ten times as long)."""
+        values = vars(self) | {"segment": vars(self.segment).copy() if self.segment else None}
+        del values["about"]
+        return values
 
     @property
     def group(self) -> str:
@@ -253,6 +257,13 @@ class Corpus:
             if strangers:
                 raise DatasetError(f"{self.name}: {name} features for {min(strangers)!r}, which is no utterance")
         self.targets  # noqa: B018 - labels outside the set are refused here, not in the middle of training
+
+    def without_targets(self, split: str) -> "Corpus":
+        """Give the same corpus with targets of NaN in one split: what learns from them, or is chosen by them, fails."""
+        hidden = replace(self)
+        is_in = np.array([utterance.split == split for utterance in self.utterances])
+        vars(hidden)["targets"] = np.where(is_in[:, None], np.float32(np.nan), self.targets)
+        return hidden
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from emotiwave.errors import FeatureError
-from emotiwave.features.extraction.cache import FeatureCache, cache_key, file_digest
+from emotiwave.features.extraction.cache import FeatureCache, cache_key
 from emotiwave.features.extraction.frames import IN_MEMORY_BYTES, Frames, covered_frames, merge_spans, open_frames
+from emotiwave.files import file_digest
 from emotiwave.signals import Span
 
 VALUES = np.arange(12, dtype=np.float32).reshape(4, 3)

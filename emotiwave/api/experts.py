@@ -15,8 +15,7 @@ from emotiwave.experts.distribution import find_weights
 from emotiwave.experts.label_map import KNOWN, LabelMap
 from emotiwave.experts.loading import identity_of, split_revision
 from emotiwave.experts.voice import LONGEST
-from emotiwave.features.extraction.cache import file_digest
-from emotiwave.files import replace_file
+from emotiwave.files import file_digest, replace_file
 from emotiwave.labels import SEVEN
 from emotiwave.media.sound import sound_blocks
 from emotiwave.probabilities import log_softmax

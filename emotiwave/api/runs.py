@@ -22,6 +22,7 @@ from emotiwave.errors import ConfigError, DataWarning, EmotiwaveError
 from emotiwave.evaluation.curves import score_curves
 from emotiwave.evaluation.scoring import constant_scores, optimal_predictions, score, summarise_seeds
 from emotiwave.evaluation.settings import EvaluationSettings
+from emotiwave.evaluation.subgroups import read_facts, score_subgroups
 from emotiwave.evaluation.under_conditions import answer_under_conditions, read_conditions
 from emotiwave.files import replace_file
 from emotiwave.inference import predict
@@ -36,6 +37,7 @@ from emotiwave.run_folder import (
     check_same_data,
     check_same_model,
     check_same_run,
+    describe_evaluation,
     discard_run,
     finish_run,
     go_on_with_run,
@@ -46,7 +48,16 @@ from emotiwave.run_folder import (
     read_run,
     write_card,
 )
-from emotiwave.run_results import write_conditions, write_confidence, write_predictions, write_scores, write_thresholds
+from emotiwave.run_results import (
+    discard_results,
+    write_conditions,
+    write_confidence,
+    write_predictions,
+    write_provenance,
+    write_scores,
+    write_subgroups,
+    write_thresholds,
+)
 from emotiwave.sequences import ComputationalSequence
 from emotiwave.settings import PathLike
 from emotiwave.training.statistics import without_unlearnable
@@ -118,8 +129,11 @@ def train(
     read_conditions(recipe.evaluation.conditions, corpus)
     model = build(corpus, recipe.model, recipe.training)
     corpus = without_unlearnable(corpus)
+    learned_from = corpus
+    if recipe.evaluation.split not in ("train", recipe.training.selection_split):
+        learned_from = corpus.without_targets(recipe.evaluation.split)  # what is scored is for `evaluate` alone
     if not is_main_process():  # Lightning runs the command again for every further device; the first keeps the folder
-        fit(model, corpus, recipe.training, folder, resume=resume, console=console)
+        fit(model, learned_from, recipe.training, folder, resume=resume, console=console)
         raise SystemExit(0)
     if resume and holds_run(folder):
         check_same_run(folder, recipe, corpus)
@@ -129,7 +143,7 @@ def train(
             warnings.warn(f"nothing to resume in {folder}; a new run begins there", DataWarning, stacklevel=2)
         begin_run(folder, recipe, corpus, model)
     try:
-        summary = fit(model, corpus, recipe.training, folder, resume=resume, console=console)
+        summary = fit(model, learned_from, recipe.training, folder, resume=resume, console=console)
     except EmotiwaveError:
         discard_run(folder)
         raise
@@ -148,6 +162,7 @@ def evaluate(
     masks: PathLike | None = None,
     calibrate: bool | None = None,
     abstain_above: float | None = None,
+    by: Sequence[str] | None = None,
 ) -> list[Score]:
     """Score runs in every modality configuration, beside the baselines.
 
@@ -165,6 +180,8 @@ def evaluate(
             goes to ``confidence.json``.
         abstain_above: Instead of its ``evaluation.abstain_above``, with `calibrate`: the share of wrong answers above
             which to say "not sure".
+        by: Instead of its ``evaluation.by``: facts by which scores are told apart, such as ``speaker`` or ``sex``; rows
+            go to ``subgroups.jsonl``.
 
     Raises:
         EmotiwaveError: If a run is incomplete, its data is not what it trained on, or runs cannot be compared.
@@ -177,6 +194,7 @@ def evaluate(
         masks=masks,
         calibrate=calibrate,
         abstain_above=abstain_above,
+        by=by,
     ).scores
 
 
@@ -189,6 +207,7 @@ def evaluate_with_notes(
     masks: PathLike | None = None,
     calibrate: bool | None = None,
     abstain_above: float | None = None,
+    by: Sequence[str] | None = None,
 ) -> Evaluation:
     """Score runs as `evaluate` does, and say what is questionable about them and how many utterances lack a modality.
 
@@ -197,7 +216,7 @@ def evaluate_with_notes(
     """
     recipes = _read_runs(runs)
     given = {"split": split, "conditions": conditions, "draws": draws, "masks": masks}
-    given |= {"calibrate": calibrate, "abstain_above": abstain_above}
+    given |= {"calibrate": calibrate, "abstain_above": abstain_above, "by": by}
     changes = {name: value for name, value in given.items() if value is not None}
     check_comparable(recipes)
     corpus = without_unlearnable(next(iter(recipes.values())).load_corpus())
@@ -285,6 +304,7 @@ def _evaluate_run(
         )
     predictions = predict(model, corpus, settings.split)
     _warn_of_non_finite(settings.split, predictions.n_non_finite)
+    facts = read_facts(corpus, predictions.ids, settings.by)
     rows = score(
         predictions,
         settings,
@@ -318,15 +338,26 @@ def _evaluate_run(
         seed=recipe.training.seed,
         thresholds=thresholds.by_configuration if thresholds else None,
     )
+    apart = score_subgroups(
+        predictions,
+        facts,
+        settings,
+        model=recipe.model.name,
+        dataset=corpus.name,
+        seed=recipe.training.seed,
+        thresholds=thresholds.by_configuration if thresholds else None,
+    )
     confidence = measure_confidence(selection, predictions, settings) if selection and settings.calibrate else None
-    write_conditions((), (), (), folder)  # those of an earlier evaluation must not stand beside these scores
-    write_scores(rows + references, folder)
+    discard_results(folder)  # nothing of an earlier evaluation stands beside what is new, whatever happens now
+    write_thresholds(thresholds, folder)
     write_confidence(confidence, folder)
+    write_subgroups(apart, folder)
     write_conditions(under, answered, met, folder, thresholds, dataset=corpus.name)
     write_predictions(predictions, folder, thresholds, dataset=corpus.name)
-    write_thresholds(thresholds, folder)
+    write_provenance(describe_evaluation(folder, recipe, corpus, predictions, settings), folder)
+    write_scores(rows + references, folder)  # last: a run without them was not evaluated
     write_card(folder)
-    return rows + under, references
+    return rows + under + apart, references
 
 
 def _check_measured(condition: Condition, model: FusionModel, corpus: Corpus) -> None:

@@ -91,7 +91,7 @@ def evaluate(
         typer.Option(
             "--condition",
             help="Hide or spoil the input ever more (repeat): missing, frame_drop:audio=0.1,0.5, ... "
-            "(`emotiwave list conditions`).",
+            "(`emotiwave list conditions`); `none` leaves out those of the recipe.",
         ),
     ] = None,
     draws: Annotated[
@@ -115,6 +115,12 @@ def evaluate(
             help="With --calibrate: say 'not sure' rather than be wrong more often than this share of answers.",
         ),
     ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--by", help="Tell scores apart by a fact (repeat): speaker, dialogue, language, or another of the corpus."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print score rows as a JSON array.")] = False,
 ) -> None:
     """Score runs in every modality configuration; several seeds give mean and standard deviation."""
@@ -123,11 +129,12 @@ def evaluate(
     done = evaluate_with_notes(
         runs,
         split=split,
-        conditions=conditions or None,
+        conditions=[] if conditions == ["none"] else conditions or None,
         draws=draws,
         masks=masks,
         calibrate=calibrate or abstain_above is not None or None,
         abstain_above=abstain_above,
+        by=by or None,
     )
     if as_json:
         print(json.dumps([asdict(row) for row in done.scores], indent=1))

@@ -55,6 +55,8 @@ def print_scores(scores: "list[Score]") -> None:
         for row in scores:
             if row.metric != metric or row.label is not None or (row.model in summarised and row.sd is None):
                 continue
+            if row.condition.startswith(("by:", "gap:")) and row.available is None:
+                continue  # means over configurations of subgroups are for the page
             place = _place(row)
             cells.setdefault(place, {})[row.model] = _cell(row, with_interval=with_interval)
         for place, by_model in cells.items():
@@ -94,6 +96,8 @@ def _place(row: "Score") -> str:
         return f"{row.condition} {row.severity:g}"
     summary = {"area": "mean over severities of", "relative": "the same over the score at 0:"}
     kind, colon, condition = row.condition.partition(":")
+    if kind in ("by", "gap") and colon:
+        return f"{condition} (n = {row.n})" if kind == "by" else f"{condition}: best less worst"
     if colon and kind in summary:
         return f"{summary[kind]} {condition}"
     return "+".join(row.available) if row.available else row.condition.replace("_", " ")

@@ -6,11 +6,13 @@ kept as the transcript and is never a source of text.
 """
 
 import re
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
 from emotiwave.datasets.clips import Clip, ClipCorpus, FoldSettings, find_clips, split_clips, to_recordings
+from emotiwave.datasets.cremad_actors import read_actors
 from emotiwave.datasets.roots import check_root, data_folder
 from emotiwave.recordings import Count, MediaRecordings, Sources
 from emotiwave.settings import AbsolutePath
@@ -79,7 +81,8 @@ def load(settings: CremadSettings) -> MediaRecordings:
     found = find_clips(CREMAD, root, clip_of, counts)
     if len(found) < N_CLIPS:
         counts[f"of {N_CLIPS} published clips, not there"] = N_CLIPS - len(found)
-    clips = [_clip(name, sources) for name, sources in found.items()]
+    actors = read_actors(root)
+    clips = [_clip(name, sources, actors) for name, sources in found.items()]
     clips, counts["split"] = split_clips(clips, _fold, settings.fold, settings, folds=range(N_FOLDS))
     return to_recordings(CREMAD, settings.task, clips, counts)
 
@@ -93,7 +96,7 @@ def clip_of(stem: str) -> str | None:
     return stem if _NAME.fullmatch(stem) else None
 
 
-def _clip(name: str, sources: Sources) -> Clip:
+def _clip(name: str, sources: Sources, actors: Mapping[str, Mapping[str, str]]) -> Clip:
     actor, sentence, emotion, _ = name.split("_")
     utterance = Utterance(
         id=name,
@@ -102,6 +105,7 @@ def _clip(name: str, sources: Sources) -> Clip:
         speaker=actor,
         language=LANGUAGE,
         transcript=SENTENCES[sentence],
+        about=actors.get(actor),
     )
     return Clip(utterance, sources)
 

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from emotiwave.datasets.cremad_actors import read_actors
 from emotiwave.datasets.roots import check_root, data_folder
 from emotiwave.datasets.splits import check_leakage
 from emotiwave.errors import DatasetError, unknown_name
@@ -79,7 +80,7 @@ def load(settings: CremadVotesSettings) -> Corpus:
     if settings.task == "distribution":
         tied = _are_tied(shares["both"][kept])
         counts["clips whose largest shares are tied, scored as the first of these classes"] = int(tied.sum())
-    utterances = _utterances(table, {row: labels[row] for row in kept}, settings)
+    utterances = _utterances(table, {row: labels[row] for row in kept}, settings, read_actors(root))
     ids = [utterance.id for utterance in utterances]
     check_leakage(utterances, corpus="cremad_votes")
     return Corpus(
@@ -179,7 +180,10 @@ def _are_tied(votes: NDArray[np.number]) -> NDArray[np.bool_]:
 
 
 def _utterances(
-    table: pd.DataFrame, labels: Mapping[int, Label], settings: CremadVotesSettings
+    table: pd.DataFrame,
+    labels: Mapping[int, Label],
+    settings: CremadVotesSettings,
+    about: Mapping[str, Mapping[str, str]],
 ) -> tuple[Utterance, ...]:
     validation = (settings.fold + 1) % N_FOLDS if settings.validation_fold is None else settings.validation_fold
     splits: Mapping[int, str] = {settings.fold: "test", validation: "validation"}
@@ -191,6 +195,7 @@ def _utterances(
             label=label,
             speaker=actors[row],
             language="en",
+            about=about.get(actors[row]),
         )
         for row, label in labels.items()
     )

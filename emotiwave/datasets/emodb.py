@@ -43,6 +43,8 @@ TEXTS = {
 N_CLIPS = 535
 EMODB = ClipCorpus("emodb", ("EmoDB", "emodb", "EMODB"), LICENCE, tuple(EMOTIONS.values()), "wav/03a01Fa.wav")
 
+MEN = ("03", "10", "11", "12", "15")
+"""Actors, as the database's page describes them (Burkhardt et al., 2005); the others are women."""
 _NAME = re.compile(rf"({'|'.join(f'{actor:02d}' for actor in ACTORS)})({'|'.join(TEXTS)})[{''.join(EMOTIONS)}][a-z]")
 
 
@@ -91,6 +93,7 @@ def _clip(name: str, sources: Sources) -> Clip:
         speaker=name[:2],
         language=LANGUAGE,
         transcript=TEXTS[name[2:5]],
+        about={"sex": "male" if name[:2] in MEN else "female"},
     )
     return Clip(utterance, sources)
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from emotiwave.datasets.manifest_files import Value, read_table, write_table
 from emotiwave.datasets.manifest_labels import ManifestLabelSettings, to_utterances
 from emotiwave.datasets.manifest_rows import (
+    ABOUT,
     FILE_COLUMNS,
     NAME_COLUMNS,
     RATING,
@@ -43,8 +44,9 @@ def load(settings: ManifestSettings) -> MediaRecordings:
     table = read_table(settings.file)
     values = settings.value_columns
     known = (*SOURCE_COLUMNS, *UTTERANCE_COLUMNS, *values)
-    check_columns(settings.file, table, known=known, extra=settings.extra_columns, needed=values)
-    rows = parse_rows(table, root=settings.folder, values=values)
+    about = settings.about_columns
+    check_columns(settings.file, table, known=(*known, *about), extra=settings.extra_columns, needed=(*values, *about))
+    rows = parse_rows(table, root=settings.folder, values=values, about=about)
     counts: dict[str, Count] = {"empty rows, passed over": table.n_empty} if table.n_empty else {}
     _look_for_files(rows, settings, counts)
     label_set, utterances = to_utterances(rows, settings, corpus="manifest", counts=counts)
@@ -138,7 +140,7 @@ def _check_names(label_set: LabelSet) -> None:
 
 
 def _check_ends(row: Mapping[str, Value]) -> None:
-    for column in NAME_COLUMNS:
+    for column in (*NAME_COLUMNS, *(name for name in row if name.startswith(ABOUT))):
         value = row.get(column)
         if isinstance(value, str) and value.strip() not in ("", value):
             raise DatasetError(
@@ -175,7 +177,8 @@ def _utterance_cells(utterance: Utterance, row: Mapping[str, Value]) -> dict[str
         cells |= {"start": float(utterance.segment.start), "end": float(utterance.segment.end)}
         if utterance.segment.file != default_recording(row):
             cells["recording"] = utterance.segment.file
-    return cells | {RATING + name: float(value) for name, value in (utterance.ratings or {}).items()}
+    cells |= {RATING + name: float(value) for name, value in (utterance.ratings or {}).items()}
+    return cells | {ABOUT + name: fact for name, fact in (utterance.about or {}).items()}
 
 
 def _keys(label_set: LabelSet, path: Path, root: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from emotiwave.datasets.manifest_rows import RATING, SOURCE_COLUMNS, UTTERANCE_COLUMNS, ManifestRow, resolve_path
+from emotiwave.datasets.manifest_rows import ABOUT, RATING, SOURCE_COLUMNS, UTTERANCE_COLUMNS, ManifestRow, resolve_path
 from emotiwave.datasets.shares import cut_shares
 from emotiwave.datasets.splits import check_leakage
 from emotiwave.errors import DatasetError, DataWarning
@@ -39,6 +39,9 @@ class ManifestLabelSettings(Settings):
     """Of continuous labels: column -> lowest and highest value."""
     extra_columns: tuple[str, ...] = ()
     """Columns of the manifest to pass over."""
+    about_columns: tuple[str, ...] = ()
+    """Columns of further facts, such as sex, by which `emotiwave evaluate --by` tells scores apart, beside those whose
+    names begin with ``about.``; no model sees them."""
     language: str | None = None
     """ISO code of rows that do not say theirs."""
     licence: str = "not stated"
@@ -59,7 +62,7 @@ class ManifestLabelSettings(Settings):
         if self.task == "distribution" and self.labels is None:
             raise ValueError('task = "distribution" needs labels = [...], the columns with the share of each class')
         for name in self.value_columns:
-            if name in (*SOURCE_COLUMNS, *UTTERANCE_COLUMNS) or name.startswith(RATING):
+            if name in (*SOURCE_COLUMNS, *UTTERANCE_COLUMNS) or name.startswith((RATING, ABOUT)):
                 raise ValueError(f"a {self.task} label cannot be called {name!r}, which is a column of its own meaning")
         return self
 
@@ -108,6 +111,7 @@ def to_utterances(
             transcript=row.said or row.sources.text,
             segment=row.segment,
             ratings=row.ratings,
+            about=row.about,
         )
         for row, dialogue in zip(rows, dialogues, strict=True)
     )

@@ -36,6 +36,8 @@ NAME_COLUMNS = ("id", "recording", "speaker", "dialogue", "split", "language")
 """Columns of names, which are read without spaces at their ends."""
 RATING = "rating."
 """What columns of the corpus's own continuous ratings begin with."""
+ABOUT = "about."
+"""What columns of further facts begin with, by which scores can be told apart."""
 SPLITS = {
     "train": "train",
     "validation": "validation",
@@ -65,6 +67,7 @@ class ManifestRow:
     dialogue: str | None
     split: str | None
     language: str | None
+    about: Mapping[str, str] | None
 
 
 def read_rows(
@@ -99,19 +102,25 @@ def check_columns(
         if column not in table.columns:
             raise DatasetError(f"{path}: {unknown_name('column', column, table.columns)}")
     for column in table.columns:
-        if column not in known and column not in extra and not column.startswith(RATING):
-            raise DatasetError(f"{path}: {unknown_name('column', column, known)}; or name it in extra_columns")
+        if column not in known and column not in extra and not column.startswith((RATING, ABOUT)):
+            raise DatasetError(
+                f"{path}: {unknown_name('column', column, known)}; or name it in extra_columns, or in about_columns "
+                "if scores are to be told apart by it"
+            )
     if "label" in table.columns and "labels" in table.columns:
         raise DatasetError(f"{path}: has columns label and labels; expected one of them")
 
 
-def parse_rows(table: CellTable, *, root: Path, values: Sequence[str] = ()) -> list[ManifestRow]:
+def parse_rows(
+    table: CellTable, *, root: Path, values: Sequence[str] = (), about: Collection[str] = ()
+) -> list[ManifestRow]:
     """Read the rows of a manifest of media, whose columns were checked.
 
     Args:
         table: Its cells.
         root: The folder that paths start from.
         values: The columns of continuous labels.
+        about: Columns of further facts, beside those that say so.
 
     Raises:
         DatasetError: If a row has no source or is at odds with itself, or an id occurs twice.
@@ -121,12 +130,19 @@ def parse_rows(table: CellTable, *, root: Path, values: Sequence[str] = ()) -> l
         sources = _sources(row, root)
         if not sources.files and sources.text is None:
             raise row.error(f"has no source; fill one of {', '.join(FILE_COLUMNS)}, text")
-        rows.append(parse_row(row, sources, default_recording(row.cells), values=values))
+        rows.append(parse_row(row, sources, default_recording(row.cells), values=values, about=about))
     check_ids(rows)
     return rows
 
 
-def parse_row(row: TableRow, sources: Sources, file: str | None, *, values: Sequence[str] = ()) -> ManifestRow:
+def parse_row(
+    row: TableRow,
+    sources: Sources,
+    file: str | None,
+    *,
+    values: Sequence[str] = (),
+    about: Collection[str] = (),
+) -> ManifestRow:
     """Read what a row says beside its sources.
 
     Args:
@@ -134,12 +150,14 @@ def parse_row(row: TableRow, sources: Sources, file: str | None, *, values: Sequ
         sources: Where its signals lie.
         file: The file that times and a default id are of, as the row names it.
         values: The columns of continuous labels.
+        about: Columns of further facts, beside those that say so.
 
     Raises:
         DatasetError: If a cell is not what its column needs.
     """
     segment = _segment(row, file)
     rated = {name: row.number(name) for name in row.cells if name.startswith(RATING)}
+    facts = {name.removeprefix(ABOUT): row.name(name) for name in row.cells if name.startswith(ABOUT) or name in about}
     label_column = "labels" if "labels" in row.cells else "label"
     split = row.name("split")
     if split is not None and split.lower() not in SPLITS:
@@ -158,6 +176,7 @@ def parse_row(row: TableRow, sources: Sources, file: str | None, *, values: Sequ
         dialogue=row.name("dialogue"),
         split=None if split is None else SPLITS[split.lower()],
         language=row.name("language"),
+        about={name: fact for name, fact in facts.items() if fact is not None} or None,
     )
 
 

@@ -101,6 +101,7 @@ def _clip(name: str, sources: Sources) -> Clip:
         speaker=f"Actor_{actor}",
         language=LANGUAGE,
         transcript=STATEMENTS[statement],
+        about={"sex": "male" if int(actor) % 2 else "female"},
     )
     return Clip(utterance, sources)
 

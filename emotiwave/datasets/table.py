@@ -54,8 +54,10 @@ def load(settings: TableSettings) -> Corpus:
     columns = _columns(table, settings)
     values = settings.value_columns
     known = (*UTTERANCE_COLUMNS, *columns.values(), *values)
-    check_columns(settings.file, table, known=known, extra=settings.extra_columns, needed=(*columns.values(), *values))
-    rows = [_row(row, columns, values) for row in table.rows]
+    about = settings.about_columns
+    needed = (*columns.values(), *values, *about)
+    check_columns(settings.file, table, known=(*known, *about), extra=settings.extra_columns, needed=needed)
+    rows = [_row(row, columns, values, about) for row in table.rows]
     check_ids(rows)
     counts: dict[str, Count] = {"empty rows, passed over": table.n_empty} if table.n_empty else {}
     label_set, utterances = to_utterances(rows, settings, corpus="table", counts=counts)
@@ -92,9 +94,9 @@ def _columns(table: CellTable, settings: TableSettings) -> dict[str, str]:
     return columns
 
 
-def _row(row: TableRow, columns: Mapping[str, str], values: Sequence[str]) -> ManifestRow:
+def _row(row: TableRow, columns: Mapping[str, str], values: Sequence[str], about: Sequence[str]) -> ManifestRow:
     named = next((row.text(column) for column in columns.values() if column in row.cells), None)
-    return parse_row(row, Sources(), named, values=values)
+    return parse_row(row, Sources(), named, values=values, about=about)
 
 
 def _from_cells(

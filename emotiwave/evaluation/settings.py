@@ -27,6 +27,9 @@ class EvaluationSettings(Settings):
     """How often sets of labels should hold the true one."""
     abstain_above: float | None = Field(default=None, gt=0, lt=1)
     """Say "not sure" where more than this share of answers would be wrong; the confidence for that is fitted too."""
+    by: tuple[str, ...] = ()
+    """Facts by which scores are told apart: speaker, dialogue, language, or what the corpus tells beside, such as sex.
+    """
     conditions: tuple[str, ...] = ()
     """What is hidden or spoiled ever more, to see how scores fall: ``missing``, ``frame_drop:audio=0.1,0.5``, ..."""
     draws: int = Field(default=1, ge=1, le=100)

@@ -197,16 +197,19 @@ def _utterance_table(utterances: Sequence[Utterance]) -> pa.Table:
     rows = [utterance.to_dict() for utterance in utterances]
     ratings = [None if (rated := row.pop("ratings")) is None else list(rated.items()) for row in rows]
     column = pa.array(ratings, type=pa.map_(pa.string(), pa.float64()))  # as a struct, absent ratings would be nulls
-    return pa.Table.from_pylist(rows).append_column("ratings", column)
+    about = [None if utterance.about is None else list(utterance.about.items()) for utterance in utterances]
+    table = pa.Table.from_pylist(rows).append_column("ratings", column)
+    return table.append_column("about", pa.array(about, type=pa.map_(pa.string(), pa.string())))
 
 
 def _utterance(row: dict[str, Any]) -> Utterance:
     label = row.pop("label")
     segment = row.pop("segment", None)
-    ratings = row.pop("ratings")
+    ratings, about = row.pop("ratings"), row.pop("about", None)  # stores of earlier versions tell nothing more
     return Utterance(
         **row,
         ratings=None if ratings is None else dict(ratings),
+        about=None if about is None else dict(about),
         label=label if isinstance(label, str) else tuple(label),
         segment=Segment(**segment) if segment else None,
     )

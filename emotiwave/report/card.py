@@ -16,6 +16,7 @@ from emotiwave.datasets.paired import LABEL_PAIRED
 from emotiwave.errors import printable
 from emotiwave.metrics import HEADLINE
 from emotiwave.report.file_formats import Data, Environment, ModalitySize
+from emotiwave.report.run_subgroups import subgroup_tables
 from emotiwave.report.tables import BASELINE_WORDS, METRIC_NAMES, SPLIT_ORDER
 from emotiwave.types import LabelSet, Score
 
@@ -56,7 +57,8 @@ class Facts:
     """What a card tells of a run.
 
     ``tables`` are those of its recipe; ``encoders``, by modality of the model, say what each is, ``parts`` what these
-    were made of and ``extractors`` what the features were made by; ``scores`` are empty before evaluation.
+    were made of and ``extractors`` what the features were made by; ``scores`` are empty before evaluation,
+    and ``apart``, those of parts, unless these were asked for.
     """
 
     environment: Environment
@@ -65,6 +67,7 @@ class Facts:
     parts: Mapping[str, Sequence[Mapping[str, str]]]
     extractors: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)
     scores: Sequence[Score] = ()
+    apart: Sequence[Score] = ()
 
 
 def licences(facts: Facts) -> list[Part]:
@@ -99,6 +102,7 @@ def draw_card(facts: Facts, *, repo: str = "OWNER/NAME") -> str:
         "What goes in": _inputs(facts),
         "How it was trained": _training(facts),
         "Scores": _scores(facts),
+        "Who is answered worse": _apart(facts),
         "Cautions": [f"- {plain(caution)}" for caution in facts.environment.cautions],
         "Licences": _licences(facts),
         "Use": USE.strip().splitlines(),
@@ -242,6 +246,17 @@ def _scores(facts: Facts) -> list[str]:
     if facts.tables["training"].get("patience") and first.split == facts.tables["training"]["selection_split"]:
         words.append("**This split chose the model, so the scores flatter.**")
     return [" ".join(words), "", *_table(("available", *(METRIC_NAMES[metric] for metric in metrics), "n"), rows)]
+
+
+def _apart(facts: Facts) -> list[str]:
+    lines = []
+    for table in subgroup_tables(facts.apart):
+        rows = [
+            (row.name, *(f"{cell.text} ({cell.small})" if cell.small else cell.text for cell in row.cells))
+            for row in table.rows
+        ]
+        lines += [f"{plain(table.caption)}.", "", *_table((table.corner, *table.columns), rows), ""]
+    return lines[:-1]
 
 
 def _cell(score: Score | None) -> str:

@@ -106,6 +106,17 @@ class Confidence(BaseModel):
     configurations: dict[str, ConfigurationConfidence]
 
 
+class Provenance(BaseModel):
+    """By what scores were made: hashes of data, weights, recipe and code; what chose the weights."""
+
+    data: str
+    weights: str
+    recipe: str
+    code: str
+    seed: int
+    selection: dict[str, str | int | float | None] | None
+
+
 class Environment(BaseModel):
     """What ``environment.json`` records; ``training`` is there once training has finished.
 

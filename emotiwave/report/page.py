@@ -7,7 +7,7 @@ from typing import Any
 
 from emotiwave.drawing import page
 from emotiwave.explanation.results import FOLDER, SUMMARY, digest_of_answers, read_explanation
-from emotiwave.report import continuous, figures, run_confidence, run_robustness, tables
+from emotiwave.report import continuous, figures, run_confidence, run_robustness, run_subgroups, tables
 from emotiwave.report.explanation_page import lay_out
 from emotiwave.report.file_formats import Data
 from emotiwave.report.read import EvaluatedRun, read_runs
@@ -126,6 +126,7 @@ def _details(run: EvaluatedRun) -> dict[str, Any]:
         "curves": [run_robustness.curve(run, condition) for condition in run_robustness.condition_names(run)],
         "curve_table": run_robustness.curve_table(run),
         "confidence": _confidence(run),
+        "subgroups": run_subgroups.subgroup_tables(run.apart),
         "config": run.config,
         "why": _why(run.folder),
     }
@@ -169,6 +170,7 @@ def _reading(runs: Sequence[EvaluatedRun]) -> dict[str, Any]:
         "confidence": ", ".join(dict.fromkeys(tables.confidence(run) for run in runs)),
         "constant": any(CONSTANT in tables.baselines(run) for run in runs),
         "under_conditions": any(run.under for run in runs),
+        "apart": any(run.apart for run in runs),
         "confident": any(run.confidence for run in runs),
         "bayes_optimal": any(BAYES_OPTIMAL in tables.baselines(run) for run in runs),
     }

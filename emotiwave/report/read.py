@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from emotiwave.errors import CheckpointError, EmotiwaveError
 from emotiwave.metrics import HEADLINE, WITHOUT_RETENTION, averages, per_label_metrics
 from emotiwave.metrics.counts import Counts, count
-from emotiwave.report.file_formats import Confidence, Data, Environment
+from emotiwave.report.file_formats import Confidence, Data, Environment, Provenance
 from emotiwave.types import BAYES_OPTIMAL, CONSTANT, Configuration, Label, LabelSet, Score
 
 BASELINES = (CONSTANT, BAYES_OPTIMAL)
@@ -101,7 +101,8 @@ class EvaluatedRun:
     ``targets`` and ``decisions (utterances, n_classes)`` are of the complete configuration, as `LabelSet.encode` makes
     them, but decisions on a distribution are one-hot; ``truth`` is what was scored against, by utterance id. ``tuned``
     holds the thresholds of that configuration by class, where they were tuned; ``under`` the rows of
-    ``conditions.jsonl``; ``confidence`` those of ``confidence.json``.
+    ``conditions.jsonl``; ``confidence`` those of ``confidence.json``; ``apart`` those of
+    ``subgroups.jsonl``.
     """
 
     folder: Path
@@ -117,6 +118,8 @@ class EvaluatedRun:
     tuned: Tuned | None = None
     under: tuple[Score, ...] = ()
     confidence: Confidence | None = None
+    apart: tuple[Score, ...] = ()
+    provenance: Provenance | None = None
 
     @property
     def labels(self) -> LabelSet:
@@ -173,13 +176,19 @@ def _read_run(folder: Path, name: str, environment: Environment) -> EvaluatedRun
     tuned = None
     if config[1].thresholds != "fixed":
         tuned = _read(folder / "thresholds.json", lambda path: _parse_thresholds(path, scores), by="evaluate")
-    under: tuple[Score, ...] = ()
-    if (folder / "conditions.jsonl").exists():
-        under = _read(folder / "conditions.jsonl", _parse_under, by="evaluate")
+    names = ("conditions.jsonl", "subgroups.jsonl")
+    under, apart = (
+        _read(folder / name, _parse_rows, by="evaluate") if (folder / name).exists() else () for name in names
+    )
     confidence = None
     if (folder / "confidence.json").exists():
         confidence = _read(folder / "confidence.json", _parse_confidence, by="evaluate --calibrate")
-    return EvaluatedRun(folder, name, *config, environment, history, scores, *decided, tuned, under, confidence)
+    provenance = None
+    if (folder / "evaluation.json").exists():  # earlier versions wrote none
+        provenance = _read(folder / "evaluation.json", _parse_provenance, by="evaluate")
+    return EvaluatedRun(
+        folder, name, *config, environment, history, scores, *decided, tuned, under, confidence, apart, provenance
+    )
 
 
 def _read(path: Path, parse: Callable[[Path], T], *, by: str = "train") -> T:
@@ -244,8 +253,12 @@ def _parse_scores(path: Path, data: Data) -> Scores:
     return scores
 
 
-def _parse_under(path: Path) -> tuple[Score, ...]:
+def _parse_rows(path: Path) -> tuple[Score, ...]:
     return tuple(_SCORE.validate_json(line) for line in path.read_text(encoding="utf-8").splitlines())
+
+
+def _parse_provenance(path: Path) -> Provenance:
+    return Provenance.model_validate_json(path.read_bytes())
 
 
 def _parse_confidence(path: Path) -> Confidence:

@@ -135,6 +135,8 @@ def run_table(runs: Sequence[EvaluatedRun]) -> Table:
         "Non-finite frames": _non_finite,
         "Scored": lambda run: f"{run.scores.headline.n} {run.scores.headline.split} utterances",
         "Decisions": decision_rule,
+        "Weights chosen by": _selection,
+        "Hash of data, weights, recipe, code": _hashes,
         "Bootstrap": lambda run: f"{run.evaluation.bootstrap} resamples, {confidence(run)} intervals",
         "Platform": lambda run: f"{run.environment.platform}, {run.environment.threads} threads",
         "Python": lambda run: run.environment.python,
@@ -148,6 +150,18 @@ def run_table(runs: Sequence[EvaluatedRun]) -> Table:
     return Table(
         "Runs, and the software that made them", "Fact", tuple(run.name for run in runs), tuple(rows), words=True
     )
+
+
+def _selection(run: EvaluatedRun) -> str:
+    if run.provenance is None:
+        return DASH
+    chosen = run.provenance.selection
+    return f"{chosen['metric']} on {chosen['split']}" if chosen else "the number of epochs, fixed beforehand"
+
+
+def _hashes(run: EvaluatedRun) -> str:
+    made = run.provenance
+    return DASH if made is None else ", ".join(h[:12] for h in (made.data, made.weights, made.recipe, made.code))
 
 
 def data_tables(data: Data) -> dict[str, Table]:

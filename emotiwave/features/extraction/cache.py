@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,19 +49,3 @@ class FeatureCache:
 def cache_key(described: Mapping[str, Any]) -> str:
     """Name what frames depend on, in 64 hexadecimal digits."""
     return hashlib.sha256(json.dumps([VERSION, described], sort_keys=True).encode()).hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes; of a file that has not changed since it is not read again in this process.
-
-    Raises:
-        OSError: If it cannot be read.
-    """
-    stat = os.stat(path)
-    return _digest(str(path), stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=256)
-def _digest(path: str, _size: int, _changed: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

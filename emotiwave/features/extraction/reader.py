@@ -21,7 +21,7 @@ from emotiwave.errors import (
     MissingExtraError,
 )
 from emotiwave.faces.detectors import FaceDetector, load_detector
-from emotiwave.features.extraction.cache import FeatureCache, cache_key, file_digest
+from emotiwave.features.extraction.cache import FeatureCache, cache_key
 from emotiwave.features.extraction.collapsing import collapse_in_blocks, cut_count, cut_frames, useless
 from emotiwave.features.extraction.extracted import Extracted, usability_rows
 from emotiwave.features.extraction.frames import Frames
@@ -34,6 +34,7 @@ from emotiwave.features.extractors import EXTRACTORS
 from emotiwave.features.planning import plan_frames
 from emotiwave.features.prepared import PreparedModality, PreparedRecording
 from emotiwave.features.workers import Work
+from emotiwave.files import file_digest
 from emotiwave.media.ahead import ahead
 from emotiwave.media.photos import read_photo
 from emotiwave.media.pictures import read_frames
