@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from emotiwave.api.extraction import extract
     from emotiwave.api.hub import load_model, push
     from emotiwave.api.inspection import inspect
+    from emotiwave.api.leaks import find_leakage
     from emotiwave.api.listing import list_names
     from emotiwave.api.runs import Run, evaluate, train, write_report
 
@@ -30,6 +31,7 @@ __all__ = [
     "explain_clip",
     "export_mmsa",
     "extract",
+    "find_leakage",
     "info",
     "inspect",
     "list_names",
@@ -55,6 +57,7 @@ _MODULES = {
     "extraction": ("extract",),
     "hub": ("load_model", "push"),
     "inspection": ("inspect",),
+    "leaks": ("find_leakage",),
     "listing": ("list_names",),
     "runs": ("Run", "evaluate", "train", "write_report"),
 }

@@ -1,12 +1,13 @@
 """The commands of `emotiwave data`: look into feature files, prepare and extract features, write manifests."""
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from emotiwave.cli.screen import INTERRUPTED, Overrides, stderr, stdout
+from emotiwave.cli.screen import INTERRUPTED, Overrides, print_leakage, stderr, stdout
 
 
 class Engine(StrEnum):
@@ -51,6 +52,27 @@ def inspect(
         if html is not None:
             stdout.print(f"page: {html}", highlight=False, soft_wrap=True)
     if found.needs_decision:
+        raise typer.Exit(1)
+
+
+@data.command()
+def leaks(
+    source: Annotated[
+        str, typer.Argument(help="A recipe file, the name of a shipped recipe, a run folder, or a feature store.")
+    ],
+    split: Annotated[str, typer.Option(help="Whose utterances are looked for in the other splits.")] = "test",
+    overrides: Overrides = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every pair as JSON.")] = False,
+) -> None:
+    """Find utterances that stand in two splits, the same or nearly; exits with 1 where there are any."""
+    from emotiwave import api
+
+    found = api.find_leakage(source, split=split, overrides=overrides or (), console=stderr)
+    if as_json:
+        print(json.dumps(found.to_dict(), indent=1))
+    else:
+        print_leakage(found)
+    if found.leaks:
         raise typer.Exit(1)
 
 

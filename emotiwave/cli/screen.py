@@ -12,6 +12,7 @@ from rich.table import Table
 from emotiwave.errors import printable
 
 if TYPE_CHECKING:
+    from emotiwave.api.leaks import LeakageReport
     from emotiwave.evaluation.comparison import CorpusComparison
     from emotiwave.types import Score
 
@@ -88,6 +89,24 @@ def print_confidence(run: str, measured: dict[str, Any]) -> None:
             cells += [f"{100 * left['coverage']:.0f} %", "-" if left["risk"] is None else f"{left['risk']:.3f}"]
         table.add_row(name, *cells)
     stdout.print(table)
+
+
+def print_leakage(found: "LeakageReport") -> None:
+    """How many utterances are in another split too, and the least similar of them, which tell what counts as near."""
+    told = f"{printable(found.corpus)}: of {found.n:,} {printable(found.split)} utterances {found.n_leaked:,}"
+    if not found.leaks:
+        stdout.print(f"{told} are in another split, by {', '.join(found.modalities)}", highlight=False)
+        return
+    table = Table(title=f"{told} are in another split too", title_justify="left")
+    for column in ("modality", "how", "in", "utterances", "such as", "there", "similarity"):
+        table.add_column(column, justify="right" if column in ("utterances", "similarity") else "left")
+    for (modality, kind, other), n in found.counts().items():
+        of = [one for one in found.leaks if (one.modality, one.kind, one.other_split) == (modality, kind, other)]
+        least = min(of, key=lambda one: one.similarity)
+        names = (printable(least.utterance), printable(least.other))
+        table.add_row(modality, kind, printable(other), f"{n:,}", *names, f"{least.similarity:.3f}")
+    stdout.print(table)
+    stdout.print("Scores with and without them: emotiwave evaluate RUN --by leak", highlight=False)
 
 
 def _place(row: "Score") -> str:

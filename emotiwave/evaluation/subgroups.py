@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from emotiwave.doctor.leaks import find_leaks
 from emotiwave.errors import ConfigError, DataWarning, unknown_name
 from emotiwave.evaluation.scoring import Subject, draw_groups, number_groups, score_row
 from emotiwave.evaluation.settings import EvaluationSettings
@@ -16,6 +17,8 @@ from emotiwave.types import Configuration, Corpus, Predictions, Score, Utterance
 Array = NDArray[np.float64]
 FIELDS = ("speaker", "dialogue", "language")
 """Facts that every corpus may tell."""
+LEAK, LEAKED, NEW = "leak", "in another split", "new"
+"""Whether an utterance is, the same or nearly, in another split too: found here, and told by no corpus."""
 BY, GAP = "by", "gap"
 LEAST = 10
 """Utterances of a subgroup that is compared with others; smaller ones are only shown."""
@@ -30,11 +33,14 @@ def read_facts(corpus: Corpus, ids: Sequence[str], names: Sequence[str]) -> dict
     by_id = {utterance.id: utterance for utterance in corpus.utterances}
     utterances = [by_id[one] for one in ids]
     found = {name: [_fact(utterance, name) for utterance in utterances] for name in names}
+    if LEAK in names:
+        leaked = {leak.utterance for leak in find_leaks(corpus, utterances[0].split)}
+        found[LEAK] = [LEAKED if one in leaked else NEW for one in ids]
     for name, facts in found.items():
         if not any(facts):
             told = {name for utterance in utterances for name in (utterance.about or {})}
             told |= {name for name in FIELDS if any(_fact(utterance, name) for utterance in utterances)}
-            known = unknown_name("fact", name, told) if told else f"no utterance tells its {name}, nor any other fact"
+            known = unknown_name("fact", name, {*told, LEAK})
             raise ConfigError(f"{corpus.name}: scores cannot be told apart by {name!r}: {known}")
     return found
 
