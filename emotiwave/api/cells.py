@@ -15,6 +15,7 @@ import torch
 from rich.console import Console
 
 from emotiwave.api.runs import evaluate, train
+from emotiwave.api.spoiled_media import spoiling
 from emotiwave.calibration import fit_thresholds
 from emotiwave.comparison.cell import Cell, CellResult, cells_of, read_cell, write_cell
 from emotiwave.comparison.recipe import Comparison, Method
@@ -139,6 +140,7 @@ def _run_reference(cell: Cell) -> CellResult:
         recipe.evaluation,
         folder=cell.masks,
         sees_neighbours=reference.sees_neighbours,
+        spoil_signals=spoiling(recipe, corpus, predictions.ids),
     )
     write_conditions((), answered, met, cell.folder, thresholds, dataset=corpus.name)
     return CellResult(

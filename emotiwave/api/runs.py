@@ -15,6 +15,7 @@ from rich.console import Console
 from emotiwave.api.confidence import measure_confidence
 from emotiwave.api.data import prepare
 from emotiwave.api.progress import show_preparation
+from emotiwave.api.spoiled_media import check_signals, spoiling
 from emotiwave.calibration import check_tunable, fit_thresholds
 from emotiwave.conditions.registry import Condition
 from emotiwave.config import Recipe, read_recipe
@@ -126,7 +127,7 @@ def train(
             show_preparation(prepared, shown_on, errors=shown_on)
     corpus = recipe.load_corpus()
     _check_selection(corpus, recipe, recipe.evaluation)
-    read_conditions(recipe.evaluation.conditions, corpus)
+    check_signals(read_conditions(recipe.evaluation.conditions, corpus), recipe, corpus)
     model = build(corpus, recipe.model, recipe.training)
     corpus = without_unlearnable(corpus)
     learned_from = corpus
@@ -289,6 +290,7 @@ def _evaluate_run(
         raise ConfigError("masks are of conditions; name one, such as --condition missing, or leave the masks out")
     model = load_model(folder)
     check_same_model(folder, model.spec.settings, recipe)
+    check_signals(conditions, recipe, corpus)
     for condition in conditions:
         _check_measured(condition, model, corpus)
     selection = _predict_selection(model, corpus, recipe, settings)
@@ -328,6 +330,7 @@ def _evaluate_run(
         settings,
         folder=folder / "masks",
         sees_neighbours=model.context is not None,
+        spoil_signals=spoiling(recipe, corpus, predictions.ids),
     )
     under = score_curves(
         predictions,

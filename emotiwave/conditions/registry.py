@@ -1,12 +1,15 @@
 """The conditions by name: what each does, over which severities, and how it is written."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 
+from emotiwave.conditions import signals
 from emotiwave.conditions.hiding import Frames, Seed, hide_frames, hide_modalities, hide_stretch
+from emotiwave.conditions.signals import SpoilPictures, SpoilSound, SpoilWords
 from emotiwave.conditions.spoiling import add_noise, shift
 from emotiwave.errors import ConfigError, unknown_name
 from emotiwave.sequences import ComputationalSequence, FeatureSequence
@@ -18,7 +21,7 @@ Spoil = Callable[[Corpus, Sequence[str], Sequence[str], float, Seed], dict[str, 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of condition: either it hides, or it spoils."""
+    """One kind of condition: it hides frames, spoils features, or spoils signals."""
 
     about: str
     unit: str
@@ -34,6 +37,33 @@ class Kind:
     """Whether it is of one modality, and not of all at once."""
     of_several: bool = False
     """Whether it is of all modalities, and never of one."""
+    sound: SpoilSound | None = None
+    pictures: SpoilPictures | None = None
+    words: SpoilWords | None = None
+    needs_file: bool = False
+    """Whether it is of a given sound, which is named after ``@``."""
+
+    @property
+    def signal(self) -> str | None:
+        """What of media it spoils, before features are extracted again; None of what is done to features."""
+        found = {"audio": self.sound, "vision": self.pictures, "text": self.words}
+        return next((signal for signal, spoil in found.items() if spoil is not None), None)
+
+
+AMPLITUDES = (0.1, 0.178, 0.316, 0.562, 1.0, 1.778)
+AMPLITUDE = "amplitude as a share of the voice's: 0.1 is a signal-to-noise ratio of 20 dB, 1 of 0 dB, 1.778 of -5 dB"
+
+
+def _heard(about: str, unit: str, grid: tuple[float, ...], highest: float, spoil: SpoilSound, **more: bool) -> Kind:
+    return Kind(about, unit, grid, highest, sound=spoil, needs_one=True, **more)
+
+
+def _seen(about: str, unit: str, grid: tuple[float, ...], highest: float, spoil: SpoilPictures, **more: bool) -> Kind:
+    return Kind(about, unit, grid, highest, pictures=spoil, needs_one=True, **more)
+
+
+def _written(about: str, unit: str, grid: tuple[float, ...], highest: float, spoil: SpoilWords, **more: bool) -> Kind:
+    return Kind(about, unit, grid, highest, words=spoil, needs_one=True, **more)
 
 
 KINDS: dict[str, Kind] = {
@@ -67,8 +97,81 @@ KINDS: dict[str, Kind] = {
         is_drawn=False,
         needs_one=True,
     ),
+    "noise": _heard("pink noise", AMPLITUDE, AMPLITUDES, 100.0, signals.pink_noise),
+    "babble": _heard("three other voices of the corpus at once", AMPLITUDE, AMPLITUDES, 100.0, signals.babble),
+    "background": _heard(
+        "a given sound, as background:audio@dog.wav", AMPLITUDE, AMPLITUDES, 100.0, signals.background, needs_file=True
+    ),
+    "reverberation": _heard(
+        "a drawn room", "seconds in which its answer falls by 60 dB", (0.2, 0.4, 0.8, 1.6), 10.0, signals.reverberation
+    ),
+    "room": _heard(
+        "a given impulse response, as room:audio@hall.wav",
+        "share of what is heard",
+        (0.25, 0.5, 1.0),
+        1.0,
+        signals.room,
+        needs_file=True,
+        is_drawn=False,
+    ),
+    "clipping": _heard(
+        "the largest samples are cut off",
+        "share of the samples",
+        (0.01, 0.05, 0.1, 0.3),
+        0.9,
+        signals.clipping,
+        is_drawn=False,
+    ),
+    "narrow_band": _heard(
+        "the upper end of the band is lost",
+        "octaves below 8 kHz",
+        (1.0, 2.0, 3.0),
+        5.0,
+        signals.narrow_band,
+        is_drawn=False,
+    ),
+    "codec": _heard(
+        "sent through the codec Opus",
+        "24 kilobits a second divided by so much",
+        (1.0, 2.0, 4.0),
+        4.0,
+        signals.codec,
+        is_drawn=False,
+    ),
+    "blur": _seen(
+        "pictures are out of focus",
+        "standard deviation in per cent of the shorter side",
+        (1.0, 2.0, 4.0, 6.0),
+        50.0,
+        signals.blurred,
+        is_drawn=False,
+    ),
+    "darkness": _seen("pictures are dark", "share of the light that is gone", (0.5, 0.8, 0.9, 0.95), 1.0, signals.dark),
+    "occlusion": _seen(
+        "a part of each picture is hidden", "share of the area", (0.1, 0.25, 0.5), 1.0, signals.occluded
+    ),
+    "low_resolution": _seen(
+        "pictures are coarse",
+        "times that sides are halved",
+        (1.0, 2.0, 3.0),
+        10.0,
+        signals.low_resolution,
+        is_drawn=False,
+    ),
+    "freeze": _seen("the picture stands still", "share of the seconds", (0.1, 0.3, 0.5, 0.7, 0.9), 1.0, signals.frozen),
+    "word_errors": _written(
+        "words are wrong, missing or too many", "share of the words", (0.1, 0.2, 0.3, 0.5), 1.0, signals.word_errors
+    ),
+    "truncation": _written(
+        "the end of the words is lost, or all of them",
+        "share of the words",
+        (0.25, 0.5, 0.75, 1.0),
+        1.0,
+        signals.truncated,
+        is_drawn=False,
+    ),
 }
-"""Of features, which any corpus has."""
+"""The first five are of features, which any corpus has, the others of media, whose features are extracted again."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +181,12 @@ class Condition:
     kind: str
     modality: str | None = None
     severities: tuple[float, ...] = ()
+    file: Path | None = None
+    """The sound that is given, where the kind needs one."""
 
     def __str__(self) -> str:
-        return self.kind if self.modality is None else f"{self.kind}:{self.modality}"
+        name = self.kind if self.modality is None else f"{self.kind}:{self.modality}"
+        return name if self.file is None else f"{name}@{self.file.name}"
 
     @property
     def of(self) -> Kind:
@@ -107,18 +213,24 @@ class Condition:
 
 
 def read_condition(text: str) -> Condition:
-    """Read ``KIND``, ``KIND:MODALITY``, each perhaps with severities: ``frame_drop:audio=0.1,0.5``.
+    """Read ``KIND``, ``KIND:MODALITY`` or ``KIND:MODALITY@FILE``, perhaps with severities: ``noise:audio=0.1,1``.
 
     Raises:
         ConfigError: If there is no such condition, or a severity is outside of its range.
     """
     name, _, values = text.strip().partition("=")
-    kind, _, modality = name.strip().partition(":")
+    name, _, file = name.strip().partition("@")
+    kind, _, modality = name.partition(":")
     if kind not in KINDS:
         raise ConfigError(unknown_name("condition", kind, KINDS))
     about = KINDS[kind]
     if about.needs_one and not modality:
-        raise ConfigError(f"condition {kind} is of one modality; write which one, as in {kind}:audio")
+        raise ConfigError(
+            f"condition {kind} is of one modality; write which one, as in {kind}:{about.signal or 'audio'}"
+        )
+    if about.needs_file != bool(file):
+        told = "needs a sound" if about.needs_file else "takes no file"
+        raise ConfigError(f"condition {kind} {told}; write {kind}:{modality}{'@FILE' if about.needs_file else ''}")
     if about.of_several and modality:
         raise ConfigError(f"condition {kind} is of all modalities at once; write {kind}, without :{modality}")
     try:
@@ -133,12 +245,12 @@ def read_condition(text: str) -> Condition:
             )
     if not severities:
         raise ConfigError(f"condition {text!r}: has no severity above 0")
-    return Condition(kind, modality or None, severities)
+    return Condition(kind, modality or None, severities, Path(file).absolute() if file else None)
 
 
 def with_hidden(corpus: Corpus, ids: Sequence[str], hidden: Frames) -> Corpus:
     """Give the utterances of a corpus alone, with frames hidden: rows of NaN, which are not observed."""
-    return _rebuild(
+    return rebuilt(
         corpus,
         ids,
         {
@@ -155,8 +267,8 @@ def spoilt(corpus: Corpus, ids: Sequence[str], condition: Condition, severity: f
         ConfigError: If the condition hides, or is of a modality that the corpus lacks.
     """
     if condition.of.spoil is None:
-        raise ConfigError(f"condition {condition} hides; it needs a mask")
-    return _rebuild(
+        raise ConfigError(f"condition {condition} spoils no features; it needs a mask, or media")
+    return rebuilt(
         corpus, ids, condition.of.spoil(corpus, ids, condition.modalities(corpus), severity, condition.seed(draw))
     )
 
@@ -165,7 +277,8 @@ def _hide(of: FeatureSequence, mask: np.ndarray) -> FeatureSequence:
     return FeatureSequence(np.where(mask[:, None], np.float32(np.nan), of.values), of.intervals)
 
 
-def _rebuild(corpus: Corpus, ids: Sequence[str], changed: dict[str, dict[str, FeatureSequence]]) -> Corpus:
+def rebuilt(corpus: Corpus, ids: Sequence[str], changed: Mapping[str, Mapping[str, FeatureSequence]]) -> Corpus:
+    """Give the utterances of a corpus alone, some of their sequences replaced."""
     wanted = set(ids)
     sequences = {}
     for name, sequence in corpus.sequences.items():

@@ -1,10 +1,13 @@
 """Spoiled sound: noise, rooms, telephones, clipping; other speed and pitch."""
 
+import io
 from fractions import Fraction
 
+import av
 import numpy as np
 import soxr
 from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
 from av.error import BlockingIOError as NothingYetError
 from av.error import EOFError as NoMoreError
 from av.filter import Graph
@@ -18,6 +21,7 @@ COLOURS = {"white": 0.0, "pink": 1.0, "brown": 2.0}
 TELEPHONE = (300.0, 3400.0)
 """Hz, the band of a telephone line (ITU-T G.712)."""
 LOWEST_HERTZ = 20.0
+OPUS_RATE = 48_000
 
 
 def coloured_noise(n_samples: int, colour: str, rate: int, generator: np.random.Generator) -> Samples:
@@ -68,6 +72,34 @@ def over_telephone(samples: Samples, rate: int) -> Samples:
     if len(samples) < 64:
         return samples
     return sosfiltfilt(butter(4, TELEPHONE, "bandpass", fs=rate, output="sos"), samples).astype(np.float32)
+
+
+def low_pass(samples: Samples, hertz: float, rate: int) -> Samples:
+    """Leave what is below a frequency."""
+    if len(samples) < 64:
+        return samples
+    return sosfiltfilt(butter(6, hertz, "lowpass", fs=rate, output="sos"), samples).astype(np.float32)
+
+
+def over_opus(samples: Samples, rate: int, bits_per_second: int) -> Samples:
+    """Send sound through the codec Opus, as calls and messengers do; 6,000 bits a second and more."""
+    if not len(samples):
+        return samples
+    buffer = io.BytesIO()
+    at_48k = np.asarray(soxr.resample(samples, rate, OPUS_RATE), np.float32).clip(-1, 1)
+    with av.open(buffer, "w", format="ogg") as file:
+        stream = file.add_stream("libopus", rate=OPUS_RATE, layout="mono")
+        stream.bit_rate = bits_per_second
+        frame = AudioFrame.from_ndarray(at_48k[None], format="flt", layout="mono")
+        frame.sample_rate = OPUS_RATE
+        for packet in (*stream.encode(frame), *stream.encode(None)):
+            file.mux(packet)
+    buffer.seek(0)
+    with av.open(buffer) as file:
+        resampler = AudioResampler(format="flt", layout="mono", rate=OPUS_RATE)
+        pieces = [piece.to_ndarray()[0] for one in file.decode(audio=0) for piece in resampler.resample(one)]
+    heard = np.asarray(soxr.resample(np.concatenate(pieces), OPUS_RATE, rate), np.float32)
+    return np.pad(heard, (0, max(0, len(samples) - len(heard))))[: len(samples)]
 
 
 def clip(samples: Samples, share: float) -> Samples:

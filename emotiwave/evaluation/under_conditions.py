@@ -77,6 +77,7 @@ def answer_under_conditions(
     *,
     folder: Path,
     sees_neighbours: bool,
+    spoil_signals: Callable[[Condition, float, int], Corpus],
 ) -> tuple[list[UnderCondition], list[Met]]:
     """Ask for answers under each condition, at each of its severities, for each draw.
 
@@ -91,6 +92,8 @@ def answer_under_conditions(
         settings: How often each condition is drawn.
         folder: Where masks are kept, unless the settings name another folder: read if there, else drawn and written.
         sees_neighbours: Whether what answers looks at other utterances than the one it is about.
+        spoil_signals: Gives the scored utterances with features of media that a condition spoiled, at a severity, for a
+            draw.
 
     Raises:
         ConfigError: If a condition does not suit the corpus.
@@ -110,6 +113,8 @@ def answer_under_conditions(
                     predictions = _compose(unspoiled, complete, left)
                 elif masks is not None:
                     predictions = answer(with_hidden(corpus, unspoiled.ids, masks.hidden[severity]))
+                elif condition.of.signal is not None:
+                    predictions = answer(spoil_signals(condition, severity, draw))
                 else:
                     predictions = answer(spoilt(corpus, unspoiled.ids, condition, severity, draw))
                 found.append(UnderCondition(str(condition), severity, draw, predictions, tuple(left)))

@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from emotiwave.features.extraction.frames import Frames
 from emotiwave.features.extraction.pictures import PictureExtraction, longest_side
 from emotiwave.features.extraction.settings import Choice, MediaFeatureSettings, build_extractors
 from emotiwave.features.extraction.sound import BLOCK_SECONDS, extract_sound
+from emotiwave.features.extraction.spoiler import Spoiler
 from emotiwave.features.extraction.words import read_words, word_intervals
 from emotiwave.features.extractor import AudioExtractor, TextExtractor, VisionExtractor
 from emotiwave.features.extractors import EXTRACTORS
@@ -42,8 +43,8 @@ from emotiwave.media.sound import read_sound
 from emotiwave.media.speech import SpeechDetector, SpeechRecogniser
 from emotiwave.media.usability import summarise, summarise_counts, unusable_text
 from emotiwave.recordings import MediaRecordings, Sources
-from emotiwave.signals import Usability, Word, join_words
-from emotiwave.types import Segment, Utterance
+from emotiwave.signals import Frame, Usability, Word, join_words
+from emotiwave.types import Utterance
 
 AHEAD = 8
 """Pictures that are decoded while others are looked at."""
@@ -63,18 +64,25 @@ class _Brought:
     usability: Sequence[dict[str, Any]]
 
 
-Extract = Callable[[Sources, Segment | None, Extracted], None]
+Extract = Callable[[Sources, Utterance, Extracted], None]
 
 
 class MediaReader:
-    """Extractors that are ready, and what is wanted of media; a context manager.
+    """Extractors that are ready, and what is wanted of media; a context manager. What is spoiled is not cached.
 
     Raises:
         EmotiwaveError: If an extractor or the face detector cannot be had.
     """
 
-    def __init__(self, settings: MediaFeatureSettings, choices: Mapping[str, Choice], *, finds_faces: bool) -> None:
-        self.settings = settings
+    def __init__(
+        self,
+        settings: MediaFeatureSettings,
+        choices: Mapping[str, Choice],
+        *,
+        finds_faces: bool,
+        spoiler: Spoiler | None = None,
+    ) -> None:
+        self.settings, self.spoiler = settings, spoiler
         self.extractors = build_extractors(choices)
         settings.check_poolable(self.extractors)
         of: dict[str, dict[str, Any]] = {"audio": {}, "vision": {}, "text": {}}
@@ -84,7 +92,7 @@ class MediaReader:
         self.vision: dict[str, VisionExtractor] = of["vision"]
         self.text: dict[str, TextExtractor] = of["text"]
         self.sizes = {modality: extractor.size for modality, extractor in self.extractors.items()}
-        self.cache = FeatureCache(settings.kept_in)
+        self.cache = FeatureCache(settings.kept_in if spoiler is None else None)
         wants_faces = any(extractor.pictures == "faces" for extractor in self.vision.values())
         self.detector = load_detector(settings.faces, may_download=False) if wants_faces and finds_faces else None
         self.speech = SpeechDetector() if settings.speech_only and self.audio else None
@@ -137,7 +145,7 @@ class MediaReader:
         utterance, sources = wanted
         if not getattr(self, signal):
             return
-        error, into.warnings[signal] = _attempt(partial(extract, sources, utterance.segment, into))
+        error, into.warnings[signal] = _attempt(partial(extract, sources, utterance, into))
         if error:
             into.errors.append(_error_row(recording, wanted, signal, error))
 
@@ -147,11 +155,12 @@ class MediaReader:
 
     # --- signals
 
-    def _sound(self, sources: Sources, segment: Segment | None, into: Extracted) -> None:
+    def _sound(self, sources: Sources, utterance: Utterance, into: Extracted) -> None:
         path = sources.audio or sources.video
         if path is None:
             return
-        start, end = (None, None) if segment is None else (segment.start, segment.end)
+        start, end = _bounds(utterance)
+        spoil = None if self.spoiler is None else partial(self.spoiler.sound, utterance.id)
         stage = {
             "signal": "audio",
             "of": [self._digest(path), start, end],
@@ -162,7 +171,7 @@ class MediaReader:
 
         def make(missing: Mapping[str, AudioExtractor]) -> dict[str, Frames]:
             find = None if self.speech is None else self.speech.non_speech_spans
-            frames, _, seconds = extract_sound(path, start, end, missing, self.settings.usability, find)
+            frames, _, seconds = extract_sound(path, start, end, missing, self.settings.usability, find, spoil)
             for found in frames.values():
                 found.facts = {"seconds": seconds}
             return frames
@@ -174,11 +183,11 @@ class MediaReader:
                 summarise("audio", frames.spans, 0.0, seconds, self.settings.usability), modality=modality
             )
 
-    def _pictures(self, sources: Sources, segment: Segment | None, into: Extracted) -> None:
+    def _pictures(self, sources: Sources, utterance: Utterance, into: Extracted) -> None:
         path = sources.image or sources.video
         if path is None:
             return
-        start, end = (None, None) if segment is None else (segment.start, segment.end)
+        start, end = _bounds(utterance)
         longest = longest_side(self.vision.values())
         stage = {
             "signal": "vision",
@@ -199,12 +208,17 @@ class MediaReader:
                 origin=0.0 if sources.image is not None else start or 0.0,
                 is_face=sources.is_face,
             )
+
+            def take(pictures: Iterable[Frame]) -> dict[str, Frames]:
+                spoiler = self.spoiler
+                return extraction.take(pictures if spoiler is None else spoiler.pictures(utterance.id, pictures))
+
             if sources.image is not None:
-                return extraction.take([read_photo(path, longest=longest)])
+                return take([read_photo(path, longest=longest)])
             with ahead(
                 read_frames(path, start, end, rate=self.settings.frame_rate, longest=longest), AHEAD
             ) as pictures:
-                return extraction.take(pictures)
+                return take(pictures)
 
         for modality, frames in self._kept_or_made(self.vision, stage, make).items():
             into.frames[modality] = frames
@@ -217,15 +231,17 @@ class MediaReader:
                     modality, frames.spans, float(times.min()), float(times.max()), self.settings.usability
                 )
 
-    def _read_text(self, sources: Sources, segment: Segment | None, into: Extracted) -> None:
-        found = read_words(sources, segment, self.settings, self._words_files)
+    def _read_text(self, sources: Sources, utterance: Utterance, into: Extracted) -> None:
+        found = read_words(sources, utterance.segment, self.settings, self._words_files)
         if found is None and self.settings.asr and (heard := sources.audio or sources.video):
-            start, end = (None, None) if segment is None else (segment.start, segment.end)
+            start, end = _bounds(utterance)
             if self._recogniser is None:
                 self._recogniser = SpeechRecogniser(self.settings.asr, language=self.settings.language)
             found = self._recogniser.transcribe(read_sound(heard, start, end)), f"recogniser {self.settings.asr}"
         if found is not None:
             into.words, into.words_from = found
+            if self.spoiler is not None:
+                into.words = self.spoiler.words(utterance.id, found[0])
 
     def _describe_texts(
         self,
@@ -355,6 +371,10 @@ class MediaReader:
             counts[f"utterances without {modality}"] += 1
             return np.empty((0, size), np.float32), nothing
         return values, intervals
+
+
+def _bounds(utterance: Utterance) -> tuple[float | None, float | None]:
+    return (None, None) if utterance.segment is None else (utterance.segment.start, utterance.segment.end)
 
 
 def _error_row(recording: str, wanted: Wanted, modality: str, error: str) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Sound into frames, a block at a time: hours of it take no more memory than half a minute."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ def extract_sound(
     extractors: Mapping[str, AudioExtractor],
     settings: UsabilitySettings,
     find_non_speech: FindSpans | None = None,
+    spoil: Callable[[NDArray[np.float32], int], NDArray[np.float32]] | None = None,
 ) -> tuple[dict[str, Frames], tuple[Span, ...], float]:
     """Extract the sound of one segment.
 
@@ -33,6 +35,7 @@ def extract_sound(
         extractors: By modality.
         settings: What counts as unusable.
         find_non_speech: Tells further spans of no use.
+        spoil: What is done to the samples of each block before anything looks at them; takes their rate too.
 
     Returns:
         Frames by modality; the unusable spans on the clock of the utterance, the same in every frames' ``spans``; and
@@ -48,6 +51,8 @@ def extract_sound(
     spans: list[Span] = []
     for block in sound_blocks(path, start, end, seconds=BLOCK_SECONDS, context=context):
         waveform, (first, last) = block.waveform, block.core
+        if spoil is not None:
+            waveform = replace(waveform, samples=spoil(waveform.samples, waveform.rate))
         seconds = last - origin
         for name, extractor in extractors.items():
             samples, begin = _slice(waveform, first - extractor.context, last + extractor.context)

@@ -1,0 +1,266 @@
+"""Signals spoiled before features are extracted again: as badly as asked for, and nothing else changes."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import emotiwave
+from emotiwave.conditions import signals
+from emotiwave.conditions.media import check_media, spoil_media
+from emotiwave.conditions.registry import KINDS, Condition, read_condition
+from emotiwave.conditions.signals import Around
+from emotiwave.config import Recipe, read_recipe
+from emotiwave.errors import ConfigError, DatasetError
+from emotiwave.features.extraction.settings import MediaFeatureSettings
+from emotiwave.recordings import MediaRecordings
+from emotiwave.signals import Frame, Word
+from emotiwave.types import Corpus
+from tests.made_media import write_sound
+from tests.test_cli import run
+from tests.test_conditions import made
+from tests.tiny_encoders import one_thread
+
+one_thread = pytest.fixture(scope="module", autouse=True)(one_thread)
+RATE = 16_000
+TIMES = np.arange(2 * RATE) / RATE
+VOICE = (0.2 * np.sin(2 * np.pi * 180 * TIMES) * (1 + np.sin(2 * np.pi * 3 * TIMES))).astype(np.float32)
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+def rms(samples: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+
+
+@pytest.mark.parametrize("severity", [0.1, 1.0, 1.778])
+@pytest.mark.parametrize("spoil", [signals.pink_noise, signals.babble, signals.background])
+def test_noise_is_as_loud_as_asked_for(spoil: Callable, severity: float) -> None:
+    generator = np.random.default_rng(0)
+    voices = [generator.standard_normal(n).astype(np.float32) * k for k, n in enumerate((8000, 40000, 900, 16000), 1)]
+    around = Around(voices, given=generator.standard_normal(5000).astype(np.float32))
+    noisy = spoil(VOICE, RATE, severity, rng(), around)
+    assert rms(noisy - VOICE) == pytest.approx(severity * rms(VOICE), rel=1e-3)
+    assert signals.decibels(severity) == pytest.approx({0.1: 20, 1.0: 0, 1.778: -5}[severity], abs=0.01)
+    other = spoil(VOICE, RATE, severity / 2, rng(), around)
+    np.testing.assert_allclose(noisy - VOICE, 2 * (other - VOICE), atol=1e-4)  # the same noise, louder
+
+
+def test_sound_is_spoiled_as_said() -> None:
+    high = (VOICE + 0.2 * np.sin(2 * np.pi * 5000 * TIMES)).astype(np.float32)
+    narrow = signals.narrow_band(high, RATE, 2.0, rng(), Around())  # up to 2 kHz
+    assert rms(narrow - VOICE) < 0.02 * rms(VOICE)
+    np.testing.assert_array_equal(signals.narrow_band(high, RATE, 0.0, rng(), Around()), high)
+    clipped = signals.clipping(VOICE, RATE, 0.1, rng(), Around())
+    assert np.mean(np.abs(clipped) >= np.abs(clipped).max() * 0.999) == pytest.approx(0.1, abs=0.005)
+    assert np.abs(clipped).max() == pytest.approx(np.abs(VOICE).max(), rel=1e-3)
+    errors = []
+    for severity in (1.0, 2.0, 4.0):
+        heard = signals.codec(VOICE, RATE, severity, rng(), Around())
+        assert len(heard) == len(VOICE)
+        errors.append(rms(heard - VOICE) / rms(VOICE))
+    assert errors[0] < errors[-1] < 0.5
+    response = np.zeros(4000, np.float32)
+    response[[0, 3000]] = (1.0, 0.8)
+    echo = signals.room(VOICE, RATE, 1.0, rng(), Around(given=response))
+    by_hand = VOICE + 0.8 * np.concatenate([np.zeros(3000, np.float32), VOICE[:-3000]])
+    np.testing.assert_allclose(echo, by_hand * rms(VOICE) / rms(by_hand), atol=1e-4)
+    np.testing.assert_array_equal(signals.room(VOICE, RATE, 0.0, rng(), Around(given=response)), VOICE)
+    wet = [signals.reverberation(VOICE, RATE, severity, rng(), Around()) for severity in (0.2, 1.6)]
+    assert all(rms(one) == pytest.approx(rms(VOICE), rel=1e-3) for one in wet)
+    assert np.abs(signals.squeezed(3 * VOICE)).max() == pytest.approx(1.0)
+
+
+def pictures(n: int = 40, seconds: float = 0.25) -> list[Frame]:
+    generator = np.random.default_rng(1)
+    return [
+        Frame(generator.integers(0, 256, (48, 64, 3)).astype(np.uint8), k * seconds, (k + 1) * seconds)
+        for k in range(n)
+    ]
+
+
+def test_pictures_are_spoiled_as_said() -> None:
+    before = pictures()
+    spoilt = {
+        name: [frame.image for frame in KINDS[name].pictures(before, severity, rng)]
+        for name, severity in (("blur", 4.0), ("darkness", 0.9), ("occlusion", 0.25), ("low_resolution", 2.0))
+    }
+    by_hand = cv2.GaussianBlur(before[3].image, (0, 0), 0.04 * 48)
+    np.testing.assert_array_equal(spoilt["blur"][3], by_hand)
+    assert np.mean(spoilt["darkness"]) == pytest.approx(0.1 * np.mean([frame.image for frame in before]), rel=0.05)
+    hidden = [(image != frame.image).any(axis=2) for image, frame in zip(spoilt["occlusion"], before, strict=True)]
+    assert hidden[0].mean() == pytest.approx(0.25, abs=0.01)
+    assert all((mask == hidden[0]).mean() > 0.99 for mask in hidden)  # the same place all along
+    coarse = spoilt["low_resolution"][0].astype(float)
+    assert np.abs(np.diff(coarse, axis=1)).mean() < 0.3 * np.abs(np.diff(before[0].image.astype(float), axis=1)).mean()
+    still: dict[float, set[int]] = {}
+    for severity in (0.0, 0.3, 0.7, 1.0):
+        shown = list(signals.frozen(before, severity, rng))
+        assert [frame.start for frame in shown] == [frame.start for frame in before]
+        changed = {
+            int(of.start) for of, was in zip(shown, before, strict=True) if not np.array_equal(of.image, was.image)
+        }
+        still[severity] = changed
+    assert still[0.0] < still[0.3] < still[0.7] < still[1.0] == set(range(10))
+    photo = [replace(before[0], start=float("nan"), end=float("nan"))]
+    assert next(signals.frozen(photo, 1.0, rng)).image is before[0].image
+
+
+def test_words_are_spoiled_as_said() -> None:
+    words = tuple(Word(f"w{k}") for k in range(3000))
+    around = Around(vocabulary=("x", "y", "z"))
+    wrong_before: set[str] = set()
+    for severity in (0.1, 0.3, 1.0):
+        spoilt = signals.word_errors(words, severity, rng(), around)
+        kept = [word.text for word in spoilt if word.text.startswith("w")]
+        n_lost = len(words) - len(kept)  # substituted or deleted: two thirds of the errors
+        assert n_lost / len(words) == pytest.approx(severity * 2 / 3, abs=0.03)
+        assert len(spoilt) == pytest.approx(len(words), abs=120)  # as many are added as are lost
+        wrong = {word.text for word in words} - set(kept)
+        assert wrong_before <= wrong
+        wrong_before = wrong
+    assert signals.word_errors(words, 0.0, rng(), around) == words
+    assert signals.truncated(words[:10], 0.25, rng(), around) == words[:8]
+    assert signals.truncated(words, 1.0, rng(), around) == ()
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, MediaRecordings, Corpus]:
+    """Thirty utterances with a sound, a picture of a face that was cut out, and words."""
+    folder = tmp_path_factory.mktemp("media")
+    generator = np.random.default_rng(0)
+    with (folder / "lines.csv").open("w") as file:
+        file.write("id,audio,image,face,text,label,split\n")
+        for k in range(30):
+            split = "train" if k < 16 else "validation" if k < 22 else "test"
+            tone = 0.3 * np.sin(2 * np.pi * (150 + 20 * k) * TIMES[:RATE]) + 0.02 * generator.standard_normal(RATE)
+            write_sound(folder / f"u{k}.wav", tone.astype(np.float32))
+            face = cv2.resize(generator.integers(40, 220, (6, 6)).astype(np.uint8), (48, 48))
+            cv2.imwrite(str(folder / f"u{k}.png"), face)
+            words = " ".join(generator.choice(["joy", "rain", "tea", "grief", "sun", "road", "cat"], 6))
+            file.write(f"u{k},u{k}.wav,u{k}.png,true,{words},{'ab'[k % 2]},{split}\n")
+    recipe = read_recipe(
+        "manifest",
+        [
+            f"dataset.file={folder / 'lines.csv'}",
+            f"features.store={folder / 'store'}",
+            "features.cache=false",
+            'features.extractors={text="hashed",audio="prosody",vision="face"}',
+            "training.epochs=1",
+            "training.patience=0",
+            "evaluation.bootstrap=0",
+        ],
+    )
+    emotiwave.prepare(recipe)
+    recordings = recipe.load_recordings()
+    assert isinstance(recordings, MediaRecordings)
+    return recipe, recordings, recipe.load_corpus()
+
+
+def spoiled(media: tuple[Recipe, MediaRecordings, Corpus], text: str, severity: float | None = None) -> Corpus:
+    recipe, recordings, corpus = media
+    condition = read_condition(text)
+    assert isinstance(recipe.features, MediaFeatureSettings)
+    ids = [u.id for u in corpus.utterances if u.split == "test"]
+    at = condition.severities[-1] if severity is None else severity
+    return spoil_media(recordings, recipe.features, corpus, ids, condition, at, 0)
+
+
+def differing(media: tuple[Recipe, MediaRecordings, Corpus], changed: Corpus) -> set[str]:
+    found = set()
+    for name, sequence in changed.sequences.items():
+        for one in (u.id for u in changed.utterances):
+            before = media[2].sequences[name][one].values
+            if not np.array_equal(sequence[one].values, before, equal_nan=True):
+                found.add(name)
+    return found
+
+
+def test_only_what_is_named_changes(media: tuple[Recipe, MediaRecordings, Corpus], tmp_path: Path) -> None:
+    write_sound(tmp_path / "dog.wav", np.random.default_rng(3).standard_normal(9000).astype(np.float32) * 0.3)
+    for name, kind in KINDS.items():
+        if kind.signal is None:
+            continue
+        text = f"{name}:{kind.signal}" + (f"@{tmp_path / 'dog.wav'}" if kind.needs_file else "")
+        changed = spoiled(media, text)
+        assert [u.id for u in changed.utterances] == [f"u{k}" for k in range(22, 30)]
+        expected = set() if name == "freeze" else {kind.signal}  # photos stand still anyway
+        assert differing(media, changed) == expected, name
+        again = spoiled(media, text)
+        for one in changed.sequences[kind.signal].ids:
+            np.testing.assert_array_equal(
+                changed.sequences[kind.signal][one].values, again.sequences[kind.signal][one].values
+            )
+
+
+def test_at_severity_0_features_are_those_of_the_store(
+    media: tuple[Recipe, MediaRecordings, Corpus], tmp_path: Path
+) -> None:
+    write_sound(tmp_path / "hall.wav", np.array([1.0, 0.5, 0.25], np.float32))
+    for text in (f"room:audio@{tmp_path / 'hall.wav'}", "freeze:vision", "truncation:text"):
+        assert differing(media, spoiled(media, text, severity=0.0)) == set(), text
+
+
+def test_what_is_of_no_use_then_is_not_observed(media: tuple[Recipe, MediaRecordings, Corpus]) -> None:
+    black = spoiled(media, "darkness:vision=1")
+    assert all(np.isnan(black.sequences["vision"][one].values).all() for one in black.sequences["vision"].ids)
+    silent = spoiled(media, "truncation:text=1")
+    assert all(np.isnan(silent.sequences["text"][one].values).all() for one in silent.sequences["text"].ids)
+    assert differing(media, silent) == {"text"}
+
+
+def test_what_does_not_suit_is_refused(media: tuple[Recipe, MediaRecordings, Corpus], tmp_path: Path) -> None:
+    recipe, recordings, corpus = media
+    for text, message in (
+        ("noise:text", "text is made of text, and noise spoils audio"),
+        ("noise:smell", "has no smell"),
+        (f"room:audio@{tmp_path / 'gone.wav'}", "the sound of a condition cannot be read"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            check_media(read_condition(text), corpus, recordings, recipe.features)
+    write_sound(tmp_path / "silent.wav", np.zeros(2000, np.float32))
+    with pytest.raises(ConfigError, match=r"silent.wav: is silent"):
+        check_media(read_condition(f"background:audio@{tmp_path / 'silent.wav'}"), corpus, recordings, recipe.features)
+    with pytest.raises(ConfigError, match="has no media of audio, only features; ask for feature_noise:audio"):
+        check_media(read_condition("noise:audio"), made(), None, None)
+    for text, message in (
+        ("noise", "is of one modality"),
+        ("room:audio", "needs a sound; write room:audio@FILE"),
+        ("noise:audio@dog.wav", "takes no file"),
+        ("darkness:vision=1.5", "outside 0 to 1"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            read_condition(text)
+    few = replace(recordings, utterances=tuple(u for u in recordings.utterances if u.split != "train" or u.id == "u0"))
+    with pytest.raises(DatasetError, match="1 voices in train; babble needs 3"):
+        spoil_media(few, recipe.features, corpus, ["u25"], Condition("babble", "audio", (1.0,)), 1.0, 0)
+
+
+def test_a_run_is_scored_on_spoiled_media(
+    media: tuple[Recipe, MediaRecordings, Corpus], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = emotiwave.train(media[0], out=tmp_path / "run").folder
+    store = {path: path.read_bytes() for path in sorted((media[0].store).rglob("*")) if path.is_file()}
+    code, out, _ = run(
+        capsys, "evaluate", str(folder), "--condition", "noise:audio=0.1,10", "--condition", "truncation:text=1"
+    )
+    assert code == 0
+    assert "noise:audio 10" in out
+    # without any word left, the answer is that of sound and picture
+    rows = emotiwave.evaluate(folder, conditions=["truncation:text=1"])
+    by_place = {(row.condition, row.severity, row.available): row for row in rows if row.metric == "accuracy"}
+    without = next(row for key, row in by_place.items() if key[2] == ("audio", "vision"))
+    assert by_place["truncation:text", 1.0, ("text", "audio", "vision")].value == without.value
+    assert {path: path.read_bytes() for path in store} == store
+    code, _, told = run(capsys, "evaluate", str(folder), "--condition", "blur:audio")
+    assert (code, "audio is made of audio, and blur spoils vision" in told.replace("\n", " ")) == (1, True)
+    made_run = emotiwave.train(
+        "synthetic", out=tmp_path / "made", overrides=["training.epochs=1", "dataset.n_train=40", "dataset.n_test=20"]
+    ).folder
+    code, _, told = run(capsys, "evaluate", str(made_run), "--condition", "noise:audio")
+    assert (code, "has no media of audio, only features" in told.replace("\n", " ")) == (1, True)
