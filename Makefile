@@ -55,6 +55,8 @@ reproduce: install ## Rewrite results/; needs EMOTIWAVE_DATA.
 	$(BIN)/python benchmarks/analyze_page.py results
 	$(BIN)/python benchmarks/explanations.py --out results/explanations.json
 	$(BIN)/python benchmarks/explanations_page.py results
+	$(BIN)/python benchmarks/confidence.py --out results/confidence.json
+	$(BIN)/python benchmarks/confidence_page.py results
 	$(BIN)/python benchmarks/tables.py results
 
 weights: install ## Train the experts again and measure them; needs EMOTIWAVE_DATA, goes on where it was stopped.

@@ -50,6 +50,10 @@ MODELS = (
     "tensor",
 )
 """The default on all seeds, the others on the first."""
+MOST_EPOCHS = 40
+"""Of the recipe, which stops early by validation."""
+FEWER_EPOCHS = {"cross_modal_transformer": 12, "mult": 12}
+"""Of those that take up to a minute for an epoch on small machines."""
 N = 100
 """Test utterances, drawn at random, that are explained in time."""
 
@@ -88,6 +92,8 @@ def explained(folder: Path, corpus: Corpus) -> tuple[FusionModel, ModalityExplan
 def planted(runs: Path, name: str, seed: int) -> dict[str, Any]:
     """Compare explanations of a made corpus with what was planted in it."""
     settings = [f"training.seed={seed}", f"dataset.seed={seed}", f"model.name={name}"]
+    if name in FEWER_EPOCHS:
+        settings.append(f"training.epochs={FEWER_EPOCHS[name]}")
     folder = trained(runs, f"synthetic-{name}-{seed}", "synthetic", *settings)
     dataset = read_run(folder).dataset
     assert isinstance(dataset, SyntheticSettings)
@@ -97,6 +103,7 @@ def planted(runs: Path, name: str, seed: int) -> dict[str, Any]:
     return {
         "model": name,
         "seed": seed,
+        "most_epochs": FEWER_EPOCHS.get(name, MOST_EPOCHS),
         "data": corpus.digest,
         "n": len(who.predictions.ids),
         "accuracy": float(who.right(frozenset(who.modalities)).mean()),

@@ -12,6 +12,8 @@ from emotiwave.explanation.explainers import EXPLAINERS
 from emotiwave.report.explanation_page import MEASURES
 
 SHOWN = ("deletion_gain", "insertion_gain", "randomised_weights", "small_noise")
+POOR = 0.3
+"""Accuracy of six classes below which a model has hardly learned anything."""
 NONE = "-"
 """What was not measured."""
 HEAD = """# Explanations, and whether they are true
@@ -57,8 +59,13 @@ def planted(rows: list[dict[str, Any]]) -> str:
             time["occlusion"]["n_spans"],
         ]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
+    most = max(row["most_epochs"] for row in rows)
+    fewer = [f"`{row['model']}` ({row['most_epochs']})" for row in rows if row["most_epochs"] < most]
+    told = f" Trained for fewer epochs than the {most} of the recipe: {', '.join(fewer)}." if fewer else ""
+    poor = [f"`{row['model']}`" for row in rows if row["accuracy"] < POOR]
+    told += f" Of {', '.join(poor)}, which hardly learned anything, explanations say little." if poor else ""
     gap = max(row["efficiency_gap"] for row in rows)
-    return "\n".join([*lines, "", f"Base and contributions miss the probabilities by {gap:.1e} at most."])
+    return "\n".join([*lines, "", f"Base and contributions miss the probabilities by {gap:.1e} at most.{told}"])
 
 
 def in_time(found: dict[str, Any]) -> str:

@@ -119,8 +119,10 @@ def _read_spoiled(
     rows = pd.read_parquet(folder / SPOILED)
     met = {(str(one["condition"]), int(one["seed"])): one for one in json.loads((folder / MET).read_text("utf-8"))}
     found: dict[str, dict[float, list[Spoiled]]] = {}
-    for key, table in rows.groupby(["condition", "severity", "draw"], sort=True):
-        condition, severity, draw = str(key[0]), float(key[1]), int(key[2])
+    draws = rows[["condition", "severity", "draw"]].drop_duplicates().sort_values(["condition", "severity", "draw"])
+    for name, at, number in draws.itertuples(index=False):
+        condition, severity, draw = str(name), float(at), int(number)
+        table = rows[(rows["condition"] == name) & (rows["severity"] == at) & (rows["draw"] == number)]
         noted = met[condition, draw]
         masks, realised = (noted[name] and noted[name][str(severity)] for name in ("sha256", "realised"))
         limits = np.stack([thresholds[left] for left in table["configuration"]]) if thresholds else None

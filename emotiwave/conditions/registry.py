@@ -54,18 +54,6 @@ AMPLITUDES = (0.1, 0.178, 0.316, 0.562, 1.0, 1.778)
 AMPLITUDE = "amplitude as a share of the voice's: 0.1 is a signal-to-noise ratio of 20 dB, 1 of 0 dB, 1.778 of -5 dB"
 
 
-def _heard(about: str, unit: str, grid: tuple[float, ...], highest: float, spoil: SpoilSound, **more: bool) -> Kind:
-    return Kind(about, unit, grid, highest, sound=spoil, needs_one=True, **more)
-
-
-def _seen(about: str, unit: str, grid: tuple[float, ...], highest: float, spoil: SpoilPictures, **more: bool) -> Kind:
-    return Kind(about, unit, grid, highest, pictures=spoil, needs_one=True, **more)
-
-
-def _written(about: str, unit: str, grid: tuple[float, ...], highest: float, spoil: SpoilWords, **more: bool) -> Kind:
-    return Kind(about, unit, grid, highest, words=spoil, needs_one=True, **more)
-
-
 KINDS: dict[str, Kind] = {
     "missing": Kind(
         "modalities of utterances are missing at random, at least one is kept",
@@ -97,77 +85,121 @@ KINDS: dict[str, Kind] = {
         is_drawn=False,
         needs_one=True,
     ),
-    "noise": _heard("pink noise", AMPLITUDE, AMPLITUDES, 100.0, signals.pink_noise),
-    "babble": _heard("three other voices of the corpus at once", AMPLITUDE, AMPLITUDES, 100.0, signals.babble),
-    "background": _heard(
-        "a given sound, as background:audio@dog.wav", AMPLITUDE, AMPLITUDES, 100.0, signals.background, needs_file=True
+    "noise": Kind("pink noise", AMPLITUDE, AMPLITUDES, 100.0, sound=signals.pink_noise, needs_one=True),
+    "babble": Kind(
+        "three other voices of the corpus at once", AMPLITUDE, AMPLITUDES, 100.0, sound=signals.babble, needs_one=True
     ),
-    "reverberation": _heard(
-        "a drawn room", "seconds in which its answer falls by 60 dB", (0.2, 0.4, 0.8, 1.6), 10.0, signals.reverberation
+    "background": Kind(
+        "a given sound, as background:audio@dog.wav",
+        AMPLITUDE,
+        AMPLITUDES,
+        100.0,
+        sound=signals.background,
+        needs_one=True,
+        needs_file=True,
     ),
-    "room": _heard(
+    "reverberation": Kind(
+        "a drawn room",
+        "seconds in which its answer falls by 60 dB",
+        (0.2, 0.4, 0.8, 1.6),
+        10.0,
+        sound=signals.reverberation,
+        needs_one=True,
+    ),
+    "room": Kind(
         "a given impulse response, as room:audio@hall.wav",
         "share of what is heard",
         (0.25, 0.5, 1.0),
         1.0,
-        signals.room,
+        sound=signals.room,
+        needs_one=True,
         needs_file=True,
         is_drawn=False,
     ),
-    "clipping": _heard(
+    "clipping": Kind(
         "the largest samples are cut off",
         "share of the samples",
         (0.01, 0.05, 0.1, 0.3),
         0.9,
-        signals.clipping,
+        sound=signals.clipping,
+        needs_one=True,
         is_drawn=False,
     ),
-    "narrow_band": _heard(
+    "narrow_band": Kind(
         "the upper end of the band is lost",
         "octaves below 8 kHz",
         (1.0, 2.0, 3.0),
         5.0,
-        signals.narrow_band,
+        sound=signals.narrow_band,
+        needs_one=True,
         is_drawn=False,
     ),
-    "codec": _heard(
+    "codec": Kind(
         "sent through the codec Opus",
         "24 kilobits a second divided by so much",
         (1.0, 2.0, 4.0),
         4.0,
-        signals.codec,
+        sound=signals.codec,
+        needs_one=True,
         is_drawn=False,
     ),
-    "blur": _seen(
+    "blur": Kind(
         "pictures are out of focus",
         "standard deviation in per cent of the shorter side",
         (1.0, 2.0, 4.0, 6.0),
         50.0,
-        signals.blurred,
+        pictures=signals.blurred,
+        needs_one=True,
         is_drawn=False,
     ),
-    "darkness": _seen("pictures are dark", "share of the light that is gone", (0.5, 0.8, 0.9, 0.95), 1.0, signals.dark),
-    "occlusion": _seen(
-        "a part of each picture is hidden", "share of the area", (0.1, 0.25, 0.5), 1.0, signals.occluded
+    "darkness": Kind(
+        "pictures are dark",
+        "share of the light that is gone",
+        (0.5, 0.8, 0.9, 0.95),
+        1.0,
+        pictures=signals.dark,
+        needs_one=True,
     ),
-    "low_resolution": _seen(
+    "occlusion": Kind(
+        "a part of each picture is hidden",
+        "share of the area",
+        (0.1, 0.25, 0.5),
+        1.0,
+        pictures=signals.occluded,
+        needs_one=True,
+    ),
+    "low_resolution": Kind(
         "pictures are coarse",
         "times that sides are halved",
         (1.0, 2.0, 3.0),
         10.0,
-        signals.low_resolution,
+        pictures=signals.low_resolution,
+        needs_one=True,
         is_drawn=False,
     ),
-    "freeze": _seen("the picture stands still", "share of the seconds", (0.1, 0.3, 0.5, 0.7, 0.9), 1.0, signals.frozen),
-    "word_errors": _written(
-        "words are wrong, missing or too many", "share of the words", (0.1, 0.2, 0.3, 0.5), 1.0, signals.word_errors
+    "freeze": Kind(
+        "the picture stands still",
+        "share of the seconds",
+        (0.1, 0.3, 0.5, 0.7, 0.9),
+        1.0,
+        pictures=signals.frozen,
+        needs_one=True,
     ),
-    "truncation": _written(
+    "word_errors": Kind(
+        "words are wrong, missing or too many",
+        "share of the words",
+        (0.1, 0.2, 0.3, 0.5),
+        1.0,
+        words=signals.word_errors,
+        needs_one=True,
+    ),
+    "truncation": Kind(
         "the end of the words is lost, or all of them",
         "share of the words",
         (0.25, 0.5, 0.75, 1.0),
         1.0,
-        signals.truncated,
+        words=signals.truncated,
+        needs_one=True,
         is_drawn=False,
     ),
 }

@@ -28,6 +28,7 @@ FULL_BAND = 8000.0
 """Hz, from which the upper end of the band falls by an octave per severity."""
 OPUS_BITS = 24_000
 """A second, divided by the severity."""
+MOST_OPUS_BITS = 256_000
 STILL = 1.0
 """Seconds of video that stand still, or do not, together."""
 
@@ -91,7 +92,7 @@ def narrow_band(samples: Samples, rate: int, severity: float, rng: np.random.Gen
 
 def codec(samples: Samples, rate: int, severity: float, rng: np.random.Generator, around: Around) -> Samples:
     """Send the sound through Opus at 24 kilobits a second divided by so much."""
-    return over_opus(samples, rate, round(OPUS_BITS / severity))
+    return over_opus(samples, rate, min(MOST_OPUS_BITS, round(OPUS_BITS / severity)))
 
 
 def decibels(severity: float) -> float:

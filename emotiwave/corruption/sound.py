@@ -95,9 +95,9 @@ def over_opus(samples: Samples, rate: int, bits_per_second: int) -> Samples:
         for packet in (*stream.encode(frame), *stream.encode(None)):
             file.mux(packet)
     buffer.seek(0)
-    with av.open(buffer) as file:
+    with av.open(buffer, "r") as sent:
         resampler = AudioResampler(format="flt", layout="mono", rate=OPUS_RATE)
-        pieces = [piece.to_ndarray()[0] for one in file.decode(audio=0) for piece in resampler.resample(one)]
+        pieces = [piece.to_ndarray()[0] for one in sent.decode(audio=0) for piece in resampler.resample(one)]
     heard = np.asarray(soxr.resample(np.concatenate(pieces), OPUS_RATE, rate), np.float32)
     return np.pad(heard, (0, max(0, len(samples) - len(heard))))[: len(samples)]
 

@@ -14,7 +14,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.random_projection import GaussianRandomProjection
 
 from emotiwave.sequences import ComputationalSequence
 from emotiwave.types import Corpus
@@ -91,7 +90,7 @@ def _similar_texts(ours: Sequence[str], others: Sequence[str]) -> Nearest:
     rest = [row for row in long[0] if row not in found]
     if not rest:
         return found
-    vectors = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, dtype=np.float32)
+    vectors = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True)
     known = vectors.fit_transform([plain[1][column] for column in long[1]])
     asked = vectors.transform([plain[0][row] for row in rest])
     for start in range(0, len(rest), BLOCK):
@@ -187,16 +186,17 @@ def _vectors(
             ends = np.maximum(np.ceil(edges[1:]).astype(int), starts + 1)
             vector = np.concatenate([values[a:b].mean(axis=0) for a, b in zip(starts, ends, strict=True)])
             vectors[row] = vector - vector.mean()  # two dark pictures are not alike for being dark
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, length, out=vectors, where=length > 0)
+    return _of_length_1(vectors)
 
 
 def _project(known: NDArray[np.float32], asked: NDArray[np.float32]) -> tuple[NDArray, NDArray]:
     """Shorten long vectors at random, which keeps who is near to whom (Johnson & Lindenstrauss, 1984)."""
     if known.shape[1] <= PROJECTED:
         return known, asked
-    shorten = GaussianRandomProjection(PROJECTED, random_state=0).fit(known[:2])
-    short = [shorten.transform(vectors).astype(np.float32) for vectors in (known, asked)]
-    return short[0] / np.linalg.norm(short[0], axis=1, keepdims=True).clip(1e-12), short[1] / np.linalg.norm(
-        short[1], axis=1, keepdims=True
-    ).clip(1e-12)
+    directions = np.random.default_rng(0).standard_normal((known.shape[1], PROJECTED), dtype=np.float32)
+    return _of_length_1(known @ directions), _of_length_1(asked @ directions)
+
+
+def _of_length_1(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, length, out=vectors, where=length > 0)

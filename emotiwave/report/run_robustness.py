@@ -62,7 +62,7 @@ def _find(run: EvaluatedRun, condition: str) -> Score | None:
 def _draw(points: Sequence[Score], condition: str, theme: Theme) -> Figure:
     figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
     axes = figure.add_subplot()
-    across = [point.severity for point in points]
+    across = [point.severity or 0.0 for point in points]
     axes.plot(across, [point.value for point in points], color=theme.accent, marker="o", markersize=4, linewidth=1.8)
     for point in points:
         if point.severity is not None and point.ci_low is not None and point.ci_high is not None:
