@@ -5,13 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.metrics import f1_score
 
 import emotiwave
 from emotiwave.conditions.hiding import Frames, hide_frames, hide_modalities, hide_stretch, observed_frames
 from emotiwave.conditions.masks import draw_masks, find_masks, read_masks
 from emotiwave.conditions.registry import KINDS, read_condition, spoilt, with_hidden
 from emotiwave.errors import CheckpointError, ConfigError, DatasetError, DataWarning
+from emotiwave.features.store import write_store
 from emotiwave.inference import predict
 from emotiwave.models.checkpoint import load_model
 from emotiwave.run_folder import read_run
@@ -330,6 +333,53 @@ def test_a_run_is_scored_under_conditions(trained: Path, tmp_path: Path) -> None
     assert [row for row in again if "missing" in row.condition] == [row for row in under if "missing" in row.condition]
     emotiwave.evaluate(trained)
     assert not (trained / "conditions.jsonl").exists()
+
+
+def test_what_is_left_is_decided_by_its_own_thresholds(tmp_path: Path) -> None:
+    tuned = [*SMALL, "dataset.task=multilabel", "evaluation.thresholds=validation", "evaluation.bootstrap=0"]
+    folder = emotiwave.train("synthetic", out=tmp_path / "run", overrides=tuned).folder
+    rows = emotiwave.evaluate(folder, conditions=["missing=0.6", "frame_drop=0.5"])
+    thresholds = json.loads((folder / "thresholds.json").read_text())["thresholds"]
+    corpus = read_run(folder).load_corpus()
+    truth = {u.id: np.array([name in u.label for name in corpus.label_set.names]) for u in corpus.utterances}
+    said = pd.read_parquet(folder / "conditions.parquet")
+    for condition, severity in (("missing", 0.6), ("frame_drop", 0.5)):
+        part = said[said.condition == condition]
+        assert set(part.severity) == {severity}
+        decided = np.array(
+            [
+                [row[f"probability_{name}"] > thresholds[row["configuration"]][name] for name in corpus.label_set.names]
+                for row in part.to_dict("records")
+            ]
+        )
+        expected = f1_score(np.stack([truth[one] for one in part.id]), decided, average="macro", zero_division=0)
+        (row,) = [r for r in rows if (r.condition, r.severity, r.metric) == (condition, severity, "macro_f1")]
+        assert row.value == pytest.approx(expected)
+    left = set(said[said.condition == "missing"].configuration)
+    assert {"text", "audio+vision"} <= left
+    assert set(said[said.condition == "frame_drop"].configuration) == {"text+audio+vision"}
+
+
+def test_values_are_scored_under_conditions_too(tmp_path: Path) -> None:
+    """Continuous labels: the area under the error is a mean error, and there is no share of it."""
+    rng = np.random.default_rng(0)
+    labels = LabelSet("continuous", ("valence",), ((-1.0, 1.0),))
+    corpus = made()
+    utterances = tuple(
+        replace(u, label=(float(rng.uniform(-1, 1)),), split=("train", "validation", "test")[k % 3])
+        for k, u in enumerate(corpus.utterances)
+    )
+    write_store(replace(corpus, label_set=labels, utterances=utterances), tmp_path / "store")
+    recipe = tmp_path / "values.toml"
+    recipe.write_text(f'[dataset]\nstore = "{tmp_path / "store"}"\n[training]\nepochs = 1\npatience = 0\n')
+    folder = emotiwave.train(recipe, out=tmp_path / "run").folder
+    rows = emotiwave.evaluate(folder, conditions=["missing=0.5", "time_shift:audio=0.2"])
+    by_place = {(r.condition, r.severity, r.metric): r.value for r in rows if r.label is None}
+    area = (by_place["missing", 0.0, "mae"] + by_place["missing", 0.5, "mae"]) / 2
+    assert by_place["area:missing", None, "mae"] == pytest.approx(area)
+    assert ("relative:missing", None, "mae") not in by_place
+    assert ("relative:missing", None, "macro_f1") in by_place
+    assert "time_shift:audio" in emotiwave.write_report(folder).read_text()
 
 
 def test_the_report_shows_the_curves(trained: Path, tmp_path: Path) -> None:

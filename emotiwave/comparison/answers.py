@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -119,10 +119,9 @@ def _read_spoiled(
     rows = pd.read_parquet(folder / SPOILED)
     met = {(str(one["condition"]), int(one["seed"])): one for one in json.loads((folder / MET).read_text("utf-8"))}
     found: dict[str, dict[float, list[Spoiled]]] = {}
-    draws = rows[["condition", "severity", "draw"]].drop_duplicates().sort_values(["condition", "severity", "draw"])
-    for name, at, number in draws.itertuples(index=False):
+    for key, table in rows.groupby(["condition", "severity", "draw"], sort=True):
+        name, at, number = cast("tuple[str, float, int]", key)
         condition, severity, draw = str(name), float(at), int(number)
-        table = rows[(rows["condition"] == name) & (rows["severity"] == at) & (rows["draw"] == number)]
         noted = met[condition, draw]
         masks, realised = (noted[name] and noted[name][str(severity)] for name in ("sha256", "realised"))
         limits = np.stack([thresholds[left] for left in table["configuration"]]) if thresholds else None
