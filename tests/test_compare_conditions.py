@@ -148,6 +148,21 @@ def test_page_and_table_show_the_curves(grid: tuple[Path, CorpusComparison]) -> 
     assert "drawn 2 times" in told
 
 
+def test_tuned_thresholds_decide_what_is_left(tmp_path: Path) -> None:
+    settings = ["dataset.n_train=60", "dataset.n_validation=40", "dataset.n_test=40", "dataset.task=multilabel"]
+    settings += ["training.epochs=2", "evaluation.thresholds=validation", "evaluation.bootstrap=0"]
+    expected = {}
+    for name in ("late", "evidence"):
+        folder = api.train("synthetic", out=tmp_path / name, overrides=[*settings, f"model.name={name}"]).folder
+        for row in api.evaluate(folder, conditions=["missing=0.6"]):
+            if (row.condition, row.severity, row.metric) == ("missing", 0.6, "macro_f1"):
+                expected[name] = row.value
+    (comparison,) = api.compare([tmp_path / "late", tmp_path / "evidence"], out=tmp_path / "out").comparisons
+    for name, value in expected.items():
+        (row,) = [r for r in comparison.scores if r.place == "missing=0.6" and name in r.method]
+        assert row.value == pytest.approx(value)
+
+
 def test_runs_under_other_masks_are_refused_and_conditions_of_some_are_left_out(
     grid: tuple[Path, CorpusComparison], tmp_path: Path
 ) -> None:

@@ -87,6 +87,32 @@ def test_gaps_are_paired_on_every_resample() -> None:
     assert row.ci_low > 0
 
 
+def test_resamples_without_a_part_are_left_out() -> None:
+    predictions, _ = answered()
+    few = [f"v{k:02d}" for k in range(3)]  # three of thirty videos: one resample in twenty has none of them
+    facts = {"room": ["small" if group in few else "large" for group in predictions.groups]}
+    truth, said = predictions.targets.argmax(axis=1), predictions.logits[BOTH].argmax(axis=1)
+    groups, room = number_groups(predictions.groups), np.array(facts["room"])
+    gaps, alone, n_without = [], [], 0
+    for draw in draw_groups(30, SETTINGS)[1:].astype(int):
+        rows = np.concatenate([np.tile(np.flatnonzero(groups == g), n) for g, n in enumerate(draw)]).astype(int)
+        each = {v: accuracy_score(truth[r], said[r]) for v in ("small", "large") if len(r := rows[room[rows] == v])}
+        n_without += "small" not in each
+        if len(each) == 2:
+            gaps.append(each["large"] - each["small"])
+            alone.append(each["small"])
+    assert n_without > 2
+    found = scored(predictions, facts)
+    sign = (
+        1 if found["by:room=large", False, "accuracy"].value > found["by:room=small", False, "accuracy"].value else -1
+    )
+    for row, values in (
+        (found["gap:room", False, "accuracy"], sign * np.array(gaps)),
+        (found["by:room=small", False, "accuracy"], np.array(alone)),
+    ):
+        assert [row.ci_low, row.ci_high] == pytest.approx(np.quantile(values, [0.025, 0.975]).tolist())
+
+
 def test_a_part_of_one_group_or_of_one_utterance_has_no_interval() -> None:
     predictions, _ = answered()
     by_speaker = {"speaker": [f"s{int(group[1:]) % 3}" if k else "alone" for k, group in enumerate(predictions.groups)]}
