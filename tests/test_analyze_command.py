@@ -58,6 +58,34 @@ def test_json_is_one_object_or_a_list(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "gone.wav" in err
 
 
+def test_it_says_not_sure_rather_than_be_wrong_more_often(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "analyze", "--text", "i am happy", "--json")
+    plain = json.loads(out)
+    wrong = 1 - plain["confidence"]
+    for risk, held_back in ((wrong + 0.01, False), (wrong - 0.01, True)):
+        code, out, _ = run(capsys, "analyze", "--text", "i am happy", "--json", "--abstain-above", f"{risk:.4f}")
+        found = json.loads(out)
+        jsonschema.validate(found, SCHEMA)
+        assert code == 0
+        assert found["emotions"] == plain["emotions"]
+        assert found["decision"] == (None if held_back else plain["decision"])
+        assert found["reason"] == (
+            f"not sure: such answers are wrong in {100 * wrong:.0f} %, more than {100 * round(risk, 4):g} %"
+            if held_back
+            else plain["reason"]
+        )
+    code, out, _ = run(capsys, "analyze", "--text", "i am happy", "--abstain-above", "0.001")
+    assert (code, out.splitlines()[1].strip().startswith("not sure: such answers are wrong in")) == (0, True)
+    _, out, _ = run(capsys, "analyze", "--text", "i am happy", "--csv", "--abstain-above", "0.001")
+    (row,) = csv.DictReader(io.StringIO(out))
+    assert row["decision"] == ""
+    assert row["reason"].startswith("not sure")
+    nothing = api.load().analyze(text="...")
+    assert nothing.abstaining(0.2) is nothing
+    code, _, told = run(capsys, "analyze", "--text", "i am happy", "--abstain-above", "1")
+    assert (code, "expected a share of wrong answers between 0 and 1" in told.replace("\n", " ")) == (1, True)
+
+
 def test_lines_of_a_file_as_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "lines.txt").write_text("i am happy\n\nyou are sad, today\n...\n")
     code, out, _ = run(capsys, "analyze", "--lines", str(tmp_path / "lines.txt"), "--csv")

@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from emotiwave.errors import ConfigError
+
 Probability = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
 DIGITS = 6
@@ -124,8 +126,9 @@ class Analysis(Part):
     """What is expressed, how sure that is, from which signal, and when.
 
     ``emotions`` are probabilities (values of continuous labels), or None where there is nothing to judge. ``decision``
-    is then None too, and ``reason`` says why; it also says what makes a decision doubtful. ``confidence`` is the
-    probability that the decision is right (multilabel: the whole set), None of continuous labels.
+    is then None too, and ``reason`` says why; it also says what makes a decision doubtful. A decision that is held back
+    is None beside its ``emotions`` (`abstaining`). ``confidence`` is the probability that the decision is right
+    (multilabel: the whole set), None of continuous labels.
     """
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
@@ -153,6 +156,22 @@ class Analysis(Part):
     def is_sure(self) -> bool:
         """Whether the decision is more probable than all else together; True of continuous labels."""
         return self.answered and (self.confidence is None or self.confidence >= SURE)
+
+    def abstaining(self, risk: float) -> "Analysis":
+        """Give the same answer, its decision held back where such decisions are wrong more often than ``risk``.
+
+        That is where ``confidence`` is below 1 - ``risk``; it is as true as the model's probabilities are. Values of
+        continuous labels have none and stay.
+
+        Raises:
+            ConfigError: If the risk is not between 0 and 1.
+        """
+        if not 0 < risk < 1:
+            raise ConfigError(f"the risk to abstain above is {risk:g}; expected a share of wrong answers, 0 to 1")
+        if self.decision is None or self.confidence is None or 1 - self.confidence <= risk:
+            return self
+        wrong = f"such answers are wrong in {100 * (1 - self.confidence):.0f} %, more than {100 * risk:g} %"
+        return self.model_copy(update={"decision": None, "reason": f"not sure: {wrong}"})
 
     def ranked(self) -> list[tuple[str, float]]:
         """Classes and their probabilities (values), the largest first."""

@@ -66,6 +66,12 @@ def analyze(
     ] = None,
     voice: Annotated[str, typer.Option(help="Of the voice expert: all, or its statistics of prosody alone.")] = "all",
     settings: Overrides = None,
+    abstain_above: Annotated[
+        float | None,
+        typer.Option(
+            metavar="RISK", help="Say 'not sure' where more than this share of such answers is wrong, such as 0.3."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: an object, of several inputs an array.")] = False,
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print a table: a row per input, with --timeline one per stretch.")
@@ -80,6 +86,8 @@ def analyze(
     from emotiwave.api.analysis import is_manifest, lines_of
     from emotiwave.recognizer import make_clip
 
+    if abstain_above is not None and not 0 < abstain_above < 1:
+        raise ConfigError(f"--abstain-above is {abstain_above:g}; expected a share of wrong answers between 0 and 1")
     if as_json and as_csv:
         raise ConfigError("--json and --csv exclude each other; give one of them")
     clips: list[Clip] = []
@@ -120,6 +128,7 @@ def analyze(
         form="json" if as_json else "csv" if as_csv else "screen",
         timeline=timeline,
         explain=explain,
+        abstain_above=abstain_above,
     )
     bar = Progress(
         TextColumn("analysing"),
@@ -152,8 +161,18 @@ class _Output:
     What could not be read is an object of ``input`` and ``error``, or a row with its ``error``.
     """
 
-    def __init__(self, *, is_list: bool, names: tuple[str, ...], form: str, timeline: bool, explain: bool) -> None:
+    def __init__(
+        self,
+        *,
+        is_list: bool,
+        names: tuple[str, ...],
+        form: str,
+        timeline: bool,
+        explain: bool,
+        abstain_above: float | None,
+    ) -> None:
         self.is_list, self.form, self.timeline, self.explain = is_list, form, timeline, explain
+        self.abstain_above = abstain_above
         self.names = names
         self.n_taken = self.n_failed = self.n_nothing = 0
         self.table = csv.DictWriter(sys.stdout, columns(names, timeline=timeline), restval="", extrasaction="ignore")
@@ -182,6 +201,8 @@ class _Output:
         return 1 if self.n_failed else NOTHING_TO_JUDGE if self.n_nothing else 0
 
     def _answer(self, analysis: Any) -> None:
+        if self.abstain_above is not None:
+            analysis = analysis.abstaining(self.abstain_above)
         if self.form == "json":
             self._json(analysis.to_dict())
         elif self.form == "csv":

@@ -65,6 +65,8 @@ def _headline(analysis: "Analysis") -> Text:
     if analysis.label_kind == "continuous":
         return Text("  values:")
     decision = analysis.decision
+    if decision is None:
+        return Text(f"  {printable(analysis.reason or 'not sure')}", style="yellow")
     told = decision if isinstance(decision, str) else ", ".join(decision or ()) or "none of them"
     line = Text("  ")
     line.append(told if analysis.is_sure else f"not sure, perhaps {told}", style=f"bold {COLOURS.get(told, 'default')}")
