@@ -169,7 +169,7 @@ def test_an_interrupted_grid_goes_on(grid, tmp_path, in_process, monkeypatch):
     shutil.rmtree(reference)
     trained = []
     evaluate = cells.evaluate
-    monkeypatch.setattr(cells, "evaluate", lambda given: trained.append(given) or evaluate(given))
+    monkeypatch.setattr(cells, "evaluate", lambda given, **how: trained.append(given) or evaluate(given, **how))
     again = api.compare(folder / "compare_small.toml", out=tmp_path / "out")
     assert trained == [run]
     assert again.comparisons[0].scores == done.comparisons[0].scores
@@ -225,7 +225,7 @@ def test_an_error_that_was_mended_is_tried_again_and_divergence_is_not(tmp_path,
     evaluate, trained = cells.evaluate, []
     train = cells.train
 
-    def fail(given):
+    def fail(given, **how):
         raise DatasetError("the disk is not there")
 
     monkeypatch.setattr(cells, "train", lambda *given, **more: trained.append(more["out"]) or train(*given, **more))
@@ -287,7 +287,7 @@ def test_validation_chooses_among_candidates_and_test_does_not(tmp_path, in_proc
     overrides = ['comparison.models=["late"]', "comparison.references=[]"]
     scored = []
     evaluate = cells.evaluate
-    monkeypatch.setattr(cells, "evaluate", lambda given: scored.append(given.name) or evaluate(given))
+    monkeypatch.setattr(cells, "evaluate", lambda given, **how: scored.append(given.name) or evaluate(given, **how))
     (comparison,) = api.compare(recipe, out=tmp_path / "out", overrides=overrides).comparisons
     assert comparison.methods[0].chosen == "training.learning_rate=1e-2"
     assert scored == ["seed0", "seed1"]  # candidates are never scored on test
