@@ -57,6 +57,9 @@ reproduce: install ## Rewrite results/; needs EMOTIWAVE_DATA.
 	$(BIN)/python benchmarks/explanations_page.py results
 	$(BIN)/python benchmarks/confidence.py --out results/confidence.json
 	$(BIN)/python benchmarks/confidence_page.py results
+	$(BIN)/emotiwave compare compare_missing_mosi --out runs/missing
+	cp runs/missing/comparison.json results/missing_rates.json
+	$(BIN)/python benchmarks/missing_rates_page.py results
 	$(BIN)/python benchmarks/tables.py results
 
 weights: install ## Train the experts again and measure them; needs EMOTIWAVE_DATA, goes on where it was stopped.

@@ -115,9 +115,11 @@ def test_the_page_on_robustness_is_that_of_its_numbers() -> None:
     import analyze_page
     import confidence_page
     import explanations_page
+    import missing_rates_page
     import robustness
 
     assert explanations_page.page(ROOT / "results") == (ROOT / "results" / "explanations.md").read_text()
+    assert missing_rates_page.page(ROOT / "results") == (ROOT / "results" / "missing_rates.md").read_text()
     assert confidence_page.page(ROOT / "results") == (ROOT / "results" / "confidence.md").read_text()
     assert analyze_page.page(ROOT / "results") == (ROOT / "results" / "analyze.md").read_text()
     assert robustness.page(ROOT / "results") == (ROOT / "results" / "robustness.md").read_text()
