@@ -359,12 +359,12 @@ def describe_evaluation(
     """
     training = read_checked_environment(folder).training
     chosen = None
-    if recipe.training.patience and training is not None:
+    if recipe.training.patience or training is None:  # what was stopped early is scored by its best epoch so far
         chosen = {
             "split": recipe.training.selection_split,
             "metric": f"{HEADLINE}, mean over configurations",
-            "score": training.best_score,
-            "epoch": training.best_epoch,
+            "score": training.best_score if training else None,
+            "epoch": training.best_epoch if training else None,
         }
     return {
         "split": predictions.split,

@@ -39,7 +39,7 @@ def seen(leaks: list[Leak]) -> dict[tuple[str, str], tuple[str, str]]:
     return {(leak.utterance, leak.modality): (leak.other, leak.kind) for leak in leaks}
 
 
-@pytest.mark.parametrize("size", [5, 400])
+@pytest.mark.parametrize("size", [8, 400])
 def test_copies_of_frames_are_found(size: int) -> None:
     rng = np.random.default_rng(0)
     n = 60
@@ -91,6 +91,27 @@ def test_copies_of_texts_are_found() -> None:
     assert seen(leaks) == {("u6", "text"): ("u0", "same"), ("u7", "text"): ("u1", "near")}
     silent = corpus_of({"audio": text}, utterances)  # acted: all say the same, and no words are an input
     assert find_leaks(silent, "test") == []
+
+
+def test_chance_missing_input_and_padding_are_no_leaks() -> None:
+    rng = np.random.default_rng(0)
+    for size in (1, 2, 4, 6, 30):
+        rows = {f"u{k}": rng.standard_normal((1, size)) for k in range(600)}
+        utterances = [Utterance(f"u{k}", "test" if k >= 510 else "train", "a") for k in range(600)]
+        audio = ComputationalSequence.from_sequences({name: frames(values) for name, values in rows.items()})
+        assert find_leaks(corpus_of({"audio": audio}, utterances), "test") == [], size
+    for nothing in (np.nan, 0.0):
+        rows = {f"u{k}": rng.standard_normal((3, 30)) if k % 5 else np.full((3, 30), nothing) for k in range(60)}
+        utterances = [Utterance(f"u{k}", "test" if k >= 40 else "train", "a") for k in range(60)]
+        audio = ComputationalSequence.from_sequences({name: frames(values) for name, values in rows.items()})
+        assert find_leaks(corpus_of({"audio": audio}, utterances), "test") == []
+
+
+def test_texts_without_spaces() -> None:
+    words = "\u4eca\u5929\u5929\u6c14\u975e\u5e38\u597d\u6211\u5f88\u9ad8\u5174"
+    utterances = [Utterance("u0", "train", "a", transcript=words), Utterance("u1", "test", "a", transcript=words)]
+    text = ComputationalSequence.from_sequences({u.id: frames(np.ones((1, 2))) for u in utterances})
+    assert seen(find_leaks(corpus_of({"text": text}, utterances), "test")) == {("u1", "text"): ("u0", "same")}
 
 
 def test_the_command_says_how_many_and_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

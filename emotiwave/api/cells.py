@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 
 from emotiwave.api.runs import evaluate, train
-from emotiwave.api.spoiled_media import spoiling
+from emotiwave.api.spoiled_media import check_signals, spoiling
 from emotiwave.calibration import fit_thresholds
 from emotiwave.comparison.cell import Cell, CellResult, cells_of, read_cell, write_cell
 from emotiwave.comparison.recipe import Comparison, Method
@@ -111,6 +111,7 @@ def _run_reference(cell: Cell) -> CellResult:
     recipe = cell.comparison.recipe(cell.method, cell.fold, cell.seed)
     reference = REFERENCES[str(cell.method.reference)]
     corpus = without_unlearnable(recipe.load_corpus())
+    check_signals(read_conditions(recipe.evaluation.conditions, corpus), recipe, corpus)
     start = time.perf_counter()
     fitted = reference.fit(corpus, reference.settings.model_validate(cell.method.settings), cell.seed)
     seconds = time.perf_counter() - start

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from zlib import crc32
@@ -18,7 +18,7 @@ from emotiwave.features.extraction.settings import MediaFeatureSettings
 from emotiwave.features.extractors import EXTRACTORS
 from emotiwave.features.settings import FeatureSettings
 from emotiwave.features.workers import read_here
-from emotiwave.media.sound import read_sound
+from emotiwave.media.sound import read_sound, sound_blocks
 from emotiwave.media.transcripts import split_words
 from emotiwave.recordings import MediaRecordings
 from emotiwave.sequences import FeatureSequence
@@ -27,6 +27,8 @@ from emotiwave.types import Corpus
 
 VOICES = 24
 """Of the train split, from which babble is made."""
+LONGEST = 30.0
+"""Seconds of each voice."""
 VOCABULARY = 5000
 """Most frequent words of the train split, from which wrong words are drawn."""
 
@@ -39,7 +41,6 @@ class MediaSpoiler:
     severity: float
     draw: int
     around: Around
-    failures: list[str] = field(default_factory=list)
 
     def sound(self, utterance: str, samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
         """Spoil sound; what goes over full scale then is played softer."""
@@ -111,7 +112,7 @@ def spoil_media(
     choices = {
         m: of for m, of in opened.choices.items() if settings.align == "words" or EXTRACTORS[of.name].signal == signal
     }
-    spoiler = MediaSpoiler(condition, severity, draw, _around(recordings, condition, settings))
+    spoiler = MediaSpoiler(condition, severity, draw, _around(recordings, condition, corpus))
     wanted = set(ids)
     works = [
         work
@@ -149,14 +150,14 @@ def spoil_media(
     return rebuilt(corpus, ids, {name: changed})
 
 
-def _around(recordings: MediaRecordings, condition: Condition, settings: MediaFeatureSettings) -> Around:
+def _around(recordings: MediaRecordings, condition: Condition, corpus: Corpus) -> Around:
     given = None if condition.file is None else _read_given(condition.file)
     voices: list[NDArray[np.float32]] = []
     words: list[str] = []
     if condition.kind == "babble":
         voices = _voices(recordings)
     if condition.kind == "word_errors":
-        words = _vocabulary(recordings)
+        words = _vocabulary(corpus)
     return Around(voices, given, words)
 
 
@@ -170,8 +171,8 @@ def _voices(recordings: MediaRecordings) -> list[NDArray[np.float32]]:
         if path is None:
             continue
         try:
-            bounds = (None, None) if segment is None else (segment.start, segment.end)
-            samples = read_sound(path, *bounds).samples
+            start, end = (None, None) if segment is None else (segment.start, segment.end)
+            samples = next(sound_blocks(path, start, end, seconds=LONGEST)).waveform.samples
         except MediaError:
             continue  # told of when features were prepared; others are there
         if samples.any():
@@ -183,15 +184,15 @@ def _voices(recordings: MediaRecordings) -> list[NDArray[np.float32]]:
     return found
 
 
-def _vocabulary(recordings: MediaRecordings) -> list[str]:
+def _vocabulary(corpus: Corpus) -> list[str]:
+    """Words of the train split, wherever they were read, the most frequent first."""
     counts: dict[str, int] = {}
-    for utterance in recordings.utterances:
-        text = recordings.sources[utterance.id].text or utterance.transcript
-        if utterance.split == "train" and text:
-            for word in split_words(text):
+    for utterance in corpus.utterances:
+        if utterance.split == "train" and utterance.transcript:
+            for word in split_words(utterance.transcript):
                 counts[word] = counts.get(word, 0) + 1
     if len(counts) < 2:
-        raise DatasetError(f"{recordings.name}: no words in train that errors could be made of")
+        raise DatasetError(f"{corpus.name}: no words in train that errors could be made of")
     return sorted(counts, key=lambda word: (-counts[word], word))[:VOCABULARY]
 
 

@@ -79,9 +79,13 @@ def room(samples: Samples, rate: int, severity: float, rng: np.random.Generator,
 
 
 def clipping(samples: Samples, rate: int, severity: float, rng: np.random.Generator, around: Around) -> Samples:
-    """Cut off the largest samples, such a share of all, and play as loud as before."""
-    loudest = float(np.abs(samples).max(initial=0.0))
-    return (clip(samples, severity) * loudest).astype(np.float32)
+    """Cut off the largest samples, such a share of those that are not silent, and play as loud as before."""
+    loud = samples != 0
+    if not loud.any():
+        return samples
+    clipped = samples.copy()
+    clipped[loud] = clip(samples[loud], severity) * float(np.abs(samples).max())
+    return clipped
 
 
 def narrow_band(samples: Samples, rate: int, severity: float, rng: np.random.Generator, around: Around) -> Samples:

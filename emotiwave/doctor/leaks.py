@@ -22,6 +22,10 @@ NEAR_TEXT, NEAR_FRAMES = 0.9, 0.95
 """Similarities from which two utterances are near; 0 for two that have nothing in common."""
 FEWEST_WORDS = 4
 """Shorter texts, such as "thank you", are said again by anybody."""
+LETTERS_WITHOUT_SPACES = 8
+"""Of scripts that put no spaces between words."""
+FEWEST_NUMBERS = 24
+"""Vectors of fewer numbers are alike by chance, so only what is the same is found by them."""
 PARTS = 4
 """An utterance is compared by the mean frames of so many parts, one after the other."""
 LONGEST = 1.05
@@ -30,6 +34,9 @@ PROJECTED, SLACK = 256, 0.1
 """Numbers that frames are projected to at random, to find who may be near; and how far off that may be."""
 BLOCK = 512
 TEXT = "text"
+
+
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]")
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ def find_leaks(corpus: Corpus, split: str) -> list[Leak]:
     found = []
     for name, sequence in corpus.sequences.items():
         texts = {u.id: u.transcript for u in corpus.utterances if u.transcript} if name == TEXT else {}
-        rows = [k for k, u in enumerate(corpus.utterances) if (u.id in texts if texts else sequence.n_frames(u.id))]
+        rows = [k for k, u in enumerate(corpus.utterances) if (u.id in texts if texts else _tells(sequence, u.id))]
         ours = [k for k in rows if k in scored]
         others = [k for k in rows if k not in scored]
         if not ours or not others:
@@ -80,7 +87,7 @@ Nearest = dict[int, tuple[int, float]]
 
 def _similar_texts(ours: Sequence[str], others: Sequence[str]) -> Nearest:
     plain = [[_plain(text) for text in texts] for texts in (ours, others)]
-    long = [[k for k, text in enumerate(texts) if text.count(" ") + 1 >= FEWEST_WORDS] for texts in plain]
+    long = [[k for k, text in enumerate(texts) if _is_long(text)] for texts in plain]
     if not long[0] or not long[1]:
         return {}
     first: dict[str, int] = {}
@@ -101,6 +108,17 @@ def _similar_texts(ours: Sequence[str], others: Sequence[str]) -> Nearest:
             if similarity >= NEAR_TEXT:
                 found[rest[start + k]] = (long[1][column], min(similarity, float(np.nextafter(1, 0))))
     return found
+
+
+def _is_long(text: str) -> bool:
+    return text.count(" ") + 1 >= FEWEST_WORDS or len(_UNSPACED.findall(text)) >= LETTERS_WITHOUT_SPACES
+
+
+def _tells(sequence: ComputationalSequence, one: str) -> bool:
+    """Whether anything was observed of an utterance that is not the same number all over, such as padding."""
+    values = sequence[one].values if one in sequence else np.empty((0, 1), np.float32)
+    values = values[np.isfinite(values).all(axis=1)]
+    return bool(values.size) and bool((values != values.flat[0]).any() or (values.size == 1 and values.any()))
 
 
 def _plain(text: str) -> str:
@@ -125,6 +143,8 @@ def _similar_frames(sequence: ComputationalSequence, ours: Sequence[str], others
     if not rest or sequence.metadata.get("raw") == "waveform":
         return found
     parts = min(PARTS, max(sequence.n_frames(one) for one in (*ours, *others)))
+    if parts * sequence.size < FEWEST_NUMBERS:
+        return found
     mean, spread = _moments(sequence, others)
     known = _vectors(sequence, others, parts, mean, spread)
     asked = _vectors(sequence, [ours[row] for row in rest], parts, mean, spread)

@@ -18,7 +18,7 @@ class Curve:
     curve comes to: the ``area`` under it over its range, from severity 0 on, which is a mean score; the share of the
     complete score that that is, ``relative`` robustness; and ``effective`` robustness, the area beyond what the other
     methods would keep of such a complete score, taking the mean of their shares (after Taori et al., NeurIPS 2020, with
-    a line through the origin).
+    a line through the origin; it is told, and compared with no anchor).
     """
 
     condition: str

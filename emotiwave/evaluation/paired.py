@@ -126,6 +126,7 @@ def compare_methods(
         _difference(name, anchor, place, values - found[anchor][0][place], settings)
         for name in others
         for place, values in found[name][0].items()
+        if not place.startswith(f"{EFFECTIVE}:")  # which is told beside the others already
     ]
     of_folds = {answered.fold: answered for answered in first}
     n = sum(len(answered.ids) for answered in of_folds.values())
@@ -235,13 +236,19 @@ def _add_effective(
     """Add what each method keeps beyond what the others, by the mean of their shares, would keep of its score."""
     for curve in curves:
         area, share = f"{AREA}:{curve.condition}", f"{RELATIVE}:{curve.condition}"
+        complete = max(
+            (place for place in found[names[0]][0] if "=" not in place and ":" not in place), key=_n_modalities
+        )
         for name in names:
             values, spread = found[name]
             others = [found[other][0][share] for other in names if other != name and share in found[other][0]]
             if others and share in values:
-                start = np.divide(values[area], values[share], out=np.zeros_like(values[area]), where=values[share] > 0)
-                values[f"{EFFECTIVE}:{curve.condition}"] = values[area] - np.mean(others, axis=0) * start
+                values[f"{EFFECTIVE}:{curve.condition}"] = values[area] - np.mean(others, axis=0) * values[complete]
                 spread[f"{EFFECTIVE}:{curve.condition}"] = None
+
+
+def _n_modalities(place: str) -> int:
+    return place.count("+")
 
 
 def _values(
@@ -410,7 +417,9 @@ def _first_condition(expected: Answered, got: Answered) -> str | None:
             if len(of_draws) != len(other[severity]):
                 return f"{condition} was drawn {len(of_draws)} times, and {len(other[severity])} times"
             if [one.masks for one in of_draws] != [one.masks for one in other[severity]]:
-                return f"other frames were hidden by {condition}={severity:g}; evaluate both with the same --masks"
+                return (
+                    f"{condition}={severity:g} had other masks, or another sound; evaluate both with the same --masks"
+                )
     return None
 
 

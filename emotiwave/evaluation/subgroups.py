@@ -11,7 +11,7 @@ from emotiwave.doctor.leaks import find_leaks
 from emotiwave.errors import ConfigError, DataWarning, unknown_name
 from emotiwave.evaluation.scoring import Subject, draw_groups, number_groups, score_row
 from emotiwave.evaluation.settings import EvaluationSettings
-from emotiwave.metrics import LOWER_IS_BETTER, averages, statistics
+from emotiwave.metrics import HEADLINE, LOWER_IS_BETTER, averages, per_label_metrics, statistics
 from emotiwave.types import Configuration, Corpus, Predictions, Score, Utterance
 
 Array = NDArray[np.float64]
@@ -81,7 +81,11 @@ def score_subgroups(
             for value, _ in Counter(filter(None, values)).most_common()
         }
         _warn_of_classes(predictions, name, parts)
-        found = {value: _values(predictions, part, groups, draws, thresholds or {}) for value, part in parts.items()}
+        classes = _classes_of(predictions, parts)
+        found = {
+            value: _values(predictions, part, groups, draws, thresholds or {}, classes[value])
+            for value, part in parts.items()
+        }
         for value, (scores, present) in found.items():
             subject = Subject(model, dataset, predictions.split, int(parts[value].sum()), seed)
             for (available, metric), each in scores.items():
@@ -99,6 +103,21 @@ def _fact(utterance: Utterance, name: str) -> str | None:
     return getattr(utterance, name) if name in FIELDS else (utterance.about or {}).get(name)
 
 
+def _classes_of(predictions: Predictions, parts: Mapping[str, NDArray[np.bool_]]) -> dict[str, NDArray[np.bool_]]:
+    """Over which classes macro-F1 is the mean: those that hold in all parts that are compared, or in a small part."""
+    labels = predictions.label_set
+    truth = np.ones(predictions.targets.shape, bool)
+    if labels.kind != "continuous":
+        truth = labels.holds(predictions.targets)
+    held = {value: truth[part].any(axis=0) for value, part in parts.items()}
+    compared = [held[value] for value, part in parts.items() if part.sum() >= LEAST]
+    common = np.logical_and.reduce(compared) if compared else np.zeros(truth.shape[1], bool)
+    return {
+        value: common if common.any() and parts[value].sum() >= LEAST else of if of.any() else np.ones_like(of)
+        for value, of in held.items()
+    }
+
+
 def _warn_of_classes(predictions: Predictions, name: str, parts: Mapping[str, NDArray[np.bool_]]) -> None:
     """Say so where a part lacks a class: its averages over classes are of other classes."""
     labels = predictions.label_set
@@ -114,7 +133,7 @@ def _warn_of_classes(predictions: Predictions, name: str, parts: Mapping[str, ND
         more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
         told = "; ".join(lacking[:3]) + more
         warnings.warn(
-            f"by {name}: not all parts have all classes, so averages over classes are of different ones: {told}",
+            f"by {name}: not all parts have all classes, so macro-F1 is the mean over those that all have: {told}",
             DataWarning,
             stacklevel=4,
         )
@@ -134,6 +153,7 @@ def _values(
     groups: NDArray[np.int64],
     draws: Array,
     thresholds: Mapping[Configuration, Array],
+    classes: NDArray[np.bool_],
 ) -> tuple[dict[Place, Array], NDArray[np.bool_]]:
     """Each metric of a part on the data and its resamples, and which resamples hold any of it."""
     labels, n_groups = predictions.label_set, draws.shape[1]
@@ -147,6 +167,8 @@ def _values(
         resampled = np.tensordot(draws, per_group, axes=(1, 0))
         for metric, average in averages(labels).items():
             values = average(resampled, labels)
+            if metric == HEADLINE and labels.kind != "continuous":
+                values = per_label_metrics(labels)["f1"](resampled, labels)[..., classes].mean(axis=-1)
             of_metric[metric].append(values)
             if configuration == complete:
                 found[complete.modalities, metric] = values

@@ -13,6 +13,7 @@ from emotiwave.conditions.masks import Masks, find_masks
 from emotiwave.conditions.registry import Condition, read_condition, spoilt, with_hidden
 from emotiwave.errors import ConfigError, DataWarning
 from emotiwave.evaluation.settings import EvaluationSettings
+from emotiwave.files import file_digest
 from emotiwave.types import Configuration, Corpus, Predictions
 
 CLOSE = 0.02
@@ -23,7 +24,10 @@ Answer = Callable[[Corpus], Predictions]
 
 @dataclass(frozen=True)
 class Met:
-    """What one draw of a condition was: its severities, and of masks their file, hash and how much they hide."""
+    """What one draw of a condition was: its severities, and of masks their file, hash and how much they hide.
+
+    Of a given sound it is the name and the hash of that.
+    """
 
     condition: str
     split: str
@@ -134,7 +138,9 @@ def _compose(unspoiled: Predictions, complete: Configuration, left: Sequence[Con
 def _find(condition: Condition, corpus: Corpus, split: str, seed: int, folder: Path) -> tuple[Masks | None, Met]:
     """The masks of a draw, and what to note of it."""
     if condition.of.hide is None:
-        return None, Met(str(condition), split, seed, condition.severities)
+        given = None if condition.file is None else dict.fromkeys(condition.severities, file_digest(condition.file))
+        name = None if condition.file is None else condition.file.name
+        return None, Met(str(condition), split, seed, condition.severities, name, given)
     path = folder / f"{str(condition).replace(':', '-')}.{split}.{seed}.json"
     masks = find_masks(corpus, split, condition, seed, path)
     digests = masks.digests

@@ -1,6 +1,6 @@
 """What the JSON files of a run hold, as far as its page shows it; other keys are left alone."""
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from emotiwave.types import LabelSet
 
@@ -58,7 +58,7 @@ class ProbabilityQuality(BaseModel):
     ece: float
     brier: float
     aurc: float
-    bins: list[ReliabilityBin]
+    bins: list[ReliabilityBin] = Field(min_length=1)
 
 
 class LabelSetCoverage(BaseModel):
@@ -103,7 +103,7 @@ class Confidence(BaseModel):
     scored_on: SplitFacts
     coverage: float | None
     abstain_above: float | None
-    configurations: dict[str, ConfigurationConfidence]
+    configurations: dict[str, ConfigurationConfidence] = Field(min_length=1)
 
 
 class Provenance(BaseModel):

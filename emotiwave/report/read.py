@@ -254,7 +254,14 @@ def _parse_scores(path: Path, data: Data) -> Scores:
 
 
 def _parse_rows(path: Path) -> tuple[Score, ...]:
-    return tuple(_SCORE.validate_json(line) for line in path.read_text(encoding="utf-8").splitlines())
+    rows = tuple(_SCORE.validate_json(line) for line in path.read_text(encoding="utf-8").splitlines())
+    if not rows:
+        raise ValueError("it holds no row")
+    places = {(row.condition, row.severity, row.available is None) for row in rows}
+    scored = {(row.condition, row.severity, row.available is None) for row in rows if row.metric == HEADLINE}
+    if lacking := {place for place in places - scored if not place[0].startswith("relative:")}:
+        raise ValueError(f"it lacks the {HEADLINE} of {min(lacking, key=str)[0]}")
+    return rows
 
 
 def _parse_provenance(path: Path) -> Provenance:
