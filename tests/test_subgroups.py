@@ -2,6 +2,7 @@
 
 import errno
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def answered(n: int = 120, n_groups: int = 30) -> tuple[Predictions, dict[str, l
     return Predictions(ids, groups, "test", LABELS, targets, logits), {"sex": facts}
 
 
-def scored(predictions: Predictions, facts: dict[str, list[str | None]]) -> dict[tuple, Score]:
+def scored(predictions: Predictions, facts: Mapping[str, Sequence[str | None]]) -> dict[tuple, Score]:
     rows = score_subgroups(predictions, facts, SETTINGS, model="m", dataset="d", seed=1)
     return {(row.condition, row.available is None, row.metric): row for row in rows}
 

@@ -105,17 +105,18 @@ def _fact(utterance: Utterance, name: str) -> str | None:
 
 def _classes_of(predictions: Predictions, parts: Mapping[str, NDArray[np.bool_]]) -> dict[str, NDArray[np.bool_]]:
     """Over which classes macro-F1 is the mean: those that hold in all parts that are compared, or in a small part."""
-    labels = predictions.label_set
-    truth = np.ones(predictions.targets.shape, bool)
-    if labels.kind != "continuous":
-        truth = labels.holds(predictions.targets)
-    held = {value: truth[part].any(axis=0) for value, part in parts.items()}
-    compared = [held[value] for value, part in parts.items() if part.sum() >= LEAST]
-    common = np.logical_and.reduce(compared) if compared else np.zeros(truth.shape[1], bool)
-    return {
-        value: common if common.any() and parts[value].sum() >= LEAST else of if of.any() else np.ones_like(of)
-        for value, of in held.items()
-    }
+    labels, n_classes = predictions.label_set, len(predictions.label_set.names)
+    everything = np.ones(n_classes, dtype=np.bool_)
+    if labels.kind == "continuous":
+        return dict.fromkeys(parts, everything)
+    truth = labels.holds(predictions.targets)
+    held: dict[str, NDArray[np.bool_]] = {value: np.any(truth[part], axis=0) for value, part in parts.items()}
+    common = everything
+    for value, part in parts.items():
+        if part.sum() >= LEAST:
+            common = common & held[value]
+    chosen = {value: common if parts[value].sum() >= LEAST else of for value, of in held.items()}
+    return {value: of if of.any() else everything for value, of in chosen.items()}
 
 
 def _warn_of_classes(predictions: Predictions, name: str, parts: Mapping[str, NDArray[np.bool_]]) -> None:
