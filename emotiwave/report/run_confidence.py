@@ -89,7 +89,7 @@ def _draw_reliability(found: Mapping[str, ConfigurationConfidence], theme: Theme
     most = max(one.n for of in found.values() for one in (*of.before.bins, *of.after.bins))
     for axes in grid.flat[len(found) :]:
         axes.set_axis_off()
-    for axes, (name, of) in zip(grid.flat, found.items(), strict=False):
+    for axes, (name, of) in zip(grid.flat, found.items(), strict=False):  # places that are left are empty
         axes.plot([0, 1], [0, 1], color=theme.muted, linestyle="--", linewidth=1, zorder=1)
         _mark_bins(axes, of.before, most, theme, filled=False)
         _mark_bins(axes, of.after, most, theme, filled=True)
