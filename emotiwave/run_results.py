@@ -79,6 +79,13 @@ def write_provenance(described: Mapping[str, Any], folder: Path) -> None:
     replace_file(folder / PROVENANCE, json.dumps(described, indent=1).encode() + b"\n")
 
 
+def note_choice(folder: Path, split: str, candidates: Sequence[Sequence[str]], chosen: Sequence[str]) -> None:
+    """Note in ``evaluation.json`` that overrides were chosen among candidates, by the score on a split."""
+    described = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+    choice = {"split": split, "candidates": [list(one) for one in candidates], "chosen": list(chosen)}
+    write_provenance({**described, "choice": choice}, folder)
+
+
 def write_subgroups(scores: Sequence[Score], folder: Path) -> None:
     """Write ``subgroups.jsonl``, one row a line; nothing where there are none."""
     if scores:

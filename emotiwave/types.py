@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
@@ -259,10 +260,18 @@ class Corpus:
         self.targets  # noqa: B018 - labels outside the set are refused here, not in the middle of training
 
     def without_targets(self, split: str) -> "Corpus":
-        """Give the same corpus with targets of NaN in one split: what learns from them, or is chosen by them, fails."""
-        hidden = replace(self)
-        is_in = np.array([utterance.split == split for utterance in self.utterances])
-        vars(hidden)["targets"] = np.where(is_in[:, None], np.float32(np.nan), self.targets)
+        """Give the same corpus without the truth of one split: what learns from it, or is chosen by it, fails.
+
+        Labels there are None, targets and what Bayes' rule says are NaN.
+        """
+        is_in = np.array([utterance.split == split for utterance in self.utterances])[:, None]
+        hidden = copy(self)  # a new one would refuse utterances without a label
+        known = self.posteriors
+        vars(hidden).update(
+            targets=np.where(is_in, np.float32(np.nan), self.targets),
+            utterances=tuple(replace(u, label=None) if u.split == split else u for u in self.utterances),
+            posteriors=known and {name: np.where(is_in, np.nan, of) for name, of in known.items()},
+        )
         return hidden
 
     @property

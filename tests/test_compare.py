@@ -291,6 +291,10 @@ def test_validation_chooses_among_candidates_and_test_does_not(tmp_path, in_proc
     (comparison,) = api.compare(recipe, out=tmp_path / "out", overrides=overrides).comparisons
     assert comparison.methods[0].chosen == "training.learning_rate=1e-2"
     assert scored == ["seed0", "seed1"]  # candidates are never scored on test
+    for path in tmp_path.rglob("evaluation.json"):
+        choice = json.loads(path.read_text())["choice"]
+        assert (choice["split"], choice["chosen"]) == ("validation", ["training.learning_rate=1e-2"])
+        assert len(choice["candidates"]) == 2
     (folder,) = (tmp_path / "out" / "small").iterdir()
     best = [pd.read_csv(folder / f"seed0-candidate{n}" / "history.csv")["validation_score"].max() for n in (0, 1)]
     assert best[1] > best[0]

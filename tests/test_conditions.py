@@ -14,6 +14,7 @@ from emotiwave.conditions.hiding import Frames, hide_frames, hide_modalities, hi
 from emotiwave.conditions.masks import draw_masks, find_masks, read_masks
 from emotiwave.conditions.registry import KINDS, read_condition, spoilt, with_hidden
 from emotiwave.errors import CheckpointError, ConfigError, DatasetError, DataWarning
+from emotiwave.evaluation.under_conditions import read_conditions
 from emotiwave.features.store import write_store
 from emotiwave.inference import predict
 from emotiwave.models.checkpoint import load_model
@@ -427,3 +428,16 @@ def test_a_condition_that_is_none_is_refused_before_training(tmp_path: Path) -> 
     with pytest.raises(ConfigError, match="unknown condition"):
         emotiwave.train("synthetic", out=tmp_path / "run", overrides=[*SMALL, 'evaluation.conditions=["mising"]'])
     assert not (tmp_path / "run").exists()
+
+
+def test_missing_ends_where_nothing_more_can_be_hidden(recwarn: pytest.WarningsRecorder) -> None:
+    corpus = made()
+    three = read_conditions(["missing"], corpus)[0].severities
+    assert three == (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)  # 0.7 is the first that reaches 2 of 3
+    assert not recwarn.list
+    two = replace(corpus, sequences={name: corpus.sequences[name] for name in ("text", "audio")})
+    with pytest.warns(DataWarning, match=r"of 2 modalities 0.50 can be hidden, so 0.6, 0.7 would be 0.5 once more"):
+        assert read_conditions(["missing"], two)[0].severities == (0.1, 0.2, 0.3, 0.4, 0.5)
+    one = replace(corpus, sequences={"text": corpus.sequences["text"]})
+    with pytest.raises(ConfigError, match="has text alone, which would be kept"):
+        read_conditions(["missing"], one)

@@ -7,15 +7,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from scipy.io import wavfile
 
 import emotiwave
 from emotiwave.conditions import signals
-from emotiwave.conditions.media import check_media, spoil_media
+from emotiwave.conditions.media import MediaSpoiler, SpoiledMedia, check_media
 from emotiwave.conditions.registry import KINDS, Condition, read_condition
 from emotiwave.conditions.signals import Around
 from emotiwave.config import Recipe, read_recipe
-from emotiwave.errors import ConfigError, DatasetError
-from emotiwave.features.extraction.settings import MediaFeatureSettings
+from emotiwave.errors import ConfigError, DatasetError, DataWarning
+from emotiwave.evaluation.settings import EvaluationSettings
+from emotiwave.evaluation.under_conditions import read_conditions
+from emotiwave.features.extraction.settings import Choice, MediaFeatureSettings, build_extractors
+from emotiwave.features.extraction.sound import extract_sound
+from emotiwave.features.extractors import EXTRACTORS
+from emotiwave.media.sound import cut_blocks, read_sound, sound_blocks
+from emotiwave.media.usability import UsabilitySettings
 from emotiwave.recordings import MediaRecordings
 from emotiwave.signals import Frame, Word
 from emotiwave.types import Corpus
@@ -168,7 +175,8 @@ def spoiled(media: tuple[Recipe, MediaRecordings, Corpus], text: str, severity: 
     assert isinstance(recipe.features, MediaFeatureSettings)
     ids = [u.id for u in corpus.utterances if u.split == "test"]
     at = condition.severities[-1] if severity is None else severity
-    return spoil_media(recordings, recipe.features, corpus, ids, condition, at, 0)
+    with SpoiledMedia(recordings, recipe.features, corpus, ids) as of:
+        return of.spoil(condition, at, 0)
 
 
 def differing(media: tuple[Recipe, MediaRecordings, Corpus], changed: Corpus) -> set[str]:
@@ -238,7 +246,7 @@ def test_what_does_not_suit_is_refused(media: tuple[Recipe, MediaRecordings, Cor
             read_condition(text)
     few = replace(recordings, utterances=tuple(u for u in recordings.utterances if u.split != "train" or u.id == "u0"))
     with pytest.raises(DatasetError, match="1 voices in train; babble needs 3"):
-        spoil_media(few, recipe.features, corpus, ["u25"], Condition("babble", "audio", (1.0,)), 1.0, 0)
+        SpoiledMedia(few, recipe.features, corpus, ["u25"]).spoil(Condition("babble", "audio", (1.0,)), 1.0, 0)
 
 
 def test_a_run_is_scored_on_spoiled_media(
@@ -264,3 +272,135 @@ def test_a_run_is_scored_on_spoiled_media(
     ).folder
     code, _, told = run(capsys, "evaluate", str(made_run), "--condition", "noise:audio")
     assert (code, "has no media of audio, only features" in told.replace("\n", " ")) == (1, True)
+
+
+class Adds:
+    """Adds a quarter of the loudest sample, so that what it was given as a whole can be told."""
+
+    def __init__(self) -> None:
+        self.heard: list[int] = []
+
+    def __call__(self, samples: np.ndarray, rate: int) -> np.ndarray:
+        self.heard.append(len(samples))
+        return samples + np.float32(0.25) * np.abs(samples).max()
+
+
+def test_a_long_segment_is_spoiled_as_one(tmp_path: Path) -> None:
+    """What is loud at its end is heard at its beginning: level and noise do not begin anew in each block."""
+    seconds = 70
+    samples = 0.1 * np.sin(2 * np.pi * 200 * np.arange(seconds * RATE) / RATE).astype(np.float32)
+    samples[-RATE:] *= 8
+    path = tmp_path / "long.wav"
+    write_sound(path, samples)
+    extractor = build_extractors({"audio": Choice("prosody", EXTRACTORS["prosody"].settings())})["audio"]
+    spoil = Adds()
+    frames, _, length = extract_sound(path, 2.0, 69.5, {"audio": extractor}, UsabilitySettings(), None, spoil)
+    assert spoil.heard == [round(67.5 * RATE)]
+    assert length == pytest.approx(67.5)
+    whole = read_sound(path, 2.0, 69.5).samples
+    wavfile.write(tmp_path / "by-hand.wav", RATE, whole + np.float32(0.25) * np.abs(whole).max())
+    by_hand, _, _ = extract_sound(tmp_path / "by-hand.wav", None, None, {"audio": extractor}, UsabilitySettings())
+    n_frames = len(by_hand["audio"])
+    assert len(frames["audio"]) == n_frames
+    ours, theirs = (of["audio"].rows(0, n_frames) for of in (frames, by_hand))
+    np.testing.assert_allclose(ours, theirs, atol=2e-3)
+    np.testing.assert_allclose(frames["audio"].intervals, by_hand["audio"].intervals, atol=1e-6)
+
+
+def test_blocks_of_a_waveform_are_those_of_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "noise.wav"
+    write_sound(path, np.random.default_rng(0).standard_normal(int(7.3 * RATE)).astype(np.float32) * 0.1)
+    for start, end in ((None, None), (1.25, 6.9)):
+        of_file = list(sound_blocks(path, start, end, seconds=2.0, context=0.5))
+        of_sound = list(cut_blocks(read_sound(path, start, end), seconds=2.0, context=0.5))
+        assert [one.core for one in of_sound] == [one.core for one in of_file]
+        for one, other in zip(of_sound, of_file, strict=True):
+            assert one.waveform.start == other.waveform.start
+            np.testing.assert_array_equal(one.waveform.samples, other.waveform.samples)
+
+
+def test_silence_stays_silent(media: tuple[Recipe, MediaRecordings, Corpus]) -> None:
+    condition = read_condition("noise:audio=1")
+    spoiler = MediaSpoiler(condition, 1.0, 0, Around())
+    np.testing.assert_array_equal(spoiler.sound("u1", np.zeros(800, np.float32), RATE), np.zeros(800, np.float32))
+
+
+def test_features_of_spoiled_media_are_extracted_once_for_all_methods(
+    media: tuple[Recipe, MediaRecordings, Corpus], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, recordings, corpus = media
+    assert isinstance(recipe.features, MediaFeatureSettings)
+    condition = read_condition("noise:audio=1,10")
+
+    def of(severity: float, draw: int = 0) -> Corpus:
+        with SpoiledMedia(recordings, recipe.features, corpus, ["u25", "u27"], kept_in=tmp_path / "kept") as spoiled:
+            return spoiled.spoil(condition, severity, draw)
+
+    before = of(1.0)
+    assert len(list((tmp_path / "kept").iterdir())) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(SpoiledMedia, "_extract", lambda *_: pytest.fail("extracted again"))
+        again = of(1.0)
+    assert again.digest == before.digest != corpus.digest
+    assert of(10.0).digest != before.digest != of(1.0, draw=1).digest
+    assert len(list((tmp_path / "kept").iterdir())) == 3
+    for path in (tmp_path / "kept").iterdir():
+        path.write_bytes(path.read_bytes()[:-200])
+    with pytest.warns(DataWarning, match="it is written anew"):
+        assert of(1.0).digest == before.digest
+    assert of(1.0).digest == before.digest
+
+
+def test_several_utterances_of_one_file_are_spoiled_each_by_itself(tmp_path: Path) -> None:
+    """Two segments of a file, with words in a file too, aligned to words: the modality that is named changes alone."""
+    generator = np.random.default_rng(0)
+    splits = ("train", "validation", "test")
+    for split in splits:
+        tone = 0.3 * np.sin(2 * np.pi * 200 * np.arange(4 * RATE) / RATE) + 0.02 * generator.standard_normal(4 * RATE)
+        write_sound(tmp_path / f"{split}.wav", tone.astype(np.float32))
+        cues = [f"{n + 1}\n00:00:0{n},000 --> 00:00:0{n},900\n{split}{n} again\n\n" for n in range(4)]
+        (tmp_path / f"{split}.srt").write_text("".join(cues))
+    with (tmp_path / "lines.csv").open("w") as file:
+        file.write("id,audio,transcript,start,end,label,split\n")
+        for k in range(6):
+            split = splits[k // 2]
+            start = 2 * (k % 2)
+            file.write(f"u{k},{split}.wav,{split}.srt,{start},{start + 2},{'ab'[k % 2]},{split}\n")
+    recipe = read_recipe(
+        "manifest",
+        [
+            f"dataset.file={tmp_path / 'lines.csv'}",
+            f"features.store={tmp_path / 'store'}",
+            "features.cache=false",
+            'features.align="words"',
+            'features.extractors={text="hashed",audio="prosody"}',
+        ],
+    )
+    emotiwave.prepare(recipe)
+    recordings, corpus = recipe.load_recordings(), recipe.load_corpus()
+    assert isinstance(recordings, MediaRecordings)
+    assert isinstance(recipe.features, MediaFeatureSettings)
+    with SpoiledMedia(recordings, recipe.features, corpus, ["u4", "u5"]) as spoiled:
+        noisy = spoiled.spoil(read_condition("noise:audio=1"), 1.0, 0)
+        wrong = spoiled.spoil(read_condition("word_errors:text=1"), 1.0, 0)
+        alone = spoiled.spoil(read_condition("noise:audio=1"), 1.0, 0)
+    for one in ("u4", "u5"):
+        was = {name: corpus.sequences[name][one] for name in ("text", "audio")}
+        np.testing.assert_array_equal(noisy.sequences["text"][one].values, was["text"].values)
+        np.testing.assert_array_equal(noisy.sequences["audio"][one].intervals, was["audio"].intervals)
+        assert not np.array_equal(noisy.sequences["audio"][one].values, was["audio"].values)
+        np.testing.assert_array_equal(noisy.sequences["audio"][one].values, alone.sequences["audio"][one].values)
+        np.testing.assert_array_equal(wrong.sequences["audio"][one].values, was["audio"].values)
+        assert not np.array_equal(wrong.sequences["text"][one].values, was["text"].values)
+
+
+def test_files_of_conditions_are_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = EvaluationSettings(conditions=("background:audio@a=b.wav=0.1,1", "missing=0.5"))
+    assert settings.conditions == (f"background:audio@{tmp_path}/a=b.wav=0.1,1", "missing=0.5")
+    condition = read_condition(settings.conditions[0])
+    assert (condition.file, condition.severities) == (tmp_path / "a=b.wav", (0.1, 1.0))
+    assert read_condition("background:audio@a=b.wav").file == tmp_path / "a=b.wav"
+    two = [f"background:audio@{tmp_path}/{folder}/dog.wav" for folder in ("one", "two")]
+    with pytest.raises(ConfigError, match=r"would both be called background:audio@dog.wav; rename one"):
+        read_conditions(two, made())

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from emotiwave.api.data import export_mmsa, prepare, write_manifest
     from emotiwave.api.demonstration import demo
     from emotiwave.api.encoders import save_encoder
+    from emotiwave.api.evaluating import evaluate
     from emotiwave.api.experts import calibrate, calibrate_expert, info
     from emotiwave.api.explaining import explain
     from emotiwave.api.explaining_clips import explain_clip
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from emotiwave.api.inspection import inspect
     from emotiwave.api.leaks import find_leakage
     from emotiwave.api.listing import list_names
-    from emotiwave.api.runs import Run, evaluate, train, write_report
+    from emotiwave.api.reporting import write_report
+    from emotiwave.api.training import Run, train
 
 __all__ = [
     "Run",
@@ -52,6 +54,7 @@ _MODULES = {
     "demonstration": ("demo",),
     "encoders": ("save_encoder",),
     "experts": ("calibrate", "calibrate_expert", "info"),
+    "evaluating": ("evaluate",),
     "explaining": ("explain",),
     "explaining_clips": ("explain_clip",),
     "extraction": ("extract",),
@@ -59,7 +62,8 @@ _MODULES = {
     "inspection": ("inspect",),
     "leaks": ("find_leakage",),
     "listing": ("list_names",),
-    "runs": ("Run", "evaluate", "train", "write_report"),
+    "reporting": ("write_report",),
+    "training": ("Run", "train"),
 }
 
 

@@ -14,17 +14,18 @@ import pandas as pd
 import torch
 from rich.console import Console
 
-from emotiwave.api.runs import evaluate, train
-from emotiwave.api.spoiled_media import check_signals, spoiling
+from emotiwave.api.evaluating import evaluate
+from emotiwave.api.spoiled_media import checked_conditions, spoiling
+from emotiwave.api.training import train
 from emotiwave.calibration import fit_thresholds
 from emotiwave.comparison.cell import Cell, CellResult, cells_of, read_cell, write_cell
 from emotiwave.comparison.recipe import Comparison, Method
 from emotiwave.config import Recipe
 from emotiwave.errors import DataWarning, EmotiwaveError, TrainingError
-from emotiwave.evaluation.under_conditions import answer_under_conditions, read_conditions
+from emotiwave.evaluation.under_conditions import answer_under_conditions
 from emotiwave.references import REFERENCES
 from emotiwave.run_folder import begin_results, holds_run, read_environment
-from emotiwave.run_results import write_conditions, write_predictions, write_thresholds
+from emotiwave.run_results import note_choice, write_conditions, write_predictions, write_thresholds
 from emotiwave.training.statistics import without_unlearnable
 from emotiwave.types import Corpus, Predictions
 
@@ -62,6 +63,8 @@ def _run_model(cell: Cell) -> CellResult:
     recipe = cell.comparison.recipe(cell.method, cell.fold, cell.seed, chosen)
     score, seconds = _train(recipe, cell.folder)
     evaluate(cell.folder, masks=cell.masks if recipe.evaluation.conditions else None)
+    if chosen:
+        note_choice(cell.folder, recipe.training.selection_split, cell.comparison.settings.candidates, chosen)
     environment = read_environment(cell.folder)
     n_steps = math.ceil(environment["corpus"]["splits"]["train"]["utterances"] / recipe.training.batch_size)
     return CellResult(
@@ -111,9 +114,14 @@ def _run_reference(cell: Cell) -> CellResult:
     recipe = cell.comparison.recipe(cell.method, cell.fold, cell.seed)
     reference = REFERENCES[str(cell.method.reference)]
     corpus = without_unlearnable(recipe.load_corpus())
-    check_signals(read_conditions(recipe.evaluation.conditions, corpus), recipe, corpus)
+    conditions = [
+        condition
+        for condition in checked_conditions(recipe.evaluation, recipe, corpus)
+        if reference.reads_features or condition.of.of_several  # what is missing leaves a configuration
+    ]
     start = time.perf_counter()
-    fitted = reference.fit(corpus, reference.settings.model_validate(cell.method.settings), cell.seed)
+    learned_from = corpus.without_targets(recipe.evaluation.split)
+    fitted = reference.fit(learned_from, reference.settings.model_validate(cell.method.settings), cell.seed)
     seconds = time.perf_counter() - start
     thresholds = None
     if recipe.evaluation.thresholds == "validation":
@@ -122,27 +130,24 @@ def _run_reference(cell: Cell) -> CellResult:
     predictions = fitted.predict(corpus, recipe.evaluation.split)
     write_predictions(predictions, cell.folder, thresholds, dataset=corpus.name)
     write_thresholds(thresholds, cell.folder)
-    conditions = [
-        condition
-        for condition in read_conditions(recipe.evaluation.conditions, corpus)
-        if reference.reads_features or condition.of.of_several  # what is missing leaves a configuration
-    ]
     complete = max(predictions.logits, key=lambda c: len(c.modalities))
 
     def answer(changed: Corpus) -> Predictions:
         said = fitted.predict(changed, recipe.evaluation.split)
         return replace(said, logits={complete: said.logits[complete]})
 
-    answered, met = answer_under_conditions(
-        conditions,
-        corpus,
-        predictions,
-        answer,
-        recipe.evaluation,
-        folder=cell.masks,
-        sees_neighbours=reference.sees_neighbours,
-        spoil_signals=spoiling(recipe, corpus, predictions.ids),
-    )
+    settings = recipe.evaluation.model_copy(update={"masks": cell.masks})
+    with spoiling(recipe, corpus, predictions.ids, settings) as spoil_signals:
+        answered, met = answer_under_conditions(
+            conditions,
+            corpus,
+            predictions,
+            answer,
+            settings,
+            folder=cell.masks,
+            sees_neighbours=reference.sees_neighbours,
+            spoil_signals=spoil_signals,
+        )
     write_conditions((), answered, met, cell.folder, thresholds, dataset=corpus.name)
     return CellResult(
         key=cell.key,

@@ -6,8 +6,10 @@ from typing import Any
 
 from rich.console import Console
 
+from emotiwave.api.evaluating import evaluate
 from emotiwave.api.inspection import inspect
-from emotiwave.api.runs import evaluate, train, write_report
+from emotiwave.api.reporting import write_report
+from emotiwave.api.training import train
 from emotiwave.config import read_recipe
 from emotiwave.datasets.made_mosei import MadeMoseiSettings
 from emotiwave.datasets.made_mosei.keeping import keep_made_mosei

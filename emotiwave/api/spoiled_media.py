@@ -1,40 +1,60 @@
 """The media behind a recipe, spoiled as conditions say, for runs that are evaluated under them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cache
 
-from emotiwave.conditions.media import check_media, spoil_media
+from emotiwave.conditions.media import SpoiledMedia, check_media
 from emotiwave.conditions.registry import Condition
 from emotiwave.config import Recipe
 from emotiwave.errors import ConfigError
+from emotiwave.evaluation.settings import EvaluationSettings
+from emotiwave.evaluation.under_conditions import read_conditions
 from emotiwave.features.extraction.settings import MediaFeatureSettings
 from emotiwave.recordings import MediaRecordings
 from emotiwave.types import Corpus
 
 
-def check_signals(conditions: Sequence[Condition], recipe: Recipe, corpus: Corpus) -> None:
-    """Refuse conditions of signals that the media of a recipe do not have.
+def checked_conditions(settings: EvaluationSettings, recipe: Recipe, corpus: Corpus) -> list[Condition]:
+    """Read the conditions of settings, and refuse those that the corpus, or the media of the recipe, cannot meet.
 
     Raises:
         ConfigError: What can be asked for is named.
     """
+    conditions = read_conditions(settings.conditions, corpus)
+    if not conditions and settings.masks is not None:
+        raise ConfigError("masks are of conditions; name one, such as --condition missing, or leave the masks out")
     if any(condition.of.signal for condition in conditions):
         recordings = _media(recipe)
         for condition in conditions:
             check_media(condition, corpus, recordings, recipe.features)
+    return conditions
 
 
-def spoiling(recipe: Recipe, corpus: Corpus, ids: Sequence[str]) -> Callable[[Condition, float, int], Corpus]:
-    """Give what spoils the media of a recipe; they are looked for when they are first needed."""
-    media = cache(lambda: _media(recipe))
+@contextmanager
+def spoiling(
+    recipe: Recipe, corpus: Corpus, ids: Sequence[str], settings: EvaluationSettings
+) -> Iterator[Callable[[Condition, float, int], Corpus]]:
+    """Give what spoils the media of a recipe; they are looked for when they are first needed.
 
-    def spoil(condition: Condition, severity: float, draw: int) -> Corpus:
-        recordings = media()
-        if recordings is None or not isinstance(recipe.features, MediaFeatureSettings):
-            raise ConfigError(f"condition {condition}: {corpus.name} has no media")
-        return spoil_media(recordings, recipe.features, corpus, ids, condition, severity, draw)
+    Where the settings name a folder for masks, the features are kept beside them.
+    """
+    with ExitStack() as stack:
 
-    return spoil
+        @cache
+        def media() -> SpoiledMedia | None:
+            recordings = _media(recipe)
+            if recordings is None or not isinstance(recipe.features, MediaFeatureSettings):
+                return None
+            return stack.enter_context(SpoiledMedia(recordings, recipe.features, corpus, ids, kept_in=settings.masks))
+
+        def spoil(condition: Condition, severity: float, draw: int) -> Corpus:
+            found = media()
+            if found is None:
+                raise ConfigError(f"condition {condition}: {corpus.name} has no media")
+            return found.spoil(condition, severity, draw)
+
+        yield spoil
 
 
 def _media(recipe: Recipe) -> MediaRecordings | None:

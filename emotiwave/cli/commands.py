@@ -124,7 +124,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print score rows as a JSON array.")] = False,
 ) -> None:
     """Score runs in every modality configuration; several seeds give mean and standard deviation."""
-    from emotiwave.api.runs import evaluate_with_notes
+    from emotiwave.api.evaluating import evaluate_with_notes
 
     done = evaluate_with_notes(
         runs,

@@ -1,15 +1,19 @@
 """Media spoiled, and features extracted of them again: what a run would have been given, had the signals been worse."""
 
+import hashlib
+import json
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Self
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emotiwave.conditions.kept_features import find_features, keep_features
 from emotiwave.conditions.registry import Condition, rebuilt
 from emotiwave.conditions.signals import BABBLERS, Around, squeezed
 from emotiwave.errors import ConfigError, DatasetError, DataWarning, MediaError
@@ -17,7 +21,8 @@ from emotiwave.features.extraction.reader import MediaReader, media_works, open_
 from emotiwave.features.extraction.settings import MediaFeatureSettings
 from emotiwave.features.extractors import EXTRACTORS
 from emotiwave.features.settings import FeatureSettings
-from emotiwave.features.workers import read_here
+from emotiwave.features.workers import Work, read_here
+from emotiwave.files import file_digest
 from emotiwave.media.sound import read_sound, sound_blocks
 from emotiwave.media.transcripts import split_words
 from emotiwave.recordings import MediaRecordings
@@ -31,6 +36,8 @@ LONGEST = 30.0
 """Seconds of each voice."""
 VOCABULARY = 5000
 """Most frequent words of the train split, from which wrong words are drawn."""
+VERSION = 1
+"""Of how media are spoiled: raised when the same condition gives other signals."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,77 +95,128 @@ def check_media(
         _read_given(condition.file)
 
 
-def spoil_media(
-    recordings: MediaRecordings,
-    settings: MediaFeatureSettings,
-    corpus: Corpus,
-    ids: Sequence[str],
-    condition: Condition,
-    severity: float,
-    draw: int,
-) -> Corpus:
-    """Spoil the signals of utterances, extract their features again, and give these utterances alone.
+class SpoiledMedia:
+    """The media of utterances, spoiled as conditions say, and described again; a context manager.
 
-    What is of no use then, by the settings of usability, is unobserved, as it would be in real media; only the
-    modality that the condition names changes. Nothing is cached.
+    What is of no use then, by the settings of usability, is unobserved, as it would be in real media; only the modality
+    that a condition names changes. What reads and describes is opened once.
 
-    Raises:
-        ConfigError: If the condition does not suit the corpus.
-        DatasetError: If too few voices or words are there to make babble or errors of.
+    Args:
+        recordings: The media.
+        settings: What is extracted of them, and how.
+        corpus: What was extracted of them as they are.
+        ids: Of the utterances that are wanted.
+        kept_in: A folder where what was extracted is kept, and found again by any method and seed; nowhere by default.
     """
-    (name,) = condition.modalities(corpus)
-    opened = open_media(recordings, settings)
-    signal = condition.of.signal
-    choices = {
-        m: of for m, of in opened.choices.items() if settings.align == "words" or EXTRACTORS[of.name].signal == signal
-    }
-    spoiler = MediaSpoiler(condition, severity, draw, _around(recordings, condition, corpus))
-    wanted = set(ids)
-    works = [
-        work
-        for work in media_works(
-            MediaRecordings(
-                recordings.name,
-                recordings.task,
-                recordings.licence,
-                recordings.label_set,
-                tuple(u for u in recordings.utterances if u.id in wanted),
-                recordings.sources,
-                given=recordings.given,
-            )
-        )
-        if work.wanted
-    ]
-    nothing = FeatureSequence(np.full((1, corpus.sequences[name].size), np.nan, np.float32), np.array([[0.0, 0.0]]))
-    changed = dict.fromkeys((one for one in ids if one in corpus.sequences[name]), nothing)
-    failed: list[str] = []
-    with MediaReader(settings, choices, finds_faces=opened.finds_faces, spoiler=spoiler) as reader:
-        for prepared in read_here(reader, works):
+
+    def __init__(
+        self,
+        recordings: MediaRecordings,
+        settings: MediaFeatureSettings,
+        corpus: Corpus,
+        ids: Sequence[str],
+        *,
+        kept_in: Path | None = None,
+    ) -> None:
+        self.recordings, self.settings, self.corpus, self.ids = recordings, settings, corpus, tuple(ids)
+        self.kept_in = kept_in
+        self._readers: dict[str, MediaReader] = {}
+        self._arounds: dict[tuple[str, Path | None], Around] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for reader in self._readers.values():
+            reader.__exit__(None, None, None)
+
+    def spoil(self, condition: Condition, severity: float, draw: int) -> Corpus:
+        """Give the utterances alone, spoiled.
+
+        Raises:
+            ConfigError: If the condition does not suit the corpus.
+            DatasetError: If too few voices or words are there to make babble or errors of.
+        """
+        (name,) = condition.modalities(self.corpus)
+        spoiler = MediaSpoiler(condition, severity, draw, self._around(condition))
+        place = None if self.kept_in is None else self.kept_in / self._file(spoiler)
+        found = None if place is None else find_features(place)
+        if found is None:
+            found = self._extract(name, spoiler)
+            if place is not None:
+                keep_features(found, place)
+        size = self.corpus.sequences[name].size
+        nothing = FeatureSequence(np.full((1, size), np.nan, np.float32), np.array([[0.0, 0.0]]))
+        observed = (one for one in self.ids if one in self.corpus.sequences[name])
+        return rebuilt(self.corpus, self.ids, {name: {one: found.get(one, nothing) for one in observed} | found})
+
+    def _extract(self, name: str, spoiler: MediaSpoiler) -> dict[str, FeatureSequence]:
+        signal = str(spoiler.condition.of.signal)
+        reader = self._reader(signal)
+        reader.spoiler = spoiler
+        found: dict[str, FeatureSequence] = {}
+        failed: list[str] = []
+        for prepared in read_here(reader, self._works):
             of = prepared.modalities[name]
             starts = np.concatenate([[0], np.cumsum(of.lengths)])
             for one, begin, end in zip(prepared.ids, starts[:-1], starts[1:], strict=True):
-                if end > begin and one in wanted:
-                    changed[one] = FeatureSequence(of.values[begin:end], of.intervals[begin:end])
+                if end > begin:
+                    found[one] = FeatureSequence(of.values[begin:end], of.intervals[begin:end])
             failed += [row["error"] for row in prepared.errors if row.get("modality") in (name, signal)]
-    if failed:
-        warnings.warn(
-            f"{condition} at {severity:g}: {len(failed)} utterances lack {name}, as nothing could be extracted; the "
-            f"first: {failed[0]}",
-            DataWarning,
-            stacklevel=3,
-        )
-    return rebuilt(corpus, ids, {name: changed})
+        if failed:
+            warnings.warn(
+                f"{spoiler.condition} at {spoiler.severity:g}: {len(failed)} utterances lack {name}, as nothing could "
+                f"be extracted; the first: {failed[0]}",
+                DataWarning,
+                stacklevel=4,
+            )
+        return found
 
+    @cached_property
+    def _works(self) -> list[Work]:
+        wanted = set(self.ids)
+        utterances = tuple(one for one in self.recordings.utterances if one.id in wanted)
+        return [work for work in media_works(replace(self.recordings, utterances=utterances)) if work.wanted]
 
-def _around(recordings: MediaRecordings, condition: Condition, corpus: Corpus) -> Around:
-    given = None if condition.file is None else _read_given(condition.file)
-    voices: list[NDArray[np.float32]] = []
-    words: list[str] = []
-    if condition.kind == "babble":
-        voices = _voices(recordings)
-    if condition.kind == "word_errors":
-        words = _vocabulary(corpus)
-    return Around(voices, given, words)
+    def _reader(self, signal: str) -> MediaReader:
+        """What describes one signal; all of them where frames follow the words."""
+        if signal not in self._readers:
+            opened = open_media(self.recordings, self.settings)
+            follows = self.settings.align == "words"
+            choices = {
+                modality: choice
+                for modality, choice in opened.choices.items()
+                if follows or EXTRACTORS[choice.name].signal == signal
+            }
+            self._readers[signal] = MediaReader(self.settings, choices, finds_faces=opened.finds_faces)
+        return self._readers[signal]
+
+    def _around(self, condition: Condition) -> Around:
+        key = (condition.kind, condition.file)
+        if key not in self._arounds:
+            self._arounds[key] = Around(
+                _voices(self.recordings) if condition.kind == "babble" else (),
+                None if condition.file is None else _read_given(condition.file),
+                _vocabulary(self.corpus) if condition.kind == "word_errors" else (),
+            )
+        return self._arounds[key]
+
+    def _file(self, spoiler: MediaSpoiler) -> str:
+        """Name what features hang on: the corpus, what was done to the media, and how they were described."""
+        condition = spoiler.condition
+        described = [
+            VERSION,
+            self.corpus.digest,
+            list(self.ids),
+            str(condition),
+            spoiler.severity,
+            spoiler.draw,
+            None if condition.file is None else file_digest(condition.file),
+            self.settings.model_dump(mode="json"),
+            {name: sequence.metadata for name, sequence in self.corpus.sequences.items()},
+        ]
+        key = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()
+        return f"{condition.kind}-{condition.modality}.{spoiler.severity:g}.{spoiler.draw}.{key[:16]}.npz"
 
 
 def _voices(recordings: MediaRecordings) -> list[NDArray[np.float32]]:

@@ -11,6 +11,7 @@ from emotiwave.conditions import signals
 from emotiwave.conditions.hiding import Frames, Seed, hide_frames, hide_modalities, hide_stretch
 from emotiwave.conditions.signals import SpoilPictures, SpoilSound, SpoilWords
 from emotiwave.conditions.spoiling import add_noise, shift
+from emotiwave.conditions.text import split_condition
 from emotiwave.errors import ConfigError, unknown_name
 from emotiwave.sequences import ComputationalSequence, FeatureSequence
 from emotiwave.types import Corpus
@@ -250,9 +251,8 @@ def read_condition(text: str) -> Condition:
     Raises:
         ConfigError: If there is no such condition, or a severity is outside of its range.
     """
-    name, _, values = text.strip().partition("=")
-    name, _, file = name.strip().partition("@")
-    kind, _, modality = name.partition(":")
+    kind, modality, file, values = split_condition(text)
+    name = f"{kind}:{modality}" if modality else kind
     if kind not in KINDS:
         raise ConfigError(unknown_name("condition", kind, KINDS))
     about = KINDS[kind]
@@ -266,7 +266,7 @@ def read_condition(text: str) -> Condition:
     if about.of_several and modality:
         raise ConfigError(f"condition {kind} is of all modalities at once; write {kind}, without :{modality}")
     try:
-        given = tuple(float(value) for value in values.split(",")) if values.strip() else about.grid
+        given = tuple(float(value) for value in values.split(",")) if values else about.grid
     except ValueError:
         raise ConfigError(f"condition {text!r}: severities are numbers, as in {name}=0.1,0.5") from None
     severities = tuple(sorted({severity for severity in given if severity != 0}))

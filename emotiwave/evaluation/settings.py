@@ -1,9 +1,10 @@
 """What a recipe may say of evaluation."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from emotiwave.conditions.text import with_absolute_file
 from emotiwave.settings import AbsolutePath, Settings
 
 
@@ -30,9 +31,10 @@ class EvaluationSettings(Settings):
     by: tuple[str, ...] = ()
     """Facts by which scores are told apart: speaker, dialogue, language, or what the corpus tells beside, such as sex.
     """
-    conditions: tuple[str, ...] = ()
+    conditions: tuple[Annotated[str, AfterValidator(with_absolute_file)], ...] = ()
     """What is hidden or spoiled ever more, to see how scores fall: ``missing``, ``frame_drop:audio=0.1,0.5``, ..."""
     draws: int = Field(default=1, ge=1, le=100)
     """How often each is drawn, from seed 0 up; curves are means over the draws."""
     masks: AbsolutePath | None = None
-    """Where the masks of conditions are kept, so that all methods meet the same; ``masks`` in the run by default."""
+    """Where the masks of conditions are kept, so that all methods meet the same; ``masks`` in the run by default. In a
+    folder that is named the features of spoiled media are kept too, so that they are extracted once for all methods."""

@@ -18,6 +18,7 @@ from emotiwave.types import Configuration, Corpus, Predictions
 
 CLOSE = 0.02
 """How far what is hidden may be from the severity without a word."""
+ROUNDING = 1e-6
 Answer = Callable[[Corpus], Predictions]
 """Answers the scored split of a corpus in its complete configuration."""
 
@@ -61,15 +62,46 @@ def read_conditions(texts: Sequence[str], corpus: Corpus) -> list[Condition]:
     """Read conditions as settings name them.
 
     Raises:
-        ConfigError: If one is unknown, does not suit the corpus, or is named twice.
+        ConfigError: If one is unknown, does not suit the corpus, or is named as another one.
     """
     found = [read_condition(text) for text in texts]
     for condition in found:
         condition.modalities(corpus)
-    names = [str(condition) for condition in found]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise ConfigError(f"condition {min(twice)} is named twice; give all its severities at once")
-    return found
+    files: dict[str, Path | None] = {}
+    for condition in found:
+        name = str(condition)
+        if name in files and files[name] != condition.file:
+            raise ConfigError(f"{files[name]} and {condition.file} would both be called {name}; rename one of them")
+        if name in files:
+            raise ConfigError(f"condition {name} is named twice; give all its severities at once")
+        files[name] = condition.file
+    return [_hideable(condition, corpus) if condition.of.of_several else condition for condition in found]
+
+
+def _hideable(condition: Condition, corpus: Corpus) -> Condition:
+    """Leave out the severities that hide nothing more than a lower one, as one modality is kept.
+
+    Raises:
+        ConfigError: If there is but one modality, which is kept.
+    """
+    n_modalities = len(corpus.modalities)
+    if n_modalities == 1:
+        raise ConfigError(
+            f"condition {condition}: {corpus.name} has {corpus.modalities[0]} alone, which would be kept; ask for "
+            "frame_drop"
+        )
+    most = 1 - 1 / n_modalities
+    below = [severity for severity in condition.severities if severity < most - ROUNDING]
+    beyond = condition.severities[len(below) :]
+    if len(beyond) > 1:
+        told = ", ".join(f"{severity:g}" for severity in beyond[1:])
+        warnings.warn(
+            f"{condition}: of {n_modalities} modalities {most:.2f} can be hidden, so {told} would be "
+            f"{beyond[0]:g} once more; left out",
+            DataWarning,
+            stacklevel=3,
+        )
+    return replace(condition, severities=(*below, *beyond[:1]))
 
 
 def answer_under_conditions(

@@ -1,7 +1,7 @@
 """Sound of any file as one channel at one rate, a segment at a time, in constant memory for hours of it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
@@ -124,7 +124,19 @@ def sound_blocks(
         core += size
 
 
-def _waveform(samples: Samples, first: int, rate: int, gaps: list[Gap]) -> Waveform:
+def cut_blocks(waveform: Waveform, *, seconds: float = 30.0, context: float = 0.0) -> Iterator[SoundBlock]:
+    """Cut sound that is there already into the blocks that `sound_blocks` gives of a file."""
+    rate = waveform.rate
+    size, margin, first = round(seconds * rate), round(context * rate), round(waveform.start * rate)
+    n_samples = len(waveform.samples)
+    for core in range(0, n_samples, size):
+        begin, end = max(0, core - margin), min(n_samples, core + size)
+        samples = waveform.samples[begin : end + margin]
+        times = ((first + core) / rate, (first + end) / rate)
+        yield SoundBlock(_waveform(samples, first + begin, rate, waveform.gaps), times)
+
+
+def _waveform(samples: Samples, first: int, rate: int, gaps: Sequence[Gap]) -> Waveform:
     """Samples with those gaps that lie in them."""
     start, end = first / rate, (first + len(samples)) / rate
     inside = [(max(start, begin), min(end, stop)) for begin, stop in gaps if begin < end and stop > start]

@@ -68,7 +68,9 @@ Extract = Callable[[Sources, Utterance, Extracted], None]
 
 
 class MediaReader:
-    """Extractors that are ready, and what is wanted of media; a context manager. What is spoiled is not cached.
+    """Extractors that are ready, and what is wanted of media; a context manager.
+
+    With a ``spoiler``, which may change from one reading to the next, nothing is cached.
 
     Raises:
         EmotiwaveError: If an extractor or the face detector cannot be had.

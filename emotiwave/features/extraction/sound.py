@@ -1,6 +1,6 @@
-"""Sound into frames, a block at a time: hours of it take no more memory than half a minute."""
+"""Sound into frames, a block at a time: hours of it take no more memory than half a minute, unless it is spoiled."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from emotiwave.features.extraction.frames import Frames
 from emotiwave.features.extractor import AudioExtractor
-from emotiwave.media.sound import sound_blocks
+from emotiwave.media.sound import SoundBlock, cut_blocks, read_sound, sound_blocks
 from emotiwave.media.usability import UsabilitySettings, unusable_sound
 from emotiwave.signals import Span, Waveform
 
 BLOCK_SECONDS = 30.0
 FindSpans = Callable[[Waveform], Sequence[Span]]
+SpoilSamples = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
 
 
 def extract_sound(
@@ -24,7 +25,7 @@ def extract_sound(
     extractors: Mapping[str, AudioExtractor],
     settings: UsabilitySettings,
     find_non_speech: FindSpans | None = None,
-    spoil: Callable[[NDArray[np.float32], int], NDArray[np.float32]] | None = None,
+    spoil: SpoilSamples | None = None,
 ) -> tuple[dict[str, Frames], tuple[Span, ...], float]:
     """Extract the sound of one segment.
 
@@ -35,24 +36,23 @@ def extract_sound(
         extractors: By modality.
         settings: What counts as unusable.
         find_non_speech: Tells further spans of no use.
-        spoil: What is done to the samples of each block before anything looks at them; takes their rate too.
+        spoil: What is done to the samples of the segment before anything looks at them; takes their rate too. It sees
+            them all at once, as how loud noise is hangs on all of them; so a segment may last two hours at most.
 
     Returns:
         Frames by modality; the unusable spans on the clock of the utterance, the same in every frames' ``spans``; and
         how many seconds there are.
 
     Raises:
-        MediaError: If there is no sound, or none that can be decoded.
+        MediaError: If there is no sound, or none that can be decoded, or too much of it to be spoiled.
     """
     origin, seconds = start or 0.0, 0.0
     # also enough to see a silence that the border of two blocks cuts
     context = max(settings.shortest_silence, *(extractor.context for extractor in extractors.values()))
     found = {name: Frames(extractor.size) for name, extractor in extractors.items()}
     spans: list[Span] = []
-    for block in sound_blocks(path, start, end, seconds=BLOCK_SECONDS, context=context):
+    for block in _blocks(path, start, end, context, spoil):
         waveform, (first, last) = block.waveform, block.core
-        if spoil is not None:
-            waveform = replace(waveform, samples=spoil(waveform.samples, waveform.rate))
         seconds = last - origin
         for name, extractor in extractors.items():
             samples, begin = _slice(waveform, first - extractor.context, last + extractor.context)
@@ -66,6 +66,16 @@ def extract_sound(
     for frames in found.values():
         frames.spans = tuple(spans)
     return found, tuple(spans), seconds
+
+
+def _blocks(
+    path: Path, start: float | None, end: float | None, context: float, spoil: SpoilSamples | None
+) -> Iterator[SoundBlock]:
+    if spoil is None:
+        return sound_blocks(path, start, end, seconds=BLOCK_SECONDS, context=context)
+    waveform = read_sound(path, start, end)
+    spoiled = replace(waveform, samples=spoil(waveform.samples, waveform.rate))
+    return cut_blocks(spoiled, seconds=BLOCK_SECONDS, context=context)
 
 
 def _slice(waveform: Waveform, begin: float, end: float) -> tuple[NDArray[np.float32], float]:

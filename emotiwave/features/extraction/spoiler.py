@@ -13,7 +13,7 @@ class Spoiler(Protocol):
     """Spoils the signals of an utterance, which goes by its id; what comes out is judged and described as any other."""
 
     def sound(self, utterance: str, samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-        """Spoil a block of sound ``(samples,)``; as long as before."""
+        """Spoil the sound of a segment ``(samples,)``; as long as before."""
         ...
 
     def pictures(self, utterance: str, pictures: Iterable[Frame]) -> Iterator[Frame]:

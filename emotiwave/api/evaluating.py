@@ -1,52 +1,37 @@
-"""Train runs, score them, and draw them."""
+"""Score runs in every configuration, under conditions, in parts, and say how sure they are."""
 
 import json
-import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
-from rich.console import Console
 
 from emotiwave.api.confidence import measure_confidence
-from emotiwave.api.data import prepare
-from emotiwave.api.progress import show_preparation
-from emotiwave.api.spoiled_media import check_signals, spoiling
-from emotiwave.calibration import check_tunable, fit_thresholds
-from emotiwave.conditions.registry import Condition
-from emotiwave.config import Recipe, read_recipe
-from emotiwave.errors import ConfigError, DataWarning, EmotiwaveError
+from emotiwave.api.run_checks import check_measured, check_seeds, check_selection, read_runs, warn_of_non_finite
+from emotiwave.api.spoiled_media import checked_conditions, spoiling
+from emotiwave.calibration import fit_thresholds
+from emotiwave.config import Recipe
+from emotiwave.errors import ConfigError, DataWarning
 from emotiwave.evaluation.curves import score_curves
 from emotiwave.evaluation.scoring import constant_scores, optimal_predictions, score, summarise_seeds
 from emotiwave.evaluation.settings import EvaluationSettings
 from emotiwave.evaluation.subgroups import read_facts, score_subgroups
-from emotiwave.evaluation.under_conditions import answer_under_conditions, read_conditions
-from emotiwave.files import replace_file
+from emotiwave.evaluation.under_conditions import answer_under_conditions
 from emotiwave.inference import predict
 from emotiwave.models.checkpoint import load_model
 from emotiwave.models.fusion import FusionModel
-from emotiwave.models.resolve import resolve_encoders
-from emotiwave.report.page import write_page
 from emotiwave.run_folder import (
-    begin_run,
     check_comparable,
-    check_free,
     check_same_data,
     check_same_model,
-    check_same_run,
     describe_evaluation,
-    discard_run,
-    finish_run,
-    go_on_with_run,
-    holds_run,
     is_finished,
     label_runs,
     read_cautions,
-    read_run,
     write_card,
 )
 from emotiwave.run_results import (
@@ -64,21 +49,6 @@ from emotiwave.settings import PathLike
 from emotiwave.training.statistics import without_unlearnable
 from emotiwave.types import BAYES_OPTIMAL, Corpus, Predictions, Score
 
-if TYPE_CHECKING:
-    from emotiwave.training.fit import TrainingSummary
-
-
-@dataclass(frozen=True)
-class Run:
-    """A trained run: its folder, which any command takes, how training went, and the name of the corpus."""
-
-    folder: Path
-    summary: "TrainingSummary"
-    dataset: str
-
-    def __fspath__(self) -> str:
-        return str(self.folder)
-
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -87,71 +57,6 @@ class Evaluation:
     scores: list[Score]
     notes: list[str]
     confidence: dict[str, dict[str, Any]]
-
-
-def train(
-    recipe: PathLike | Recipe,
-    *,
-    out: PathLike,
-    overrides: Iterable[str] = (),
-    resume: bool = False,
-    console: Console | None = None,
-) -> Run:
-    """Train a recipe into a run folder.
-
-    Args:
-        recipe: A recipe file, the name of a shipped recipe, or a recipe.
-        out: The run folder; must be new or empty unless ``resume``.
-        overrides: ``TABLE.KEY=VALUE`` strings.
-        resume: Go on after the last finished epoch in ``out``.
-        console: Where progress is shown; standard error by default.
-
-    Raises:
-        EmotiwaveError: If the recipe, the data or the folder cannot be used.
-        KeyboardInterrupt: If the user stops it; ``resume`` goes on.
-        SystemExit: In the processes that Lightning starts for further devices, when training is over.
-    """
-    from emotiwave.training.fit import build, fit, is_main_process  # Lightning takes seconds; only training pays
-
-    if isinstance(overrides, str):
-        raise ConfigError(f"overrides must be a list of TABLE.KEY=VALUE strings; got {overrides!r}")
-    folder = Path(out)
-    recipe = recipe if isinstance(recipe, Recipe) else read_recipe(os.fspath(recipe), overrides)
-    if is_main_process() and not (resume and holds_run(folder)):
-        check_free(folder)  # before hours of preparation, and not after them
-    resolve_encoders(recipe.model)
-    if recipe.features is not None:
-        prepared = prepare(recipe, console=console)
-        if not prepared.was_ready:
-            shown_on = console or Console(stderr=True)
-            show_preparation(prepared, shown_on, errors=shown_on)
-    corpus = recipe.load_corpus()
-    _check_selection(corpus, recipe, recipe.evaluation)
-    check_signals(read_conditions(recipe.evaluation.conditions, corpus), recipe, corpus)
-    model = build(corpus, recipe.model, recipe.training)
-    corpus = without_unlearnable(corpus)
-    learned_from = corpus
-    if recipe.evaluation.split not in ("train", recipe.training.selection_split):
-        learned_from = corpus.without_targets(recipe.evaluation.split)  # what is scored is for `evaluate` alone
-    if not is_main_process():  # Lightning runs the command again for every further device; the first keeps the folder
-        fit(model, learned_from, recipe.training, folder, resume=resume, console=console)
-        raise SystemExit(0)
-    if resume and holds_run(folder):
-        check_same_run(folder, recipe, corpus)
-        go_on_with_run(folder, recipe)
-    else:
-        if resume:
-            warnings.warn(f"nothing to resume in {folder}; a new run begins there", DataWarning, stacklevel=2)
-        begin_run(folder, recipe, corpus, model)
-    try:
-        summary = fit(model, learned_from, recipe.training, folder, resume=resume, console=console)
-    except EmotiwaveError:
-        discard_run(folder)
-        raise
-    finish_run(folder, summary)
-    write_card(folder)
-    _warn_of_non_finite("training", summary.n_non_finite)
-    return Run(folder, summary, corpus.name)
 
 
 def evaluate(
@@ -215,14 +120,14 @@ def evaluate_with_notes(
     Raises:
         EmotiwaveError: As `evaluate`.
     """
-    recipes = _read_runs(runs)
+    recipes = read_runs(runs)
     given = {"split": split, "conditions": conditions, "draws": draws, "masks": masks}
     given |= {"calibrate": calibrate, "abstain_above": abstain_above, "by": by}
     changes = {name: value for name, value in given.items() if value is not None}
     check_comparable(recipes)
     corpus = without_unlearnable(next(iter(recipes.values())).load_corpus())
     labels = label_runs(recipes)
-    _check_seeds(recipes, labels)
+    check_seeds(recipes, labels)
     by_label: dict[str, list[list[Score]]] = {}
     references: list[Score] = []
     measured: dict[str, dict[str, Any]] = {}
@@ -247,52 +152,15 @@ def _change(settings: EvaluationSettings, changes: dict[str, Any]) -> Evaluation
         raise ConfigError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}; got {first['input']!r}") from None
 
 
-def write_report(runs: PathLike | Sequence[PathLike], *, out: PathLike | None = None) -> Path:
-    """Write one self-contained HTML page about evaluated runs; by default ``report.html`` in the first run.
-
-    Raises:
-        EmotiwaveError: If a run was not evaluated yet.
-    """
-    labels = label_runs(_read_runs(runs))
-    path = Path(out) if out is not None else next(iter(labels)) / "report.html"
-    page = write_page(labels)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, page.encode())
-    return path
-
-
-def _read_runs(runs: PathLike | Sequence[PathLike]) -> dict[Path, Recipe]:
-    folders = [runs] if isinstance(runs, str | os.PathLike) else runs
-    recipes = {Path(folder): read_run(Path(folder)) for folder in folders}
-    if len({folder.resolve() for folder in recipes}) < len(folders):
-        raise ConfigError(f"a run is named twice: {', '.join(map(str, folders))}")
-    if not recipes:
-        raise ConfigError("no run was named; give at least one run folder")
-    return recipes
-
-
-def _check_seeds(recipes: Mapping[Path, Recipe], labels: Mapping[Path, str]) -> None:
-    """A mean over seeds takes each seed once."""
-    seen: dict[tuple[str, int], Path] = {}
-    for folder, recipe in recipes.items():
-        first = seen.setdefault((labels[folder], recipe.training.seed), folder)
-        if first != folder:
-            raise ConfigError(f"{first} and {folder} are the same recipe with the same seed; name one of them")
-
-
 def _evaluate_run(
     folder: Path, recipe: Recipe, corpus: Corpus, settings: EvaluationSettings
 ) -> tuple[list[Score], list[Score]]:
     """Rows of the run, and of the baselines on the same utterances; both go to ``scores.jsonl``."""
     check_same_data(folder, corpus)
-    conditions = read_conditions(settings.conditions, corpus)
-    if not conditions and settings.masks is not None:
-        raise ConfigError("masks are of conditions; name one, such as --condition missing, or leave the masks out")
+    conditions = checked_conditions(settings, recipe, corpus)
     model = load_model(folder)
     check_same_model(folder, model.spec.settings, recipe)
-    check_signals(conditions, recipe, corpus)
-    for condition in conditions:
-        _check_measured(condition, model, corpus)
+    check_measured(conditions, model, corpus)
     selection = _predict_selection(model, corpus, recipe, settings)
     is_tuned = settings.thresholds == "validation"
     thresholds = fit_thresholds(selection) if selection and is_tuned else None
@@ -305,7 +173,7 @@ def _evaluate_run(
             f"{folder}: {settings.split!r} chose this model, so its scores flatter", DataWarning, stacklevel=4
         )
     predictions = predict(model, corpus, settings.split)
-    _warn_of_non_finite(settings.split, predictions.n_non_finite)
+    warn_of_non_finite(settings.split, predictions.n_non_finite)
     facts = read_facts(corpus, predictions.ids, settings.by)
     rows = score(
         predictions,
@@ -322,16 +190,17 @@ def _evaluate_run(
         tuned = fit_thresholds(known) if known else None
         references += score(optimal, settings, model=BAYES_OPTIMAL, dataset=corpus.name, thresholds=tuned)
     complete = max(predictions.logits, key=lambda c: len(c.modalities))
-    answered, met = answer_under_conditions(
-        conditions,
-        corpus,
-        predictions,
-        lambda changed: predict(model, changed, settings.split, (complete,)),
-        settings,
-        folder=folder / "masks",
-        sees_neighbours=model.context is not None,
-        spoil_signals=spoiling(recipe, corpus, predictions.ids),
-    )
+    with spoiling(recipe, corpus, predictions.ids, settings) as spoil_signals:
+        answered, met = answer_under_conditions(
+            conditions,
+            corpus,
+            predictions,
+            lambda changed: predict(model, changed, settings.split, (complete,)),
+            settings,
+            folder=folder / "masks",
+            sees_neighbours=model.context is not None,
+            spoil_signals=spoil_signals,
+        )
     under = score_curves(
         predictions,
         answered,
@@ -363,17 +232,14 @@ def _evaluate_run(
     return rows + under + apart, references
 
 
-def _check_measured(condition: Condition, model: FusionModel, corpus: Corpus) -> None:
-    """Refuse noise on frames that are no measurements, such as letters: there is no little of another letter."""
-    if condition.kind != "feature_noise":
-        return
-    for name in condition.modalities(corpus):
-        if name in model.modalities and model.encoder(name).resting_frame is None:
-            others = [other for other in model.modalities if model.encoder(other).resting_frame is not None]
-            raise ConfigError(
-                f"condition {condition}: the frames of {name} are no measurements that noise could be a share of; "
-                + (f"ask for feature_noise:{others[0]}" if others else "there is no other modality to ask for")
-            )
+def _predict_selection(
+    model: FusionModel, corpus: Corpus, recipe: Recipe, settings: EvaluationSettings
+) -> Predictions | None:
+    """What thresholds are tuned on, and temperatures fitted; None where neither is asked for."""
+    if settings.thresholds == "fixed" and not settings.calibrate:
+        return None
+    check_selection(corpus, recipe, settings)
+    return predict(model, corpus, recipe.training.selection_split)
 
 
 def _say_lacking(corpus: Corpus, split: str) -> list[str]:
@@ -406,47 +272,3 @@ def _say_cautions(labels: Mapping[Path, str]) -> list[str]:
             of += [label] if label not in of else []
     n_models = len(set(labels.values()))
     return [caution if len(of) == n_models else f"{', '.join(of)}: {caution}" for caution, of in models.items()]
-
-
-def _predict_selection(
-    model: FusionModel, corpus: Corpus, recipe: Recipe, settings: EvaluationSettings
-) -> Predictions | None:
-    """What thresholds are tuned on, and temperatures fitted; None where neither is asked for."""
-    if settings.thresholds == "fixed" and not settings.calibrate:
-        return None
-    _check_selection(corpus, recipe, settings)
-    return predict(model, corpus, recipe.training.selection_split)
-
-
-def _check_selection(corpus: Corpus, recipe: Recipe, settings: EvaluationSettings) -> None:
-    """Refuse to tune thresholds, or to calibrate, where there is nothing to fit, or nothing to fit to.
-
-    Raises:
-        ConfigError: If labels need no threshold, there is no split to fit to, or it is the one to be scored.
-    """
-    split = recipe.training.selection_split
-    if settings.thresholds != "fixed":
-        check_tunable(corpus.label_set)
-        key, what, them = 'evaluation.thresholds = "validation" tunes', "thresholds are tuned", "them"
-        instead = 'set evaluation.thresholds = "fixed"'
-    elif settings.calibrate:
-        key, what, them = "evaluation.calibrate fits", "confidence is fitted", "it"
-        instead = "leave calibration out"
-    else:
-        return
-    if split == settings.split:
-        raise ConfigError(
-            f"{what} on {split!r} (training.selection_split), so {split!r} cannot be scored with {them}; score another "
-            f"split, or {instead}"
-        )
-    if not corpus.has_split(split):
-        raise ConfigError(
-            f"{key} on the split {split!r} (training.selection_split), which {corpus.name} does not have; hold out "
-            f"some, or {instead}"
-        )
-
-
-def _warn_of_non_finite(where: str, counts: Mapping[str, int]) -> None:
-    found = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-    if found:
-        warnings.warn(f"{where}: frames with NaN or infinity, taken as unobserved: {found}", DataWarning, stacklevel=3)
