@@ -72,6 +72,13 @@ def analyze(
             metavar="RISK", help="Say 'not sure' where more than this share of such answers is wrong, such as 0.3."
         ),
     ] = None,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND:MODALITY=SEVERITY",
+            help="Spoil the clip first, to see how the answer falls: noise:audio=0.5, darkness:vision=0.9 (repeat).",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: an object, of several inputs an array.")] = False,
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print a table: a row per input, with --timeline one per stretch.")
@@ -110,6 +117,8 @@ def analyze(
         raise ConfigError(
             "nothing to analyse; give files, --sample, --lines, or --video, --audio, --image, --text, --transcript"
         )
+    if condition:
+        clips = [make_clip(clip, conditions=condition) for clip in clips]
     with stderr.status("reading the models") if stderr.is_terminal else nullcontext():
         recognizer = api.load(
             model,

@@ -3,19 +3,19 @@
 import hashlib
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Self
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emotiwave.conditions.kept_features import find_features, keep_features
 from emotiwave.conditions.registry import Condition, rebuilt
-from emotiwave.conditions.signals import BABBLERS, Around, squeezed
+from emotiwave.conditions.signals import BABBLERS, Around
+from emotiwave.conditions.spoiler import MediaSpoiler, read_given
 from emotiwave.errors import ConfigError, DatasetError, DataWarning, MediaError
 from emotiwave.features.extraction.reader import MediaReader, media_works, open_media
 from emotiwave.features.extraction.settings import MediaFeatureSettings
@@ -23,11 +23,10 @@ from emotiwave.features.extractors import EXTRACTORS
 from emotiwave.features.settings import FeatureSettings
 from emotiwave.features.workers import Work, read_here
 from emotiwave.files import file_digest
-from emotiwave.media.sound import read_sound, sound_blocks
+from emotiwave.media.sound import sound_blocks
 from emotiwave.media.transcripts import split_words
 from emotiwave.recordings import MediaRecordings
 from emotiwave.sequences import FeatureSequence
-from emotiwave.signals import SAMPLE_RATE, Frame, Word
 from emotiwave.types import Corpus
 
 VOICES = 24
@@ -38,36 +37,6 @@ VOCABULARY = 5000
 """Most frequent words of the train split, from which wrong words are drawn."""
 VERSION = 1
 """Of how media are spoiled: raised when the same condition gives other signals."""
-
-
-@dataclass(frozen=True, eq=False)
-class MediaSpoiler:
-    """Spoils one kind of signal, and leaves the others as they are."""
-
-    condition: Condition
-    severity: float
-    draw: int
-    around: Around
-
-    def sound(self, utterance: str, samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-        """Spoil sound; what goes over full scale then is played softer."""
-        spoil = self.condition.of.sound
-        if spoil is None or not samples.any():
-            return samples
-        return squeezed(spoil(samples, rate, self.severity, self._generator(utterance), self.around))
-
-    def pictures(self, utterance: str, pictures: Iterable[Frame]) -> Iterator[Frame]:
-        """Spoil pictures."""
-        spoil = self.condition.of.pictures
-        return iter(pictures) if spoil is None else spoil(pictures, self.severity, lambda: self._generator(utterance))
-
-    def words(self, utterance: str, words: tuple[Word, ...]) -> tuple[Word, ...]:
-        """Spoil words."""
-        spoil = self.condition.of.words
-        return words if spoil is None else spoil(words, self.severity, self._generator(utterance), self.around)
-
-    def _generator(self, utterance: str) -> np.random.Generator:
-        return np.random.default_rng([*self.condition.seed(self.draw), crc32(utterance.encode())])
 
 
 def check_media(
@@ -92,7 +61,7 @@ def check_media(
             f"condition {condition}: {name} is made of {signal}, and {condition.kind} spoils {condition.of.signal}"
         )
     if condition.file is not None:
-        _read_given(condition.file)
+        read_given(condition.file)
 
 
 class SpoiledMedia:
@@ -196,7 +165,7 @@ class SpoiledMedia:
         if key not in self._arounds:
             self._arounds[key] = Around(
                 _voices(self.recordings) if condition.kind == "babble" else (),
-                None if condition.file is None else _read_given(condition.file),
+                None if condition.file is None else read_given(condition.file),
                 _vocabulary(self.corpus) if condition.kind == "word_errors" else (),
             )
         return self._arounds[key]
@@ -252,19 +221,3 @@ def _vocabulary(corpus: Corpus) -> list[str]:
     if len(counts) < 2:
         raise DatasetError(f"{corpus.name}: no words in train that errors could be made of")
     return sorted(counts, key=lambda word: (-counts[word], word))[:VOCABULARY]
-
-
-@lru_cache(maxsize=8)
-def _read_given(path: Path) -> NDArray[np.float32]:
-    """Read a given sound.
-
-    Raises:
-        ConfigError: If it cannot be read, or is silent.
-    """
-    try:
-        sound = read_sound(path)
-    except (MediaError, OSError) as error:
-        raise ConfigError(f"the sound of a condition cannot be read: {error}") from None
-    if sound.rate != SAMPLE_RATE or not sound.samples.any():
-        raise ConfigError(f"{path}: is silent; a condition needs a sound")
-    return sound.samples

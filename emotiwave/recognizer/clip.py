@@ -4,8 +4,9 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import soxr
@@ -18,6 +19,9 @@ from emotiwave.recordings import Sources
 from emotiwave.settings import PathLike
 from emotiwave.signals import SAMPLE_RATE, Waveform
 from emotiwave.types import Segment
+
+if TYPE_CHECKING:
+    from emotiwave.conditions.spoiler import ClipSpoiler
 
 MOST_LETTERS = 1000
 """Of a path; a longer one is taken for text."""
@@ -37,6 +41,17 @@ class Clip:
     sound: Waveform | None = None
     picture: NDArray[np.uint8] | None = None
     segment: Segment | None = None
+    conditions: tuple[str, ...] = ()
+    """What its signals are spoiled by before anything looks at them, such as ``noise:audio=0.5``."""
+
+    @cached_property
+    def spoiler(self) -> "ClipSpoiler | None":
+        """What does that."""
+        if not self.conditions:
+            return None
+        from emotiwave.conditions.spoiler import clip_spoiler  # SciPy, which most clips can do without
+
+        return clip_spoiler(self.conditions)
 
     @property
     def heard(self) -> Waveform | None:
@@ -70,6 +85,7 @@ def make_clip(
     end: float | None = None,
     is_face: bool = False,
     name: str | None = None,
+    conditions: Iterable[str] = (),
 ) -> Clip:
     """Put together what is given of one clip.
 
@@ -85,16 +101,18 @@ def make_clip(
         end: Second up to which; their end by default.
         is_face: The picture is one face that was cut out already, and none is looked for.
         name: How it is called in the answer.
+        conditions: What its signals are spoiled by first, each with one severity, such as ``noise:audio=0.5`` or
+            ``darkness:vision=0.9``: to see how an answer falls. ``emotiwave list conditions`` tells them.
 
     Raises:
-        ConfigError: If nothing is given, or something is given twice.
+        ConfigError: If nothing is given, a condition is not of clips, or something is given twice.
         MediaError: If an array is no sound or picture.
     """
     first, last = _checked_bounds(start, end)
     if isinstance(media, Clip):
         if any(value is not None for value in (video, audio, image, text, transcript, name)) or is_face:
             raise ConfigError("a clip is taken as it is; give a start and an end beside it, and nothing else")
-        return media if first is None else _between(media, first, last)
+        return _spoiled(media if first is None else _between(media, first, last), conditions)
     given = {"video": video, "audio": audio, "image": image, "transcript": transcript}
     if isinstance(media, str | os.PathLike):
         _check_is_file(media)
@@ -129,7 +147,17 @@ def make_clip(
         None if sound is None or "audio" in files else _waveform(sound),
         None if picture is None or "image" in files else _picture(picture),
     )
-    return clip if first is None else _between(clip, first, last)
+    return _spoiled(clip if first is None else _between(clip, first, last), conditions)
+
+
+def _spoiled(clip: Clip, conditions: Iterable[str]) -> Clip:
+    if isinstance(conditions, str):
+        raise ConfigError(f"conditions must be a list, such as ['noise:audio=0.5']; got {conditions!r}")
+    if not (conditions := tuple(conditions)):
+        return clip
+    spoiled = replace(clip, conditions=conditions)
+    _ = spoiled.spoiler  # unknown conditions are refused here
+    return spoiled
 
 
 def modalities_asked(given: Iterable[str] | None, known: Sequence[str]) -> tuple[str, ...]:

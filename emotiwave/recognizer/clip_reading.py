@@ -1,11 +1,12 @@
 """What the experts say of clips, modality by modality, nothing put together yet."""
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import takewhile
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -27,7 +28,7 @@ from emotiwave.recognizer.reading import Ask, Reading
 from emotiwave.recognizer.settings import RecognizerSettings
 from emotiwave.recognizer.text_reading import read_texts
 from emotiwave.recognizer.voice_reading import blocks_of, read_voice
-from emotiwave.signals import Word
+from emotiwave.signals import Frame, Word
 
 AHEAD = 8
 """Pictures that are decoded while others are looked at."""
@@ -35,6 +36,10 @@ LONGEST_SIDE = 640
 KEPT = 60.0
 """Seconds of sound that are kept to be explained; of longer sound whole windows are told of."""
 FACES_KEPT = 24
+
+
+Watch = Callable[[str, float], None]
+"""Is told how far a modality was read, in seconds; what it raises, other than an `Exception`, ends the reading."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +57,7 @@ class ClipReader:
 
     def __init__(self, experts: Experts, settings: RecognizerSettings, speaker: Speaker | None = None) -> None:
         self.experts, self.settings, self.speaker = experts, settings, speaker
+        self.watch: Watch | None = None
 
     def read(
         self, clips: Sequence[Clip], asked: Collection[str], *, to_explain: bool = False, faces_kept: int = 0
@@ -92,6 +98,10 @@ class ClipReader:
         return heard
 
     def _words(self, clip: Clip) -> tuple[Word, ...] | None:
+        words = self._read_words(clip)
+        return words if words is None or clip.spoiler is None else clip.spoiler.words(clip.name, words)
+
+    def _read_words(self, clip: Clip) -> tuple[Word, ...] | None:
         sources, (start, end) = clip.sources, _bounds(clip)
         if sources.text is not None:
             return tuple(Word(word) for word in split_words(sources.text))
@@ -138,8 +148,12 @@ class ClipReader:
         if sound is None:
             return None
         start, end = _bounds(clip)
+        if clip.spoiler is not None:  # all of it at once, as how loud noise is hangs on all of it
+            whole = read_sound(sound, start, end) if isinstance(sound, Path) else sound
+            sound = replace(whole, samples=clip.spoiler.sound(clip.name, whole.samples, whole.rate), start=0.0)
+        blocks = blocks_of(sound, start, end, self.settings.window)
         return read_voice(
-            takewhile(lambda _: not stop.is_set(), blocks_of(sound, start, end, self.settings.window)),
+            takewhile(lambda block: not stop.is_set() and self._tell("audio", block.core[0] - (start or 0.0)), blocks),
             self.ask("audio"),
             self.settings.usability,
             window=self.settings.window,
@@ -164,15 +178,25 @@ class ClipReader:
             self._worth("vision", clip),
             n_kept,
         )
+
+        def take(pictures: Iterable[Frame]) -> FacesSeen:
+            return reader.take(pictures if clip.spoiler is None else clip.spoiler.pictures(clip.name, pictures))
+
         if clip.picture is not None:
-            return reader.take([shrink_photo(clip.picture, longest=LONGEST_SIDE)])
+            return take([shrink_photo(clip.picture, longest=LONGEST_SIDE)])
         if sources.image is not None:
-            return reader.take([read_photo(sources.image, longest=LONGEST_SIDE)])
+            return take([read_photo(sources.image, longest=LONGEST_SIDE)])
         if sources.video is None:
             return None
         frames = read_frames(sources.video, *_bounds(clip), rate=self.settings.frame_rate, longest=LONGEST_SIDE)
         with ahead(frames, AHEAD) as pictures:
-            return reader.take(pictures)
+            return take(takewhile(lambda frame: self._tell("vision", frame.start - (start or 0.0)), pictures))
+
+    def _tell(self, modality: str, seconds: float) -> bool:
+        """Tell how far a modality was read; True, always."""
+        if self.watch is not None:
+            self.watch(modality, seconds)
+        return True
 
     def _worth(self, modality: str, clip: Clip) -> float:
         """What evidence is worth: all of it where the expert is at home, or was calibrated on data of the user's."""

@@ -12,11 +12,11 @@ from emotiwave.experts.label_map import say_map
 from emotiwave.explanation.shapley import attributable_scores
 from emotiwave.labels import SEVEN
 from emotiwave.recognizer.clip import Clip, make_clip, modalities_asked
-from emotiwave.recognizer.clip_reading import FACES_KEPT, ClipReader, Heard
+from emotiwave.recognizer.clip_reading import FACES_KEPT, ClipReader, Heard, Watch
 from emotiwave.recognizer.expert_attribution import Evidence, explain_readings
 from emotiwave.recognizer.face_reading import FacesSeen
 from emotiwave.recognizer.failures import NOT_THE_FILES_FAULT, Failed
-from emotiwave.recognizer.fusion import PRIOR, Fusion, contributions_of, explain_subsets
+from emotiwave.recognizer.fusion import PRIOR, Fusion, contributions_of, explain_subsets, subsets
 from emotiwave.recognizer.reading import Array, Reading
 from emotiwave.recognizer.settings import RecognizerSettings
 from emotiwave.types import LabelSet
@@ -152,6 +152,32 @@ class ExpertRecognizer:
                 yield Failed(clip.name, str(error))
             except Exception as unknown:  # a fault of ours in one clip must not lose the others
                 yield Failed(clip.name, f"{type(unknown).__name__}: {unknown}")
+
+    def analyze_configurations(self, clip: Clip) -> dict[str, Analysis]:
+        """Analyse a clip in every configuration of the modalities that it has, by their names (``text+audio``).
+
+        It is read once. What cannot be read alone is left out.
+
+        Raises:
+            EmotiwaveError: If nothing that was given can be read.
+        """
+        (heard,) = self._reader.read([clip], MODALITIES)
+        found = {"+".join(m for m in MODALITIES if m in {**heard.readings, **heard.errors}): self._sum_up(clip, heard)}
+        for some in subsets([m for m in MODALITIES if m in heard.readings]):
+            if some:
+                readings = {name: heard.readings[name] for name in some}
+                faces = heard.faces if "vision" in some else None
+                found.setdefault("+".join(some), self._sum_up(clip, Heard(readings, faces, {}, heard.warnings)))
+        return found
+
+    @property
+    def watch(self) -> Watch | None:
+        """Is told how far a clip was read."""
+        return self._reader.watch
+
+    @watch.setter
+    def watch(self, watch: Watch | None) -> None:
+        self._reader.watch = watch
 
     def read(self, clips: Sequence[Clip], modalities: Iterable[str] | None = None) -> list[Heard]:
         """Let the experts read clips, and put nothing together yet."""

@@ -25,6 +25,7 @@ from emotiwave.features.prepared import PreparedRecording
 from emotiwave.models.checkpoint import load_model
 from emotiwave.models.fusion import FusionModel
 from emotiwave.recognizer.clip import Clip, make_clip, modalities_asked
+from emotiwave.recognizer.clip_reading import Watch
 from emotiwave.recognizer.failures import NOT_THE_FILES_FAULT, Failed
 from emotiwave.recognizer.fusion import contributions_of, explain_subsets, subsets
 from emotiwave.recognizer.run_answers import Answers, Judge, join
@@ -58,6 +59,7 @@ class RunRecognizer:
     ) -> None:
         self.model, self.features, self.name = model.eval(), features, name
         self.met_missing = met_missing
+        self.watch: Watch | None = None
         self.judge = Judge(
             model.spec.label_set,
             model.prior_logits.double().numpy(),
@@ -99,6 +101,20 @@ class RunRecognizer:
             met_missing=training.configurations == "all" or training.modality_dropout > 0,
             faces_found_by=_faces_found_by(folder),
         )
+
+    def analyze_configurations(self, clip: Clip) -> dict[str, Analysis]:
+        """Analyse a clip in every configuration of the modalities that it has, by their names (``text+audio``).
+
+        Raises:
+            EmotiwaveError: If nothing that was given can be read.
+        """
+        whole = self.analyze(clip)
+        there = tuple(name for name in self.model.modalities if name in whole.modalities)
+        found = {"+".join(there): whole}
+        for some in subsets([name for name in there if whole.modalities[name].used]):
+            if some and "+".join(some) not in found:
+                found["+".join(some)] = self.analyze(clip, modalities=some)
+        return found
 
     remarks: tuple[str, ...] = ()
     """Nothing: a run has labels of its own."""
@@ -156,7 +172,10 @@ class RunRecognizer:
             parts = [stretches[first : first + MOST_WINDOWS] for first in range(0, len(stretches), MOST_WINDOWS)]
             read, answered = [], []
             for part in parts:  # of the features of one part only is there memory
+                reader.spoiler = clip.spoiler
                 prepared = self._read(reader, sources, part, clip)
+                if self.watch is not None and (last := part[-1]) is not None:
+                    self.watch("all", last.end)
                 answered.append(self._answer(prepared, part, asked))
                 is_kept = explain and len(stretches) <= MOST_STRETCHES
                 read.append(prepared if is_kept else replace(prepared, modalities={}))
