@@ -122,6 +122,12 @@ def test_a_comparison_is_not_trained(tmp_path):
         read_recipe(write(tmp_path))
 
 
+def test_folds_do_not_share_a_store(monkeypatch, tmp_path):
+    monkeypatch.setenv("EMOTIWAVE_DATA", "/nowhere")
+    with pytest.raises(ConfigError, match="6 folds need one each; leave it out"):
+        read_comparison("compare_ravdess_conditions", [f"features.store={tmp_path}"])
+
+
 @pytest.mark.parametrize("name", sorted(name for name in shipped_recipes() if name.startswith("compare_")))
 def test_shipped_comparisons_can_be_read(name, monkeypatch):
     monkeypatch.setenv("EMOTIWAVE_DATA", "/nowhere")

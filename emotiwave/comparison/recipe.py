@@ -166,6 +166,7 @@ def read_comparison(source: str | Path, overrides: Iterable[str] = ()) -> Compar
             for candidate in settings.candidates or ((),):
                 comparison.recipe(method, fold, settings.seeds[0], candidate)  # refuses what is wrong, now
     _check_candidates(comparison)
+    _check_store(comparison)
     return comparison
 
 
@@ -211,6 +212,16 @@ def _reference(name: str, reference: str, settings: Mapping[str, Any], path: Pat
     where = f"{path}: [comparison.methods.{printable(name)}.settings]"
     checked = parse_table(REFERENCES[reference].settings, settings, where)
     return Method(name, reference=reference, settings=checked.model_dump(mode="json"))
+
+
+def _check_store(comparison: Comparison) -> None:
+    """Refuse one store for several folds, each of which would be prepared over the other."""
+    features = comparison.recipe(comparison.methods[0], comparison.folds[0], comparison.settings.seeds[0]).features
+    if features is not None and features.store is not None and len(comparison.folds) > 1:
+        raise ConfigError(
+            f"{comparison.source}: features.store is one folder, and {len(comparison.folds)} folds need one each; "
+            "leave it out"
+        )
 
 
 def _check_candidates(comparison: Comparison) -> None:

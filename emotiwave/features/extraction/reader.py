@@ -94,7 +94,7 @@ class MediaReader:
         self.vision: dict[str, VisionExtractor] = of["vision"]
         self.text: dict[str, TextExtractor] = of["text"]
         self.sizes = {modality: extractor.size for modality, extractor in self.extractors.items()}
-        self.cache = FeatureCache(settings.kept_in if spoiler is None else None)
+        self.cache = FeatureCache(settings.kept_in)
         wants_faces = any(extractor.pictures == "faces" for extractor in self.vision.values())
         self.detector = load_detector(settings.faces, may_download=False) if wants_faces and finds_faces else None
         self.speech = SpeechDetector() if settings.speech_only and self.audio else None
@@ -284,7 +284,7 @@ class MediaReader:
         keys = {
             name: cache_key({**stage, "extractor": extractor.identity, "context": getattr(extractor, "context", 0.0)})
             for name, extractor in extractors.items()
-            if extractor.is_costly
+            if extractor.is_costly and self.spoiler is None
         }
         found = {name: frames for name, key in keys.items() if (frames := self.cache.find(key)) is not None}
         missing = {name: extractor for name, extractor in extractors.items() if name not in found}
