@@ -25,6 +25,7 @@ from emotiwave.cli.screen import (
     stdout,
     suggest,
 )
+from emotiwave.cli.serve_command import serve
 from emotiwave.errors import DataWarning, EmotiwaveError, printable
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command()(analyze)
 app.command()(calibrate)
 app.command()(explain)
+app.command()(serve)
 app.add_typer(data, name="data")
 Runs = Annotated[list[Path], typer.Argument(help="Run folders that `emotiwave train` made.")]
 

@@ -44,6 +44,11 @@ class Clip:
     conditions: tuple[str, ...] = ()
     """What its signals are spoiled by before anything looks at them, such as ``noise:audio=0.5``."""
 
+    @property
+    def spoiled(self) -> tuple[str, ...]:
+        """What is to be told of that in an answer."""
+        return tuple(f"spoiled before anything looked at it: {one}" for one in self.conditions)
+
     @cached_property
     def spoiler(self) -> "ClipSpoiler | None":
         """What does that."""

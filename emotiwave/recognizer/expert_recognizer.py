@@ -213,7 +213,7 @@ class ExpertRecognizer:
             explanation=self._explain(used, each, scores) if explain and used else None,
             timeline=self._timeline(used, heard.readings),
             subjects=self._subjects(heard.faces),
-            warnings=(*heard.warnings, *self._doubts(heard)),
+            warnings=(*clip.spoiled, *heard.warnings, *self._doubts(heard)),
         )
 
     def _explain(

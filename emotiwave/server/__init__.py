@@ -1,0 +1,1 @@
+"""The service: clips in over HTTP, answers out, and a page that does the same in a browser."""

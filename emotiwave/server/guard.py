@@ -1,0 +1,141 @@
+"""What every request meets first: the token, limits of size and time, counting; before any byte of it is parsed."""
+
+import asyncio
+import hmac
+import json
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from starlette.exceptions import HTTPException
+
+from emotiwave.server.metrics import Metrics
+from emotiwave.server.pool import FullError
+from emotiwave.server.settings import ServerSettings
+
+logger = logging.getLogger("emotiwave.server")
+OPEN = ("/healthz", "/readyz", "/openapi.json", "/", "/page.js", "/page.css", "/favicon.svg")
+"""Routes that take no token: they tell nothing."""
+OPEN_FOLDERS = ("/examples/",)
+FORMS = (b"multipart/form-data", b"application/x-www-form-urlencoded")
+POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
+    b"connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", POLICY),
+    (b"permissions-policy", b"camera=(self), microphone=(self), geolocation=()"),
+]
+
+
+class Guard:
+    """ASGI middleware; ``admit`` raises `FullError` or `HTTPException` where a request cannot be taken now."""
+
+    def __init__(self, app: Any, settings: ServerSettings, metrics: Metrics, admit: Callable[[], None]) -> None:
+        self.app, self.settings, self.metrics, self.admit = app, settings, metrics, admit
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Let a request through, or answer it."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        begun, status = time.monotonic(), 500
+        limited = _Limited(receive, self.settings)
+
+        async def told(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message = {**message, "headers": [*message.get("headers", ()), *HEADERS]}
+                if not limited.is_read and scope["method"] == "POST":  # what was not read is not waited for
+                    message["headers"].append((b"connection", b"close"))
+            await send(message)
+
+        try:
+            refusal = self._refusal(scope, limited)
+            if refusal is not None:
+                await _answer(told, *refusal)
+            else:
+                await self.app(scope, limited.receive, told)
+        finally:
+            route = getattr(scope.get("route"), "path", "other")
+            self.metrics.requests.labels(route, str(status)).inc()
+            self.metrics.seconds.labels(route).observe(time.monotonic() - begun)
+            logger.info("%s %s %d %.0f ms", scope["method"], route, status, 1e3 * (time.monotonic() - begun))
+
+    def _refusal(self, scope: Any, limited: "_Limited") -> tuple[int, str, dict[str, str]] | None:
+        path = scope["path"]
+        is_open = path in OPEN or path.startswith(OPEN_FOLDERS)
+        headers = dict(scope["headers"])
+        if not is_open and not self._knows(headers.get(b"authorization", b"")):
+            return 401, "a token is needed: send the header Authorization: Bearer TOKEN", {"www-authenticate": "Bearer"}
+        if scope["method"] != "POST":
+            return None
+        kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
+        if kind not in FORMS:
+            return 415, "send a form: multipart/form-data, or of text alone application/x-www-form-urlencoded", {}
+        length = headers.get(b"content-length")
+        if length is not None and (not length.isdigit() or int(length) > limited.most_bytes):
+            return 413, limited.too_large, {}
+        try:
+            self.admit()
+        except FullError as full:
+            return 429, str(full), {"retry-after": str(full.seconds)}
+        except HTTPException as error:
+            return error.status_code, error.detail, dict(error.headers or {})
+        return None
+
+    def _knows(self, given: bytes) -> bool:
+        token = self.settings.token
+        if token is None:
+            return True
+        expected = b"Bearer " + token.get_secret_value().encode()
+        return hmac.compare_digest(given, expected)
+
+
+class _Limited:
+    """The body of a request, which ends with an error where it is too large or too slow."""
+
+    def __init__(self, receive: Any, settings: ServerSettings) -> None:
+        self._receive = receive
+        self.most_bytes = round(settings.upload_mb * 1e6)
+        self.too_large = f"larger than {settings.upload_mb:g} MB: cut it, or make it smaller"
+        self._seconds = settings.upload_seconds
+        self._deadline = time.monotonic() + settings.upload_seconds
+        self._n_bytes = 0
+        self.is_read = False
+
+    async def receive(self) -> Any:
+        """The next part.
+
+        Raises:
+            HTTPException: If it is too much, or too late.
+        """
+        if self.is_read:  # nothing comes any more but word that the client is gone
+            return await self._receive()
+        try:
+            message = await asyncio.wait_for(self._receive(), max(0.0, self._deadline - time.monotonic()))
+        except TimeoutError:
+            raise HTTPException(408, f"the request did not arrive within {self._seconds:g} s") from None
+        if message["type"] == "http.request":
+            self._n_bytes += len(message.get("body", b""))
+            self.is_read = not message.get("more_body", False)
+            if self._n_bytes > self.most_bytes:
+                raise HTTPException(413, self.too_large)
+        return message
+
+
+async def _answer(send: Any, status: int, told: str, headers: dict[str, str]) -> None:
+    body = json.dumps({"error": told}).encode()
+    given = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    given += [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": given})
+    await send({"type": "http.response.body", "body": body})

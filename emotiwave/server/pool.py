@@ -1,0 +1,301 @@
+"""Processes that answer: fed from one bounded queue, killed and replaced when they break a limit."""
+
+import asyncio
+import contextlib
+import multiprocessing
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any
+
+from emotiwave.server.metrics import Metrics
+from emotiwave.server.settings import ServerSettings
+from emotiwave.server.task import Outcome, Task
+from emotiwave.server.worker import number_of, work
+from emotiwave.worker_pool import interrupts_held
+
+DIED = "the process that read it died; it is damaged, or needs more memory than a request has"
+LATE = "it took longer than {seconds:g} s"
+LOAD_SECONDS = 300.0
+"""Within which a process must have its models."""
+PAUSE = 2.0
+"""Seconds before a process that could not begin is tried again."""
+CANCELLED = "cancelled"
+CLIENT_GONE = 499
+
+
+@dataclass(eq=False)
+class Ticket:
+    """A task on its way: ``outcome`` is set once, ``share`` grows from 0 to 1."""
+
+    task: Task
+    outcome: asyncio.Future[Outcome]
+    share: float = 0.0
+    is_running: bool = False
+    begun: float = field(default_factory=time.monotonic)
+
+
+class FullError(Exception):
+    """So many tasks wait that one more would wait too long; ``seconds`` is when to try again."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"busy; try again in {seconds} s")
+        self.seconds = seconds
+
+
+class WorkerPool:
+    """So many processes, and the tasks that wait for them."""
+
+    def __init__(self, settings: ServerSettings, metrics: Metrics) -> None:
+        self.settings, self.metrics = settings, metrics
+        self.description: dict[str, Any] | None = None
+        """What the first process told of its models; None until one is ready."""
+        self.failure: str | None = None
+        """Why no process could begin."""
+        self.failed = asyncio.Event()
+        self.mean_seconds = 1.0
+        self._waiting: deque[Ticket] = deque()
+        self._arrived = asyncio.Condition()
+        self._workers: list[_Worker] = []
+        self._slots: list[asyncio.Task[None]] = []
+        self._is_closing = False
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether any process has its models."""
+        return any(worker.is_ready for worker in self._workers)
+
+    @property
+    def n_waiting(self) -> int:
+        """Tasks that no process has yet."""
+        return len(self._waiting)
+
+    @property
+    def n_running(self) -> int:
+        """Tasks that a process has."""
+        return sum(len(worker.tickets) for worker in self._workers)
+
+    @property
+    def processes(self) -> list[int]:
+        """Numbers of the processes."""
+        return [worker.process.pid for worker in self._workers if worker.process.pid is not None]
+
+    def begin(self) -> None:
+        """Start the processes; they are ready some seconds later."""
+        self._slots = [asyncio.create_task(self._serve()) for _ in range(self.settings.workers)]
+
+    def check_room(self) -> None:
+        """Refuse one more task.
+
+        Raises:
+            FullError: If the queue is full.
+        """
+        if len(self._waiting) >= self.settings.queue:
+            ahead = len(self._waiting) * self.mean_seconds / self.settings.workers
+            raise FullError(max(1, min(120, round(ahead))))
+
+    async def submit(self, task: Task, *, is_accepted: bool = False) -> Ticket:
+        """Let a task wait for its turn.
+
+        Raises:
+            FullError: If the queue is full, unless it was accepted before.
+        """
+        if not is_accepted:
+            self.check_room()
+        ticket = Ticket(task, asyncio.get_running_loop().create_future())
+        async with self._arrived:
+            self._waiting.append(ticket)
+            self._arrived.notify()
+        return ticket
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Take a task back: one that waits is not begun, one that runs stops soon."""
+        with contextlib.suppress(ValueError):
+            self._waiting.remove(ticket)
+            _end(ticket, Outcome(ticket.task.id, error=CANCELLED, status=CLIENT_GONE))
+        for worker in self._workers:
+            if ticket in worker.tickets:
+                worker.cancelled.value = number_of(ticket.task.id)
+
+    async def close(self, seconds: float) -> list[Task]:
+        """Wait so long for what runs, end the processes, and give what was not answered."""
+        self._is_closing = True
+        left = [ticket.task for ticket in self._waiting]
+        self._waiting.clear()
+        running = [ticket for worker in self._workers for ticket in worker.tickets]
+        if running:
+            await asyncio.wait([ticket.outcome for ticket in running], timeout=seconds)
+        left += [ticket.task for ticket in running if not ticket.outcome.done()]
+        for slot in self._slots:
+            slot.cancel()
+        for worker in self._workers:
+            worker.kill()
+        await asyncio.gather(*self._slots, return_exceptions=True)
+        return left
+
+    async def _serve(self) -> None:
+        """Keep one process at work, and put another in its place when it is gone."""
+        while not self._is_closing:
+            worker = _Worker(self.settings)
+            self._workers.append(worker)
+            try:
+                self.description = await worker.ready()
+                self.failure = None
+                while worker.is_ready and not self._is_closing:
+                    await self._give(worker, await self._take())
+            except _GoneError as error:
+                if self.description is None:
+                    self.failure = str(error)
+                    self.failed.set()
+                self.metrics.replaced.inc()
+                await asyncio.sleep(PAUSE if not worker.is_ready and not worker.was_ready else 0)
+            finally:
+                self._workers.remove(worker)
+                worker.kill()
+
+    async def _take(self) -> list[Ticket]:
+        """The next task, and with a text others that can be answered with it."""
+        async with self._arrived:
+            await self._arrived.wait_for(lambda: bool(self._waiting))
+            first = self._waiting.popleft()
+            taken = [first]
+            if first.task.is_text and self.settings.batch > 1:
+                others = [
+                    ticket
+                    for ticket in self._waiting
+                    if ticket.task.is_text and ticket.task.together == first.task.together
+                ]
+                taken += others[: self.settings.batch - 1]
+                for ticket in taken[1:]:
+                    self._waiting.remove(ticket)
+            return taken
+
+    async def _give(self, worker: "_Worker", tickets: list[Ticket]) -> None:
+        """Let a process answer; what it was at when it died is failed, unless that was another one's fault."""
+        self.metrics.batch.observe(len(tickets))
+        begun = time.monotonic()
+        try:
+            await worker.answer(tickets, self.settings.run_seconds)
+        except _GoneError as error:
+            left = [ticket for ticket in tickets if not ticket.outcome.done()]
+            if len(left) == 1 or self._is_closing:
+                for ticket in left:
+                    if not self._is_closing:
+                        _end(ticket, Outcome(ticket.task.id, error=str(error), status=422))
+            else:  # one of several texts: each by itself, so that only the one at fault fails
+                for ticket in left:
+                    _end_alone(ticket)
+                    self._waiting.appendleft(ticket)
+            raise
+        finally:
+            worker.tickets = []
+            seconds = (time.monotonic() - begun) / len(tickets)
+            self.mean_seconds += 0.1 * (seconds - self.mean_seconds)
+
+
+def _end(ticket: Ticket, outcome: Outcome) -> None:
+    if not ticket.outcome.done():
+        ticket.outcome.set_result(outcome)
+
+
+def _end_alone(ticket: Ticket) -> None:
+    """Keep a text from being answered with others."""
+    ticket.task = _Alone(**vars(ticket.task))
+
+
+class _Alone(Task):
+    """A text that is answered by itself, as a process died over it and others."""
+
+    @property
+    def is_text(self) -> bool:
+        return False
+
+
+class _GoneError(Exception):
+    """A process is gone, and why."""
+
+
+class _Worker:
+    """One process and its pipe."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.cancelled = context.Value("q", 0, lock=False)
+        self.process = context.Process(
+            target=work,
+            args=(theirs, self.cancelled, settings.model, settings.media_seconds, settings.memory_mb),
+            daemon=True,
+        )
+        with interrupts_held():
+            self.process.start()
+        theirs.close()
+        self.tickets: list[Ticket] = []
+        self.is_ready = self.was_ready = False
+        self._messages: asyncio.Queue[tuple[Any, ...] | None] = asyncio.Queue()
+        asyncio.get_running_loop().add_reader(self.pipe.fileno(), _forward, self.pipe, self._messages.put_nowait)
+
+    async def ready(self) -> dict[str, Any]:
+        """Wait until it has its models.
+
+        Raises:
+            _GoneError: If it ends before.
+        """
+        message = await self._next(LOAD_SECONDS, "it took too long to load its models")
+        self.is_ready = self.was_ready = True
+        return message[1]
+
+    async def answer(self, tickets: list[Ticket], seconds: float) -> None:
+        """Let it answer, and end tickets as their outcomes come.
+
+        Raises:
+            _GoneError: If it dies, or takes longer.
+        """
+        self.tickets = tickets
+        of = {ticket.task.id: ticket for ticket in tickets}
+        for ticket in tickets:
+            ticket.is_running = True
+        self.cancelled.value = 0
+        self.pipe.send([ticket.task for ticket in tickets])
+        n_left, deadline = len(tickets), time.monotonic() + seconds
+        while n_left:
+            message = await self._next(deadline - time.monotonic(), LATE.format(seconds=seconds))
+            if message[0] == "progress":
+                of[message[1]].share = message[2]
+            else:
+                n_left -= 1
+                _end(of[message[1].id], message[1])
+
+    async def _next(self, seconds: float, why: str) -> tuple[Any, ...]:
+        try:
+            message = await asyncio.wait_for(self._messages.get(), max(0.0, seconds))
+        except TimeoutError:
+            self.kill()
+            raise _GoneError(why) from None
+        if message is None:
+            self.kill()
+            raise _GoneError(DIED)
+        if message[0] == "failed":
+            self.kill()
+            raise _GoneError(message[1])
+        return message
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self.is_ready or self.process.is_alive():
+            self.process.kill()
+        self.is_ready = False
+        with contextlib.suppress(OSError, ValueError):
+            asyncio.get_running_loop().remove_reader(self.pipe.fileno())
+        self.pipe.close()
+        self.process.join()
+
+
+def _forward(pipe: Connection, put: Callable[[Any], None]) -> None:
+    try:
+        put(pipe.recv())
+    except (EOFError, OSError):
+        asyncio.get_running_loop().remove_reader(pipe.fileno())
+        put(None)

@@ -1,0 +1,101 @@
+"""Runs the service until it is told to stop."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from emotiwave.errors import EmotiwaveError
+from emotiwave.server.app import make_app
+from emotiwave.server.service import Service
+from emotiwave.server.settings import ServerSettings
+
+HEADER_SECONDS = 15.0
+"""Within which a connection must have sent its first request's head."""
+CONNECTIONS = 512
+"""At once; more are told to come again."""
+
+
+def run(settings: ServerSettings, told: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or Ctrl-C.
+
+    Args:
+        settings: Of the service.
+        told: Is told where it listens, when it does.
+
+    Raises:
+        EmotiwaveError: If it cannot begin.
+    """
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("emotiwave.server").setLevel(logging.INFO)
+    app = make_app(settings)
+    service: Service = app.state.service
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=_TimedProtocol,
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
+        server_header=False,
+        date_header=False,
+    )
+    server = _Server(config, service, told)
+    server.run()
+    if server.failure is not None:
+        raise EmotiwaveError(server.failure)
+
+
+class _Server(uvicorn.Server):
+    """Tells where it listens, says so to the service when it has to stop, and stops where no process can begin."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, told: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self.service, self.told, self.failure = service, told, None
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Stop, and let requests become jobs that do not end soon."""
+        self.service.is_stopping.set()
+        super().handle_exit(sig, frame)
+
+    async def startup(self, sockets: Any = None) -> None:
+        """Listen."""
+        try:
+            await super().startup(sockets)
+        except SystemExit:  # it was logged: the address is taken
+            self.failure = f"{self.config.host}:{self.config.port} cannot be listened on; choose another --port"
+            self.should_exit = True
+            return
+        if self.servers:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            self.told(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        self._watching = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        await self.service.pool.failed.wait()
+        self.failure = self.service.pool.failure
+        self.should_exit = True
+
+
+class _TimedProtocol(H11Protocol):
+    """Closes connections that do not say what they want."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._begun = self.loop.call_later(HEADER_SECONDS, self._close_if_silent)
+
+    def _close_if_silent(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._begun.cancel()
+        super().connection_lost(exc)

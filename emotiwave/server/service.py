@@ -1,0 +1,211 @@
+"""What the service does with requests: lets them be answered, keeps jobs, cleans up, and loses nothing."""
+
+import asyncio
+import contextlib
+import logging
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import IO
+
+from starlette.exceptions import HTTPException
+
+from emotiwave.errors import ConfigError
+from emotiwave.server.jobs import Job, JobTable
+from emotiwave.server.metrics import Metrics
+from emotiwave.server.pool import CANCELLED, CLIENT_GONE, Ticket, WorkerPool
+from emotiwave.server.settings import ServerSettings
+from emotiwave.server.task import Outcome, Task
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+logger = logging.getLogger("emotiwave.server")
+LOOK = 0.2
+"""Seconds between looks whether a client is still there."""
+SWEEP = 30.0
+"""Seconds between looks for results that are too old."""
+LOST = "the service was stopped, and what was uploaded is gone; send it again"
+FULL_DISK = 507
+
+
+class Service:
+    """Requests, jobs and processes; ``begin`` and ``close`` are called by the application."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.pool = WorkerPool(settings, self.metrics)
+        self.is_stopping = asyncio.Event()
+        self._lock = _hold(settings.state)
+        self._table = JobTable(settings.state / "jobs.sqlite")
+        self._tickets: dict[str, Ticket] = {}
+        self._unsaved: dict[str, Outcome] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def begin(self) -> None:
+        """Start the processes, and go on with jobs that an earlier service accepted."""
+        open_jobs = self._table.unfinished()
+        _remove_others(self.settings.uploads, {job.id for job in open_jobs})
+        self.pool.begin()
+        for job in open_jobs:
+            if all(Path(path).is_file() for path in job.task.files.values()):
+                self._follow(await self.pool.submit(job.task, is_accepted=True))
+            else:
+                self._table.finish(Outcome(job.id, error=LOST, status=503))
+        self._begin(self._sweep())
+
+    async def close(self) -> None:
+        """Wait for what runs, and leave the rest to the next service."""
+        self.is_stopping.set()
+        left = await self.pool.close(self.settings.grace_seconds)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        kept = {job.id for job in self._table.unfinished()}
+        if kept:
+            logger.info("%d jobs are left for the next start", len(kept))
+        for task in left:
+            if task.id not in kept:
+                self.forget_files(task.id)
+        self._table.close()
+        self._lock.close()
+
+    def admit(self) -> None:
+        """Refuse a request before it is read.
+
+        Raises:
+            FullError: If too many wait.
+            HTTPException: If the service stops.
+        """
+        if self.is_stopping.is_set():
+            raise HTTPException(503, "the service is stopping; try again later", {"Retry-After": "10"})
+        self.pool.check_room()
+
+    def folder_for(self, task: str) -> Path:
+        """A new folder for what is uploaded with a task.
+
+        Raises:
+            OSError: If it cannot be made.
+        """
+        folder = self.settings.uploads / task
+        folder.mkdir(mode=0o700, parents=True)
+        return folder
+
+    def forget_files(self, task: str) -> None:
+        """Remove what was uploaded with a task."""
+        shutil.rmtree(self.settings.uploads / task, ignore_errors=True)
+
+    async def accept(self, task: Task) -> None:
+        """Take a job that is answered later: from now on it is answered or reported.
+
+        Raises:
+            FullError: If too many wait.
+            OSError: If it cannot be noted.
+        """
+        self.pool.check_room()
+        await asyncio.to_thread(self._table.add, task)
+        self._follow(await self.pool.submit(task, is_accepted=True))
+
+    async def answer(self, task: Task, is_gone: Callable[[], Awaitable[bool]]) -> Outcome | None:
+        """Answer a request; None if that takes too long, and it has become a job.
+
+        Raises:
+            FullError: If too many wait.
+            OSError: If the job cannot be noted.
+        """
+        ticket = await self.pool.submit(task)
+        try:
+            seconds = 0.0
+            while not (await asyncio.wait([ticket.outcome], timeout=LOOK))[0]:
+                seconds += LOOK
+                if await is_gone():
+                    self.pool.cancel(ticket)
+                    return Outcome(task.id, error=CANCELLED, status=CLIENT_GONE)
+                if seconds >= self.settings.wait_seconds or self.is_stopping.is_set():
+                    await asyncio.to_thread(self._table.add, task)
+                    self._follow(ticket)
+                    return None
+            return ticket.outcome.result()
+        except BaseException:
+            if task.id not in self._tickets:
+                self.pool.cancel(ticket)
+            raise
+
+    def find(self, job: str) -> tuple[Job, float] | None:
+        """A job, and how far it is, from 0 to 1."""
+        found = self._table.find(job)
+        if found is None:
+            return None
+        ticket, unsaved = self._tickets.get(job), self._unsaved.get(job)
+        if unsaved is not None:
+            status = "done" if unsaved.error is None else "failed"
+            found = Job(job, status, found.created, None, found.task, unsaved.result, unsaved.error, unsaved.status)
+        elif ticket is not None and ticket.is_running:
+            found = Job(job, "running", found.created, None, found.task, None, None, None)
+        return found, 1.0 if found.status == "done" else 0.0 if ticket is None else ticket.share
+
+    def remove(self, job: str) -> bool:
+        """Forget a job, stopping it first; whether there was one."""
+        ticket = self._tickets.get(job)
+        if ticket is not None:
+            self.pool.cancel(ticket)
+        self._unsaved.pop(job, None)
+        self.forget_files(job)
+        return self._table.remove(job)
+
+    def _follow(self, ticket: Ticket) -> None:
+        self._tickets[ticket.task.id] = ticket
+        self._begin(self._finish(ticket))
+
+    async def _finish(self, ticket: Ticket) -> None:
+        """Note what comes of a job, and remove what was uploaded."""
+        outcome = await ticket.outcome
+        try:
+            await asyncio.to_thread(self._table.finish, outcome)
+        except OSError as error:
+            logger.warning("a result cannot be written, and is kept in memory: %s", error)
+            self._unsaved[outcome.id] = outcome
+        self.forget_files(outcome.id)
+        self._tickets.pop(outcome.id, None)
+
+    async def _sweep(self) -> None:
+        """Forget results that are older than is stated, and write those that could not be written."""
+        while True:
+            await asyncio.sleep(min(SWEEP, self.settings.keep_seconds / 4))
+            with contextlib.suppress(OSError):
+                for job, outcome in list(self._unsaved.items()):
+                    await asyncio.to_thread(self._table.finish, outcome)
+                    self._unsaved.pop(job, None)
+                await asyncio.to_thread(self._table.remove_older, self.settings.keep_seconds)
+
+    def _begin(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _remove_others(folder: Path, kept: set[str]) -> None:
+    """Remove uploads whose request ended with the service that took them."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for one in folder.iterdir():
+        if one.name not in kept:
+            shutil.rmtree(one, ignore_errors=True)
+
+
+def _hold(folder: Path) -> IO[str]:
+    """Keep other services out of a folder."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be written to ({error}); choose another --state") from None
+    if fcntl is not None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise ConfigError(f"{folder}: another service runs in this folder; choose another --state") from None
+    return lock
