@@ -181,7 +181,9 @@ class RunRecognizer:
                 read.append(prepared if is_kept else replace(prepared, modalities={}))
         answers = join(answered)
         try:
-            found = self._sum_up(clip, stretches, read, answers, asked, [*clip.spoiled, *warnings, *self._remarks_on(reader)])
+            found = self._sum_up(
+                clip, stretches, read, answers, asked, [*clip.spoiled, *warnings, *self._remarks_on(reader)]
+            )
             return self._explain(found, stretches, read, answers) if explain and found.answered else found
         except MediaError as error:
             raise MediaError(str(error).replace(f"{scratch}{os.sep}", "")) from None

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -62,9 +63,10 @@ class _Server(uvicorn.Server):
         self.service, self.told, self.failure = service, told, None
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """Stop, and let requests become jobs that do not end soon."""
+        """Stop, and let requests become jobs that do not end soon; a second Ctrl-C waits for nothing."""
         self.service.is_stopping.set()
-        super().handle_exit(sig, frame)
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
     async def startup(self, sockets: Any = None) -> None:
         """Listen."""
