@@ -11,6 +11,7 @@ from typing import Any
 from analyze_page import speed_table
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from serve_page import load_table
 from tables_of_models import (
     comparison_table,
     end_to_end_rows,
@@ -272,6 +273,7 @@ def with_tables(readme: str, folder: Path) -> str:
         "mosi": mosi_table(json.loads((folder / "mosi.json").read_text()), robust_scores(folder), "macro_f1"),
         "robustness": robustness_table(json.loads((folder / "robustness.json").read_text())),
         "comparison": comparison_table(json.loads((folder / "comparison.json").read_text())),
+        "serve": load_table(json.loads((folder / "serve.json").read_text())),
         "analyze": speed_table(json.loads((folder / "analyze.json").read_text())),
     }
     for name, table in tables.items():

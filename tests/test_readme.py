@@ -26,7 +26,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_python_runs(tmp_path: Path) -> None:
-    _, code = blocks("python")
+    code = blocks("python")[-1]
     small = ", ".join(f'"dataset.n_{split}=40"' for split in ("train", "validation", "test"))
     code = code.replace('"training.epochs=3"', f'"training.epochs=1", "model.name=late", {small}')
     code += "\nassert page.exists() and len(scores) > 100\n"
@@ -35,7 +35,7 @@ def test_the_python_runs(tmp_path: Path) -> None:
 
 
 def test_the_python_of_the_experts_says_what_its_comments_say(capsys: pytest.CaptureFixture[str]) -> None:
-    code, _ = blocks("python")
+    code = blocks("python")[0]
     exec(code.replace("emotiwave.load()", 'emotiwave.load(settings=["faces.detector=haar"])'), {})
     sample, text, nothing, answers = capsys.readouterr().out.strip().splitlines()
     assert sample.startswith("happiness dark 41 % ['confidence', 'contributions'")

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, File, Form, Header, Request, UploadFile
+from fastapi import Depends, FastAPI, File, Form, Header, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
@@ -96,9 +96,6 @@ FAULTS: dict[int | str, dict[str, Any]] = {
 }
 LATER: dict[int | str, dict[str, Any]] = {202: {"model": Accepted, "description": "It is answered later, at this url."}}
 NOT_THERE: dict[int | str, dict[str, Any]] = {401: FAULTS[401], 404: {"model": Fault, "description": "No such job."}}
-Upload = Annotated[UploadFile | None, File()]
-Words = Annotated[str | None, Form()]
-Seconds = Annotated[float | None, Form(ge=0, allow_inf_nan=False)]
 
 
 class Clip:
@@ -201,11 +198,6 @@ def _add_errors(app: FastAPI) -> None:
 
 
 def _add_analysis(app: FastAPI, service: Service) -> None:
-    def clip_form(function: Any) -> Any:
-        return Annotated[Clip, function]
-
-    from fastapi import Depends
-
     form = Annotated[Clip, Depends(Clip)]
     prefer = Annotated[str | None, Header(description="respond-async: be answered later, by a job.", max_length=200)]
 
@@ -271,7 +263,12 @@ def _add_state(app: FastAPI, service: Service) -> None:
         status = "stopping" if stopping else "ready" if service.pool.is_ready else "loading"
         return JSONResponse({"status": status}, 200 if status == "ready" else 503)
 
-    @app.get("/metrics", responses={401: FAULTS[401]}, summary="What was counted, for Prometheus.")
+    @app.get(
+        "/metrics",
+        response_class=PlainTextResponse,
+        responses={401: FAULTS[401]},
+        summary="What was counted, for Prometheus.",
+    )
     async def metrics() -> Response:
         service.metrics.waiting.set(service.pool.n_waiting)
         service.metrics.running.set(service.pool.n_running)

@@ -18,6 +18,7 @@ logger = logging.getLogger("emotiwave.server")
 OPEN = ("/healthz", "/readyz", "/openapi.json", "/", "/page.js", "/page.css", "/favicon.svg")
 """Routes that take no token: they tell nothing."""
 OPEN_FOLDERS = ("/examples/",)
+FORM_ROUTES = ("/v1/analyze", "/v1/configurations")
 FORMS = (b"multipart/form-data", b"application/x-www-form-urlencoded")
 POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
@@ -77,7 +78,7 @@ class Guard:
         headers = dict(scope["headers"])
         if not is_open and not self._knows(headers.get(b"authorization", b"")):
             return 401, "a token is needed: send the header Authorization: Bearer TOKEN", {"www-authenticate": "Bearer"}
-        if scope["method"] != "POST":
+        if scope["method"] != "POST" or path not in FORM_ROUTES:
             return None
         kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
         if kind not in FORMS:
