@@ -16,10 +16,11 @@ def load_table(found: dict[str, Any]) -> str:
     memory = found["memory"]
     told = (
         f"Two processes on {found['machine']['cores']} cores, loopback, `{found['command']}`; clients ask again as "
-        "soon as they are answered. 202: a job, as it would have taken longer than 20 s; 429: the queue was full. Memory of "
-        f"all processes over {memory['minutes']:g} minutes of mixed load by four clients ({memory['requests']:,} "
-        f"requests, {memory['not_answered']} not answered): {memory['mb_first_third']:,.0f} MB in the first third, "
-        f"{memory['mb_last_third']:,.0f} MB in the last, {memory['mb_most']:,.0f} MB at most."
+        "soon as they are answered. 202: a job, as it would have taken longer than 20 s; 429: the queue was full. "
+        f"Memory of all processes over {memory['minutes']:g} minutes of mixed load by four clients "
+        f"({memory['requests']:,} requests, {memory['not_answered']} not answered): "
+        f"{memory['mb_first_third']:,.0f} MB in the first third, {memory['mb_last_third']:,.0f} MB in the last, "
+        f"{memory['mb_most']:,.0f} MB at most."
     )
     lines += ["", *wrap(told, 140)]
     return "\n".join(lines)

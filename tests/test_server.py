@@ -280,6 +280,32 @@ def test_a_killed_process_is_replaced_and_its_request_reported(served: Served, v
         assert served.workers() != [worker]
 
 
+def test_a_process_that_died_idle_costs_nobody_an_answer(served: Served) -> None:
+    with served.client() as client:
+        assert client.post("/v1/analyze", data={"text": "I am glad."}).status_code == 200
+        (worker,) = served.workers()
+        os.kill(worker, signal.SIGKILL)
+        assert client.post("/v1/analyze", data={"text": "I am glad."}).status_code == 200
+
+
+def test_who_waits_is_answered_before_jobs(served: Served, voice: Path) -> None:
+    with served.client() as client:
+        jobs = [
+            client.post(
+                "/v1/analyze",
+                files={"audio": ("long.wav", voice.read_bytes())},
+                data={"end": "60"},
+                headers={"Prefer": "respond-async"},
+            ).json()["url"]
+            for _ in range(3)
+        ]
+        assert client.post("/v1/analyze", data={"text": "I am glad."}).status_code == 200
+        states = [client.get(url).json()["status"] for url in jobs]
+        assert states[-1] == "queued"
+        for url in jobs:
+            client.delete(url)
+
+
 def test_a_full_queue_says_when_to_come_again(served: Served, voice: Path) -> None:
     with served.client() as client:
         given = []

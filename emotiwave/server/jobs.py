@@ -47,6 +47,7 @@ class JobTable:
             self._rows = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._rows.execute("PRAGMA journal_mode=WAL")
             self._rows.execute("PRAGMA synchronous=FULL")
+            self._rows.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten
             self._rows.execute(TABLE)
         except sqlite3.DatabaseError as error:
             raise ConfigError(f"{path}: is no table of jobs ({error}); remove it, or choose another --state") from None
@@ -99,7 +100,9 @@ class JobTable:
     def remove_older(self, seconds: float) -> int:
         """Forget jobs that ended longer ago; how many."""
         with self._writing() as rows:
-            return rows.execute("DELETE FROM jobs WHERE finished < ?", (time.time() - seconds,)).rowcount
+            n_removed = rows.execute("DELETE FROM jobs WHERE finished < ?", (time.time() - seconds,)).rowcount
+            rows.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return n_removed
 
     def close(self) -> None:
         """Close the file."""

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import logging
 import multiprocessing
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -16,6 +17,7 @@ from emotiwave.server.task import Outcome, Task
 from emotiwave.server.worker import number_of, work
 from emotiwave.worker_pool import interrupts_held
 
+logger = logging.getLogger("emotiwave.server")
 DIED = "the process that read it died; it is damaged, or needs more memory than a request has"
 LATE = "it took longer than {seconds:g} s"
 LOAD_SECONDS = 300.0
@@ -34,7 +36,15 @@ class Ticket:
     outcome: asyncio.Future[Outcome]
     share: float = 0.0
     is_running: bool = False
-    begun: float = field(default_factory=time.monotonic)
+    is_job: bool = False
+    """Whether nobody waits for it, so that requests that somebody waits for come first."""
+    is_alone: bool = False
+    """Whether a process died over it and others, so that it is answered by itself."""
+
+    @property
+    def goes_with_others(self) -> bool:
+        """Whether it is a text that may be answered with others."""
+        return self.task.is_text and not self.is_alone
 
 
 class FullError(Exception):
@@ -96,15 +106,15 @@ class WorkerPool:
             ahead = len(self._waiting) * self.mean_seconds / self.settings.workers
             raise FullError(max(1, min(120, round(ahead))))
 
-    async def submit(self, task: Task, *, is_accepted: bool = False) -> Ticket:
-        """Let a task wait for its turn.
+    async def submit(self, task: Task, *, is_job: bool = False) -> Ticket:
+        """Let a task wait for its turn; a job was accepted before, whether there is room or not.
 
         Raises:
-            FullError: If the queue is full, unless it was accepted before.
+            FullError: If the queue is full.
         """
-        if not is_accepted:
+        if not is_job:
             self.check_room()
-        ticket = Ticket(task, asyncio.get_running_loop().create_future())
+        ticket = Ticket(task, asyncio.get_running_loop().create_future(), is_job=is_job)
         async with self._arrived:
             self._waiting.append(ticket)
             self._arrived.notify()
@@ -150,7 +160,11 @@ class WorkerPool:
                     self.failure = str(error)
                     self.failed.set()
                 self.metrics.replaced.inc()
-                await asyncio.sleep(PAUSE if not worker.is_ready and not worker.was_ready else 0)
+                await asyncio.sleep(0 if worker.was_ready else PAUSE)
+            except Exception as fault:  # a fault of ours must not leave the service without this process
+                logger.error("a process is replaced after %s", type(fault).__name__)
+                self.metrics.replaced.inc()
+                await asyncio.sleep(PAUSE)
             finally:
                 self._workers.remove(worker)
                 worker.kill()
@@ -158,19 +172,30 @@ class WorkerPool:
     async def _take(self) -> list[Ticket]:
         """The next task, and with a text others that can be answered with it."""
         async with self._arrived:
-            await self._arrived.wait_for(lambda: bool(self._waiting))
-            first = self._waiting.popleft()
+            await self._arrived.wait_for(lambda: self._next() is not None)
+            first = self._next()
+            assert first is not None
+            self._waiting.remove(first)
             taken = [first]
-            if first.task.is_text and self.settings.batch > 1:
+            if first.goes_with_others and self.settings.batch > 1:
                 others = [
                     ticket
                     for ticket in self._waiting
-                    if ticket.task.is_text and ticket.task.together == first.task.together
+                    if ticket.goes_with_others and ticket.task.together == first.task.together
                 ]
                 taken += others[: self.settings.batch - 1]
                 for ticket in taken[1:]:
                     self._waiting.remove(ticket)
             return taken
+
+    def _next(self) -> Ticket | None:
+        """The first that somebody waits for, or else the first job, unless all but one process have one already."""
+        for ticket in self._waiting:
+            if not ticket.is_job:
+                return ticket
+        n_jobs = sum(ticket.is_job for worker in self._workers for ticket in worker.tickets)
+        has_room = n_jobs < max(1, self.settings.workers - 1)
+        return self._waiting[0] if self._waiting and has_room else None
 
     async def _give(self, worker: "_Worker", tickets: list[Ticket]) -> None:
         """Let a process answer; what it was at when it died is failed, unless that was another one's fault."""
@@ -180,19 +205,22 @@ class WorkerPool:
             await worker.answer(tickets, self.settings.run_seconds)
         except _GoneError as error:
             left = [ticket for ticket in tickets if not ticket.outcome.done()]
-            if len(left) == 1 or self._is_closing:
+            if not error.was_begun:  # it was gone before: another one answers
+                self._waiting.extendleft(reversed(left))
+            elif len(left) > 1:  # one of several texts: each by itself, so that only the one at fault fails
                 for ticket in left:
-                    if not self._is_closing:
-                        _end(ticket, Outcome(ticket.task.id, error=str(error), status=422))
-            else:  # one of several texts: each by itself, so that only the one at fault fails
+                    ticket.is_alone = True
+                self._waiting.extendleft(reversed(left))
+            elif not self._is_closing:
                 for ticket in left:
-                    _end_alone(ticket)
-                    self._waiting.appendleft(ticket)
+                    _end(ticket, Outcome(ticket.task.id, error=str(error), status=422))
             raise
         finally:
             worker.tickets = []
             seconds = (time.monotonic() - begun) / len(tickets)
             self.mean_seconds += 0.1 * (seconds - self.mean_seconds)
+            async with self._arrived:
+                self._arrived.notify_all()  # there is room for a job again
 
 
 def _end(ticket: Ticket, outcome: Outcome) -> None:
@@ -200,21 +228,12 @@ def _end(ticket: Ticket, outcome: Outcome) -> None:
         ticket.outcome.set_result(outcome)
 
 
-def _end_alone(ticket: Ticket) -> None:
-    """Keep a text from being answered with others."""
-    ticket.task = _Alone(**vars(ticket.task))
-
-
-class _Alone(Task):
-    """A text that is answered by itself, as a process died over it and others."""
-
-    @property
-    def is_text(self) -> bool:
-        return False
-
-
 class _GoneError(Exception):
-    """A process is gone, and why."""
+    """A process is gone, and why; ``was_begun`` tells whether it may have been the fault of what it was at."""
+
+    def __init__(self, why: str, *, was_begun: bool = True) -> None:
+        super().__init__(why)
+        self.was_begun = was_begun
 
 
 class _Worker:
@@ -233,7 +252,7 @@ class _Worker:
             self.process.start()
         theirs.close()
         self.tickets: list[Ticket] = []
-        self.is_ready = self.was_ready = False
+        self.is_ready = self.was_ready = self.has_begun = False
         self._messages: asyncio.Queue[tuple[Any, ...] | None] = asyncio.Queue()
         asyncio.get_running_loop().add_reader(self.pipe.fileno(), _forward, self.pipe, self._messages.put_nowait)
 
@@ -258,11 +277,17 @@ class _Worker:
         for ticket in tickets:
             ticket.is_running = True
         self.cancelled.value = 0
-        self.pipe.send([ticket.task for ticket in tickets])
+        self.has_begun = False
+        try:
+            self.pipe.send([ticket.task for ticket in tickets])
+        except OSError:
+            raise _GoneError(DIED, was_begun=False) from None
         n_left, deadline = len(tickets), time.monotonic() + seconds
         while n_left:
             message = await self._next(deadline - time.monotonic(), LATE.format(seconds=seconds))
-            if message[0] == "progress":
+            if message[0] == "begun":
+                self.has_begun = True
+            elif message[0] == "progress":
                 of[message[1]].share = message[2]
             else:
                 n_left -= 1
@@ -276,7 +301,7 @@ class _Worker:
             raise _GoneError(why) from None
         if message is None:
             self.kill()
-            raise _GoneError(DIED)
+            raise _GoneError(DIED, was_begun=self.has_begun)
         if message[0] == "failed":
             self.kill()
             raise _GoneError(message[1])

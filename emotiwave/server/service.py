@@ -1,9 +1,9 @@
 """What the service does with requests: lets them be answered, keeps jobs, cleans up, and loses nothing."""
 
 import asyncio
-import contextlib
 import logging
 import shutil
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import IO
@@ -42,7 +42,7 @@ class Service:
         self._lock = _hold(settings.state)
         self._table = JobTable(settings.state / "jobs.sqlite")
         self._tickets: dict[str, Ticket] = {}
-        self._unsaved: dict[str, Outcome] = {}
+        self._unsaved: dict[str, tuple[Outcome, float]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def begin(self) -> None:
@@ -52,7 +52,7 @@ class Service:
         self.pool.begin()
         for job in open_jobs:
             if all(Path(path).is_file() for path in job.task.files.values()):
-                self._follow(await self.pool.submit(job.task, is_accepted=True))
+                self._follow(await self.pool.submit(job.task, is_job=True))
             else:
                 self._table.finish(Outcome(job.id, error=LOST, status=503))
         self._begin(self._sweep())
@@ -107,7 +107,7 @@ class Service:
         """
         self.pool.check_room()
         await asyncio.to_thread(self._table.add, task)
-        self._follow(await self.pool.submit(task, is_accepted=True))
+        self._follow(await self.pool.submit(task, is_job=True))
 
     async def answer(self, task: Task, is_gone: Callable[[], Awaitable[bool]]) -> Outcome | None:
         """Answer a request; None if that takes too long, and it has become a job.
@@ -118,21 +118,28 @@ class Service:
         """
         ticket = await self.pool.submit(task)
         try:
-            seconds = 0.0
+            left = self.settings.wait_seconds
             while not (await asyncio.wait([ticket.outcome], timeout=LOOK))[0]:
-                seconds += LOOK
+                left -= LOOK
+                if self.is_stopping.is_set():
+                    left = min(left, self.settings.grace_seconds / 2)
                 if await is_gone():
                     self.pool.cancel(ticket)
                     return Outcome(task.id, error=CANCELLED, status=CLIENT_GONE)
-                if seconds >= self.settings.wait_seconds or self.is_stopping.is_set():
-                    await asyncio.to_thread(self._table.add, task)
-                    self._follow(ticket)
+                if left <= 0:
+                    await asyncio.shield(self._keep(ticket))
                     return None
             return ticket.outcome.result()
         except BaseException:
             if task.id not in self._tickets:
                 self.pool.cancel(ticket)
             raise
+
+    async def _keep(self, ticket: Ticket) -> None:
+        """Make a job of a request that takes long."""
+        await asyncio.to_thread(self._table.add, ticket.task)
+        ticket.is_job = True
+        self._follow(ticket)
 
     def find(self, job: str) -> tuple[Job, float] | None:
         """A job, and how far it is, from 0 to 1."""
@@ -141,8 +148,9 @@ class Service:
             return None
         ticket, unsaved = self._tickets.get(job), self._unsaved.get(job)
         if unsaved is not None:
+            unsaved, finished = unsaved
             status = "done" if unsaved.error is None else "failed"
-            found = Job(job, status, found.created, None, found.task, unsaved.result, unsaved.error, unsaved.status)
+            found = Job(job, status, found.created, finished, found.task, unsaved.result, unsaved.error, unsaved.status)
         elif ticket is not None and ticket.is_running:
             found = Job(job, "running", found.created, None, found.task, None, None, None)
         return found, 1.0 if found.status == "done" else 0.0 if ticket is None else ticket.share
@@ -167,7 +175,7 @@ class Service:
             await asyncio.to_thread(self._table.finish, outcome)
         except OSError as error:
             logger.warning("a result cannot be written, and is kept in memory: %s", error)
-            self._unsaved[outcome.id] = outcome
+            self._unsaved[outcome.id] = outcome, time.time()
         self.forget_files(outcome.id)
         self._tickets.pop(outcome.id, None)
 
@@ -175,11 +183,15 @@ class Service:
         """Forget results that are older than is stated, and write those that could not be written."""
         while True:
             await asyncio.sleep(min(SWEEP, self.settings.keep_seconds / 4))
-            with contextlib.suppress(OSError):
-                for job, outcome in list(self._unsaved.items()):
+            try:
+                for job, (outcome, finished) in list(self._unsaved.items()):
+                    if finished < time.time() - self.settings.keep_seconds:
+                        outcome = Outcome(job, error="its result is deleted", status=410)
                     await asyncio.to_thread(self._table.finish, outcome)
                     self._unsaved.pop(job, None)
                 await asyncio.to_thread(self._table.remove_older, self.settings.keep_seconds)
+            except OSError as error:
+                logger.warning("the table of jobs cannot be written: %s", error)
 
     def _begin(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

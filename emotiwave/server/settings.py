@@ -39,8 +39,8 @@ class ServerSettings(Settings):
     """How long a request waits for its answer; one that takes longer is told where its job is."""
     run_seconds: float = Field(default=900, gt=0)
     """How long a process may work on a request before it is replaced."""
-    memory_mb: int = Field(default=4000, ge=500)
-    """Of each process; one that wants more fails at what it does."""
+    memory_mb: int = Field(default=1500, ge=100)
+    """That a process may take for a request, beside its models; what wants more fails."""
     keep_seconds: float = Field(default=3600, gt=0)
     """How long the result of a job is kept."""
     grace_seconds: float = Field(default=30, ge=0)

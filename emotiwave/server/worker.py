@@ -29,7 +29,8 @@ class CancelledTask(BaseException):
 def work(pipe: Connection, cancelled: Any, model: str | None, media_seconds: float, memory_mb: int) -> None:
     """Load the models and answer tasks until the pipe closes.
 
-    What is sent: ``("ready", description)``, then ``("progress", id, share)`` and ``("outcome", Outcome)``.
+    What is sent: ``("ready", description)`` or ``("failed", why)``; then, of tasks that came, ``("begun",)``,
+    ``("progress", id, share)`` and ``("outcome", Outcome)``.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the service decides, also on Ctrl-C in its terminal
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -45,16 +46,27 @@ def work(pipe: Connection, cancelled: Any, model: str | None, media_seconds: flo
     except EmotiwaveError as error:
         pipe.send(("failed", str(error)))
         return
-    if resource is not None:
-        limit = memory_mb * 2**20
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_memory(memory_mb)
     pipe.send(("ready", describe(recognizer)))
     answerer = Answerer(recognizer, media_seconds, lambda message: pipe.send(message), cancelled)
     with suppress(EOFError):
         while True:
-            for outcome in answerer.answer(pipe.recv()):
+            tasks = pipe.recv()
+            pipe.send(("begun",))
+            for outcome in answerer.answer(tasks):
                 pipe.send(("outcome", outcome))
+
+
+def limit_memory(megabytes: int) -> None:
+    """Let this process take so much more memory than it has, where the system can tell and hold that."""
+    if resource is None:
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        taken = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:"))
+        limit = taken + megabytes * 2**20
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
 def describe(recognizer: Any) -> dict[str, Any]:
