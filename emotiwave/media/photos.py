@@ -57,6 +57,8 @@ def read_photo(path: Path, *, longest: int = 640) -> Frame:
             raise MediaError(
                 f"{path}: has {amount} pixels; at most {MAX_PIXELS / 1e6:,.0f} million are decoded: scale it down"
             ) from None
+        except MemoryError:
+            raise MediaError(f"{path}: needs more memory than there is: scale it down") from None
         except Exception as error:  # a damaged file raises anything from OSError to struct.error
             raise MediaError(
                 f"{path}: cannot be read as a photo ({error}); expected a whole file of {', '.join(FORMATS)}"

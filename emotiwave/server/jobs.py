@@ -43,13 +43,14 @@ class JobTable:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = Lock()
+        self._rows = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
-            self._rows = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._rows.execute("PRAGMA journal_mode=WAL")
             self._rows.execute("PRAGMA synchronous=FULL")
             self._rows.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten
             self._rows.execute(TABLE)
         except sqlite3.DatabaseError as error:
+            self._rows.close()
             raise ConfigError(f"{path}: is no table of jobs ({error}); remove it, or choose another --state") from None
 
     def add(self, task: Task) -> None:

@@ -40,7 +40,11 @@ class Service:
         self.pool = WorkerPool(settings, self.metrics)
         self.is_stopping = asyncio.Event()
         self._lock = _hold(settings.state)
-        self._table = JobTable(settings.state / "jobs.sqlite")
+        try:
+            self._table = JobTable(settings.state / "jobs.sqlite")
+        except ConfigError:
+            self._lock.close()
+            raise
         self._tickets: dict[str, Ticket] = {}
         self._unsaved: dict[str, tuple[Outcome, float]] = {}
         self._tasks: set[asyncio.Task[None]] = set()

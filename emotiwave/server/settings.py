@@ -39,7 +39,7 @@ class ServerSettings(Settings):
     """How long a request waits for its answer; one that takes longer is told where its job is."""
     run_seconds: float = Field(default=900, gt=0)
     """How long a process may work on a request before it is replaced."""
-    memory_mb: int = Field(default=1500, ge=100)
+    memory_mb: int = Field(default=1500, ge=300)
     """That a process may take for a request, beside its models; what wants more fails."""
     keep_seconds: float = Field(default=3600, gt=0)
     """How long the result of a job is kept."""

@@ -40,7 +40,7 @@ def save(source: IO[bytes], folder: Path, field: str, name: str | None) -> Path:
 def shown_name(given: dict[str, str | None], text: str | None) -> str:
     """How a clip is called in its answer: as the client calls its first file, without folders."""
     for field, name in given.items():
-        bare = printable(name or "").replace("\\", "/").rsplit("/", 1)[-1].strip()
+        bare = printable((name or "").replace("\\", "/").rsplit("/", 1)[-1].strip())
         return bare[:LONGEST_NAME] if bare.strip(".") else field
     return "text" if text is not None else "nothing"
 
