@@ -12,7 +12,7 @@ from PIL import Image
 from emotiwave.errors import ConfigError, MediaError
 from emotiwave.server.jobs import JobTable
 from emotiwave.server.task import Outcome, Task
-from emotiwave.server.uploads import is_full_disk, new_id, save, shown_name
+from emotiwave.server.uploads import cannot_store, new_id, save, shown_name
 from emotiwave.server.worker import number_of, without_paths
 from tests.served import serving
 from tests.test_cli import run
@@ -98,9 +98,9 @@ def test_another_file_is_no_table_of_jobs(tmp_path: Path, capsys: pytest.Capture
 def test_a_lack_of_room_is_known_however_deep() -> None:
     damaged = ValueError("damaged form")
     damaged.__cause__ = OSError(errno.ENOSPC, "No space left on device")
-    assert is_full_disk(damaged)
-    assert is_full_disk(OSError("the table of jobs cannot be written (database or disk is full)"))
-    assert not is_full_disk(FileNotFoundError(errno.ENOENT, "gone"))
+    assert cannot_store(damaged)
+    assert cannot_store(OSError(errno.EIO, "the table of jobs cannot be written"))
+    assert not cannot_store(FileNotFoundError(errno.ENOENT, "gone"))
 
 
 def test_a_full_disk_and_a_greedy_picture_are_told_and_survived(tmp_path: Path) -> None:

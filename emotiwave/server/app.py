@@ -18,10 +18,10 @@ from emotiwave.analysis import Analysis
 from emotiwave.errors import EmotiwaveError
 from emotiwave.server.guard import Guard
 from emotiwave.server.pool import CLIENT_GONE, FullError
-from emotiwave.server.service import FULL_DISK, Service
+from emotiwave.server.service import CANNOT_STORE, Service
 from emotiwave.server.settings import ServerSettings
 from emotiwave.server.task import Kind, Outcome, Task
-from emotiwave.server.uploads import is_full_disk, new_id, save, shown_name
+from emotiwave.server.uploads import cannot_store, new_id, save, shown_name
 
 logger = logging.getLogger("emotiwave.server")
 NO_ROOM = "there is no room for it on the disk of the service; try again later"
@@ -169,8 +169,8 @@ def make_app(settings: ServerSettings) -> FastAPI:
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def told(_: Request, error: HTTPException) -> JSONResponse:
-        if is_full_disk(error):
-            return _fault(FULL_DISK, NO_ROOM)
+        if cannot_store(error):
+            return _fault(CANNOT_STORE, NO_ROOM)
         detail = error.detail if isinstance(error.detail, str) else json.dumps(error.detail)
         return _fault(error.status_code, detail, dict(error.headers or {}))
 
@@ -186,10 +186,10 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(OSError)
     async def disk(_: Request, error: OSError) -> JSONResponse:
-        if not is_full_disk(error):
+        if not cannot_store(error):
             logger.error("a request failed: %s", type(error).__name__)
             return _fault(500, "a fault of the service; it was noted")
-        return _fault(FULL_DISK, NO_ROOM)
+        return _fault(CANNOT_STORE, NO_ROOM)
 
     @app.exception_handler(Exception)
     async def unknown(_: Request, error: Exception) -> JSONResponse:

@@ -1,5 +1,6 @@
 """The table of jobs, on disk: what was accepted is answered or reported, also after the service was stopped or died."""
 
+import errno
 import json
 import sqlite3
 import time
@@ -116,7 +117,7 @@ class JobTable:
             try:
                 yield self._rows
             except sqlite3.OperationalError as error:
-                raise OSError(f"the table of jobs cannot be written ({error})") from error
+                raise OSError(errno.EIO, f"the table of jobs cannot be written ({error})") from error
 
 
 COLUMNS = "id, status, created, finished, task, result, error, code"

@@ -28,7 +28,7 @@ LOOK = 0.2
 SWEEP = 30.0
 """Seconds between looks for results that are too old."""
 LOST = "the service was stopped, and what was uploaded is gone; send it again"
-FULL_DISK = 507
+CANNOT_STORE = 507
 
 
 class Service:

@@ -45,12 +45,10 @@ def shown_name(given: dict[str, str | None], text: str | None) -> str:
     return "text" if text is not None else "nothing"
 
 
-def is_full_disk(error: BaseException | None) -> bool:
-    """Whether an error, or what caused it, is a lack of room."""
+def cannot_store(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, is a lack of room, or a disk that fails."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            return True
-        if isinstance(error, OSError) and "full" in str(error):
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
             return True
         error = error.__cause__ or error.__context__
     return False
