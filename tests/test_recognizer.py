@@ -19,6 +19,7 @@ from emotiwave.experts import Answer, VoiceExpert, load_experts
 from emotiwave.experts.text import TextExpert
 from emotiwave.faces.face import Face
 from emotiwave.labels import SEVEN
+from emotiwave.media.sound import read_sound
 from emotiwave.recognizer import Clip, ExpertRecognizer, Failed, RecognizerSettings, clip_reading, make_clip
 from emotiwave.recognizer.face_reading import FaceReader, in_the_middle
 from emotiwave.recognizer.fusion import PRIOR
@@ -607,3 +608,75 @@ def test_the_text_expert_is_the_one_that_transformers_builds(folder: Path) -> No
     assert type(whole.encoder("text")).__name__ == "TextTransformer"
     np.testing.assert_allclose(of_lean, expected, atol=1e-5)
     assert seen.tolist() == also.tolist()
+
+
+def test_a_clip_is_spoiled_before_anything_looks_at_it(recognizer: ExpertRecognizer, tmp_path: Path) -> None:
+    sound = speech(40)  # more than one block
+    path = tmp_path / "voice.wav"
+    write_sound(path, sound)
+    before = recognizer.analyze(audio=path, text="All is lost.")
+    spoiled = recognizer.analyze(audio=path, text="All is lost.", conditions=["clipping:audio=0.3"])
+    # by hand: of all of the sound at once, and of no block by itself
+    whole = read_sound(path).samples
+    limit = np.quantile(np.abs(whole[whole != 0]), 0.7)
+    by_hand = np.clip(whole, -limit, limit) / limit * np.abs(whole).max()
+    expected = recognizer.analyze(audio=(by_hand.astype(np.float32), 16_000), text="All is lost.")
+    assert spoiled.emotions == pytest.approx(expected.emotions, abs=2e-3)
+    assert spoiled.emotions != before.emotions
+    assert spoiled.warnings[0] == "spoiled before anything looked at it: clipping:audio=0.3"
+    cut = recognizer.analyze(text="All is lost and nobody knows", conditions=["truncation:text=0.5"])
+    assert cut.emotions == recognizer.analyze(text="All is lost").emotions
+    gone = recognizer.analyze(text="All is lost", conditions=["truncation:text=1"])
+    assert gone.reason == "nothing to judge (text: empty 100 %)"
+    dark = recognizer.analyze(image=np.full((64, 64, 3), 120, np.uint8), conditions=["darkness:vision=1"])
+    assert "dark 100 %" in str(dark.reason)
+    for wrong, told in (
+        ("noise:text=1", "spoils audio; write noise:audio"),
+        ("noise:audio=1,2", "takes one severity for a clip"),
+        ("babble:audio=1", "is not of a clip"),
+        ("frame_drop=0.5", "is not of a clip"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            recognizer.analyze(text="All is lost", conditions=[wrong])
+    with pytest.raises(ConfigError, match="must be a list"):
+        recognizer.analyze(text="All is lost", conditions="noise:audio=1")
+
+
+def test_a_stretch_of_a_spoiled_clip_keeps_its_times(recognizer: ExpertRecognizer, tmp_path: Path) -> None:
+    path = tmp_path / "voice.wav"
+    write_sound(path, speech(12))
+    found = recognizer.analyze(audio=path, start=4.0, end=10.0, conditions=["narrow_band:audio=0.001"])
+    expected = recognizer.analyze(audio=path, start=4.0, end=10.0)
+    assert [(m.start, m.end) for m in found.timeline] == [(m.start, m.end) for m in expected.timeline]
+    assert found.emotions == pytest.approx(expected.emotions, abs=0.02)
+
+
+def test_every_configuration_is_what_is_said_of_it_alone(recognizer: ExpertRecognizer, tmp_path: Path) -> None:
+    write_sound(tmp_path / "voice.wav", speech(5))
+    clip = make_clip(audio=tmp_path / "voice.wav", text="All is lost.", image=np.full((64, 64, 3), 120, np.uint8))
+    found = recognizer.analyze_configurations(clip)
+    assert "text+audio+vision" in found
+    for name, analysis in found.items():
+        alone = recognizer.analyze(clip, modalities=name.split("+"))
+        assert analysis.emotions == pytest.approx(alone.emotions), name
+        assert analysis.to_dict() == alone.to_dict(), name
+
+
+def test_it_tells_how_far_it_is_and_stops_when_told(recognizer: ExpertRecognizer, tmp_path: Path) -> None:
+    path = tmp_path / "voice.wav"
+    write_sound(path, speech(40))
+    told: list[tuple[str, float]] = []
+    recognizer.watch = lambda modality, seconds: told.append((modality, seconds))
+    recognizer.analyze(audio=path)
+    assert [seconds for _, seconds in told] == [0.0, 32.0]
+
+    class EnoughError(BaseException):
+        pass
+
+    def stop(modality: str, seconds: float) -> None:
+        if seconds > 30:
+            raise EnoughError
+
+    recognizer.watch = stop
+    with pytest.raises(EnoughError):
+        recognizer.analyze(audio=path)

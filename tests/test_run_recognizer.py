@@ -230,3 +230,21 @@ def test_another_face_detector_than_in_training_is_told(recognizer: RunRecognize
     assert "found by haar, and were by yunet" in found._remarks_on(reader)[0]
     reader.detector.name = "yunet"
     assert found._remarks_on(reader) == []
+
+
+def test_a_run_takes_spoiled_clips_and_answers_every_configuration(recognizer: RunRecognizer, tmp_path: Path) -> None:
+    write_sound(tmp_path / "voice.wav", voice(3.0).samples)
+    given = {"audio": tmp_path / "voice.wav", "text": "What a joy, what a joy!"}
+    before = recognizer.analyze(**given)
+    spoiled = recognizer.analyze(**given, conditions=["noise:audio=5"])
+    assert spoiled.emotions != before.emotions
+    assert spoiled.warnings[0] == "spoiled before anything looked at it: noise:audio=5"
+    assert recognizer.analyze(**given).emotions == before.emotions  # nothing is left behind
+    assert recognizer.analyze(**given, modalities=["text"], conditions=["noise:audio=5"]).emotions == (
+        recognizer.analyze(**given, modalities=["text"]).emotions
+    )
+    found = recognizer.analyze_configurations(make_clip(**given))
+    for name, analysis in found.items():
+        alone = recognizer.analyze(**given, modalities=name.split("+"))
+        assert analysis.emotions == alone.emotions, name
+    assert {"text", "audio"} <= set(found)
