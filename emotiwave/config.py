@@ -105,6 +105,11 @@ class Recipe:
         described = json.dumps(self.prepared_tables(), sort_keys=True)
         return (STORES / f"{self.dataset_name}-{hashlib.sha256(described.encode()).hexdigest()[:10]}").absolute()
 
+    def without_scored_targets(self, corpus: Corpus) -> Corpus:
+        """Hide the truth of the split that is scored, which is for evaluation alone, unless it is learned from."""
+        scored = self.evaluation.split
+        return corpus if scored in ("train", self.training.selection_split) else corpus.without_targets(scored)
+
     def prepared_tables(self) -> dict[str, Any]:
         """What the content of a prepared store depends on."""
         features = {} if self.features is None else _plain(self.features)

@@ -17,7 +17,7 @@ from emotiwave.files import replace_file
 from emotiwave.metrics.counts import decide
 from emotiwave.types import Configuration, LabelSet, Predictions, Score
 
-SUBGROUPS, PROVENANCE = "subgroups.jsonl", "evaluation.json"
+SUBGROUPS, PROVENANCE, CHOICE = "subgroups.jsonl", "evaluation.json", "choice.json"
 CONDITIONS = ("conditions.jsonl", "conditions.json", "conditions.parquet")
 RESULTS = (
     "scores.jsonl",
@@ -75,15 +75,15 @@ def write_conditions(
 
 
 def write_provenance(described: Mapping[str, Any], folder: Path) -> None:
-    """Write ``evaluation.json``: of what, by what and how the scores are."""
-    replace_file(folder / PROVENANCE, json.dumps(described, indent=1).encode() + b"\n")
+    """Write ``evaluation.json``: of what, by what and how the scores are, and how settings were chosen."""
+    chosen = {"choice": json.loads((folder / CHOICE).read_text(encoding="utf-8"))} if (folder / CHOICE).exists() else {}
+    replace_file(folder / PROVENANCE, json.dumps({**described, **chosen}, indent=1).encode() + b"\n")
 
 
 def note_choice(folder: Path, split: str, candidates: Sequence[Sequence[str]], chosen: Sequence[str]) -> None:
-    """Note in ``evaluation.json`` that overrides were chosen among candidates, by the score on a split."""
-    described = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+    """Note that overrides were chosen among candidates, by the score on a split, for this and every evaluation."""
     choice = {"split": split, "candidates": [list(one) for one in candidates], "chosen": list(chosen)}
-    write_provenance({**described, "choice": choice}, folder)
+    replace_file(folder / CHOICE, json.dumps(choice, indent=1).encode() + b"\n")
 
 
 def write_subgroups(scores: Sequence[Score], folder: Path) -> None:

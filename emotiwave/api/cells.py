@@ -62,9 +62,9 @@ def _run_model(cell: Cell) -> CellResult:
     chosen = _choose(cell)
     recipe = cell.comparison.recipe(cell.method, cell.fold, cell.seed, chosen)
     score, seconds = _train(recipe, cell.folder)
-    evaluate(cell.folder, masks=cell.masks if recipe.evaluation.conditions else None)
     if chosen:
         note_choice(cell.folder, recipe.training.selection_split, cell.comparison.settings.candidates, chosen)
+    evaluate(cell.folder, masks=cell.masks if recipe.evaluation.conditions else None)
     environment = read_environment(cell.folder)
     n_steps = math.ceil(environment["corpus"]["splits"]["train"]["utterances"] / recipe.training.batch_size)
     return CellResult(
@@ -120,7 +120,7 @@ def _run_reference(cell: Cell) -> CellResult:
         if reference.reads_features or condition.of.of_several  # what is missing leaves a configuration
     ]
     start = time.perf_counter()
-    learned_from = corpus.without_targets(recipe.evaluation.split)
+    learned_from = recipe.without_scored_targets(corpus)
     fitted = reference.fit(learned_from, reference.settings.model_validate(cell.method.settings), cell.seed)
     seconds = time.perf_counter() - start
     thresholds = None

@@ -87,9 +87,7 @@ def train(
     model = build(corpus, recipe.model, recipe.training)
     check_measured(conditions, model, corpus)
     corpus = without_unlearnable(corpus)
-    learned_from = corpus
-    if recipe.evaluation.split not in ("train", recipe.training.selection_split):
-        learned_from = corpus.without_targets(recipe.evaluation.split)  # what is scored is for `evaluate` alone
+    learned_from = recipe.without_scored_targets(corpus)
     if not is_main_process():  # Lightning runs the command again for every further device; the first keeps the folder
         fit(model, learned_from, recipe.training, folder, resume=resume, console=console)
         raise SystemExit(0)

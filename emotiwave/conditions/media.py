@@ -46,6 +46,7 @@ def check_media(
 
     Raises:
         ConfigError: What can be asked for is named.
+        DatasetError: If too few voices or words are there to make babble or errors of.
     """
     if condition.of.signal is None:
         return
@@ -62,6 +63,10 @@ def check_media(
         )
     if condition.file is not None:
         read_given(condition.file)
+    if condition.kind == "babble":
+        _voices(recordings)
+    if condition.kind == "word_errors":
+        _vocabulary(corpus)
 
 
 class SpoiledMedia:
@@ -91,6 +96,7 @@ class SpoiledMedia:
         self.kept_in = kept_in
         self._readers: dict[str, MediaReader] = {}
         self._arounds: dict[tuple[str, Path | None], Around] = {}
+        self._told: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -111,17 +117,28 @@ class SpoiledMedia:
         place = None if self.kept_in is None else self.kept_in / self._file(spoiler)
         found = None if place is None else find_features(place)
         if found is None:
-            found = self._extract(name, spoiler)
-            if place is not None:
+            found, n_failed = self._extract(name, spoiler)
+            if place is not None and not n_failed:  # what failed may be there the next time
                 keep_features(found, place)
         size = self.corpus.sequences[name].size
         nothing = FeatureSequence(np.full((1, size), np.nan, np.float32), np.array([[0.0, 0.0]]))
         observed = (one for one in self.ids if one in self.corpus.sequences[name])
         return rebuilt(self.corpus, self.ids, {name: {one: found.get(one, nothing) for one in observed} | found})
 
-    def _extract(self, name: str, spoiler: MediaSpoiler) -> dict[str, FeatureSequence]:
+    def _extract(self, name: str, spoiler: MediaSpoiler) -> tuple[dict[str, FeatureSequence], int]:
+        """Describe the spoiled media; and of how many utterances nothing could be had."""
         signal = str(spoiler.condition.of.signal)
         reader = self._reader(signal)
+        made_by = self.corpus.sequences[name].metadata
+        changed = {key for key, value in reader.metadata[name].items() if made_by.get(key, value) != value}
+        if changed and name not in self._told:
+            self._told.add(name)
+            warnings.warn(
+                f"{self.corpus.name}: {name} was made by another {', '.join(sorted(changed))} than is here now, which "
+                "counts as a part of every condition; prepare the corpus again",
+                DataWarning,
+                stacklevel=4,
+            )
         reader.spoiler = spoiler
         found: dict[str, FeatureSequence] = {}
         failed: list[str] = []
@@ -139,7 +156,7 @@ class SpoiledMedia:
                 DataWarning,
                 stacklevel=4,
             )
-        return found
+        return found, len(failed)
 
     @cached_property
     def _works(self) -> list[Work]:
@@ -182,7 +199,7 @@ class SpoiledMedia:
             spoiler.draw,
             None if condition.file is None else file_digest(condition.file),
             self.settings.model_dump(mode="json"),
-            {name: sequence.metadata for name, sequence in self.corpus.sequences.items()},
+            self._reader(str(condition.of.signal)).metadata,
         ]
         key = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode()).hexdigest()
         return f"{condition.kind}-{condition.modality}.{spoiler.severity:g}.{spoiler.draw}.{key[:16]}.npz"

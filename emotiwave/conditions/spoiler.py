@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from emotiwave.conditions.registry import KINDS, Condition, read_condition
 from emotiwave.conditions.signals import Around, squeezed
 from emotiwave.errors import ConfigError, MediaError
+from emotiwave.files import file_digest
 from emotiwave.media.sound import read_sound
 from emotiwave.signals import SAMPLE_RATE, Frame, Word
 
@@ -97,13 +98,20 @@ def clip_spoiler(conditions: Sequence[str]) -> ClipSpoiler:
     return ClipSpoiler(tuple(found))
 
 
-@lru_cache(maxsize=8)
 def read_given(path: Path) -> NDArray[np.float32]:
     """Read a given sound.
 
     Raises:
         ConfigError: If it cannot be read, or is silent.
     """
+    try:
+        return _read(path, file_digest(path))
+    except OSError as error:
+        raise ConfigError(f"the sound of a condition cannot be read: {error}") from None
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, digest: str) -> NDArray[np.float32]:
     try:
         sound = read_sound(path)
     except (MediaError, OSError) as error:

@@ -46,8 +46,15 @@ class Clip:
 
     @property
     def spoiled(self) -> tuple[str, ...]:
-        """What is to be told of that in an answer."""
-        return tuple(f"spoiled before anything looked at it: {one}" for one in self.conditions)
+        """What is to be told of that in an answer: of signals that it has."""
+        sources = self.sources
+        has = {
+            "audio": self.sound is not None or sources.audio or sources.video,
+            "vision": self.picture is not None or sources.image or sources.video,
+            "text": sources.text is not None or sources.transcript or sources.video,
+        }
+        told = [one for one in self.conditions if has[one.partition(":")[2].partition("=")[0].partition("@")[0]]]
+        return tuple(f"spoiled before anything looked at it: {one}" for one in told)
 
     @cached_property
     def spoiler(self) -> "ClipSpoiler | None":

@@ -28,7 +28,7 @@ from emotiwave.recognizer.reading import Ask, Reading
 from emotiwave.recognizer.settings import RecognizerSettings
 from emotiwave.recognizer.text_reading import read_texts
 from emotiwave.recognizer.voice_reading import blocks_of, read_voice
-from emotiwave.signals import Frame, Word
+from emotiwave.signals import Frame, Waveform, Word
 
 AHEAD = 8
 """Pictures that are decoded while others are looked at."""
@@ -36,6 +36,8 @@ LONGEST_SIDE = 640
 KEPT = 60.0
 """Seconds of sound that are kept to be explained; of longer sound whole windows are told of."""
 FACES_KEPT = 24
+ONE = "clip"
+"""What every clip is called where noise is drawn, so that it does not hang on where its file lies."""
 
 
 Watch = Callable[[str, float], None]
@@ -99,7 +101,7 @@ class ClipReader:
 
     def _words(self, clip: Clip) -> tuple[Word, ...] | None:
         words = self._read_words(clip)
-        return words if words is None or clip.spoiler is None else clip.spoiler.words(clip.name, words)
+        return words if words is None or clip.spoiler is None else clip.spoiler.words(ONE, words)
 
     def _read_words(self, clip: Clip) -> tuple[Word, ...] | None:
         sources, (start, end) = clip.sources, _bounds(clip)
@@ -117,8 +119,8 @@ class ClipReader:
         if self.settings.asr is None or (heard is None and clip.sound is None):
             return None
         if clip.heard is not None:
-            return self._recogniser.transcribe(clip.heard)
-        return None if heard is None else _from(start, self._recogniser.transcribe(read_sound(heard, start, end)))
+            return self._recogniser.transcribe(_spoiled(clip, clip.heard))
+        return None if heard is None else _from(start, self._recogniser.transcribe(_spoiled(clip, heard)))
 
     def ask(self, modality: str) -> Ask:
         """The expert of a modality, as it is asked: the voice expert knows the speaker, if one is given."""
@@ -149,11 +151,11 @@ class ClipReader:
             return None
         start, end = _bounds(clip)
         if clip.spoiler is not None:  # all of it at once, as how loud noise is hangs on all of it
-            whole = read_sound(sound, start, end) if isinstance(sound, Path) else sound
-            sound = replace(whole, samples=clip.spoiler.sound(clip.name, whole.samples, whole.rate), start=0.0)
+            sound = _spoiled(clip, sound)
         blocks = blocks_of(sound, start, end, self.settings.window)
+        origin = 0.0 if clip.sound is not None else start or 0.0
         return read_voice(
-            takewhile(lambda block: not stop.is_set() and self._tell("audio", block.core[0] - (start or 0.0)), blocks),
+            takewhile(lambda block: not stop.is_set() and self._tell("audio", block.core[0] - origin), blocks),
             self.ask("audio"),
             self.settings.usability,
             window=self.settings.window,
@@ -180,7 +182,7 @@ class ClipReader:
         )
 
         def take(pictures: Iterable[Frame]) -> FacesSeen:
-            return reader.take(pictures if clip.spoiler is None else clip.spoiler.pictures(clip.name, pictures))
+            return reader.take(pictures if clip.spoiler is None else clip.spoiler.pictures(ONE, pictures))
 
         if clip.picture is not None:
             return take([shrink_photo(clip.picture, longest=LONGEST_SIDE)])
@@ -220,6 +222,15 @@ class ClipReader:
     @cached_property
     def _recogniser(self) -> SpeechRecogniser:
         return SpeechRecogniser(str(self.settings.asr), language=self.settings.language)
+
+
+def _spoiled(clip: Clip, sound: Path | Waveform) -> Waveform:
+    """Read the stretch of a sound that is meant, all of it at once, and spoil it if that is wished."""
+    start, end = _bounds(clip)
+    whole = read_sound(sound, start, end) if isinstance(sound, Path) else sound
+    if clip.spoiler is None:
+        return whole
+    return replace(whole, samples=clip.spoiler.sound(ONE, whole.samples, whole.rate))
 
 
 def _nothing() -> None:

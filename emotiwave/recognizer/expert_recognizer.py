@@ -153,15 +153,17 @@ class ExpertRecognizer:
             except Exception as unknown:  # a fault of ours in one clip must not lose the others
                 yield Failed(clip.name, f"{type(unknown).__name__}: {unknown}")
 
-    def analyze_configurations(self, clip: Clip) -> dict[str, Analysis]:
+    def analyze_configurations(self, clip: Clip, modalities: Iterable[str] | None = None) -> dict[str, Analysis]:
         """Analyse a clip in every configuration of the modalities that it has, by their names (``text+audio``).
+
+        The first is of all that it has, and that are asked for.
 
         It is read once. What cannot be read alone is left out.
 
         Raises:
             EmotiwaveError: If nothing that was given can be read.
         """
-        (heard,) = self._reader.read([clip], MODALITIES)
+        (heard,) = self._reader.read([clip], modalities_asked(modalities, MODALITIES))
         found = {"+".join(m for m in MODALITIES if m in {**heard.readings, **heard.errors}): self._sum_up(clip, heard)}
         for some in subsets([m for m in MODALITIES if m in heard.readings]):
             if some:

@@ -102,13 +102,15 @@ class RunRecognizer:
             faces_found_by=_faces_found_by(folder),
         )
 
-    def analyze_configurations(self, clip: Clip) -> dict[str, Analysis]:
+    def analyze_configurations(self, clip: Clip, modalities: Iterable[str] | None = None) -> dict[str, Analysis]:
         """Analyse a clip in every configuration of the modalities that it has, by their names (``text+audio``).
+
+        The first is of all that it has, and that are asked for.
 
         Raises:
             EmotiwaveError: If nothing that was given can be read.
         """
-        whole = self.analyze(clip)
+        whole = self.analyze(clip, modalities=modalities)
         there = tuple(name for name in self.model.modalities if name in whole.modalities)
         found = {"+".join(there): whole}
         for some in subsets([name for name in there if whole.modalities[name].used]):
@@ -173,9 +175,9 @@ class RunRecognizer:
             read, answered = [], []
             for part in parts:  # of the features of one part only is there memory
                 reader.spoiler = clip.spoiler
+                self._tell(part[0], stretches)
                 prepared = self._read(reader, sources, part, clip)
-                if self.watch is not None and (last := part[-1]) is not None:
-                    self.watch("all", last.end)
+                self._tell(part[-1], stretches)
                 answered.append(self._answer(prepared, part, asked))
                 is_kept = explain and len(stretches) <= MOST_STRETCHES
                 read.append(prepared if is_kept else replace(prepared, modalities={}))
@@ -187,6 +189,12 @@ class RunRecognizer:
             return self._explain(found, stretches, read, answers) if explain and found.answered else found
         except MediaError as error:
             raise MediaError(str(error).replace(f"{scratch}{os.sep}", "")) from None
+
+    def _tell(self, at: Segment | None, stretches: Sequence[Segment | None]) -> None:
+        """Tell how far a clip was read, in seconds from its first stretch on."""
+        if self.watch is not None:
+            first = stretches[0]
+            self.watch("all", 0.0 if at is None or first is None else at.start - first.start)
 
     def _remarks_on(self, reader: MediaReader) -> list[str]:
         """Say so where faces are found by another detector than in training."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from emotiwave.labels import SEVEN
-from emotiwave.media.sound import SoundBlock, sound_blocks
+from emotiwave.media.sound import SoundBlock, cut_blocks, sound_blocks
 from emotiwave.media.usability import UsabilitySettings, summarise, unusable_sound
 from emotiwave.recognizer.reading import Ask, Reading
 from emotiwave.signals import Span, Waveform
@@ -93,11 +93,7 @@ def blocks_of(sound: Path | Waveform, start: float | None, end: float | None, wi
     if isinstance(sound, Path):
         yield from sound_blocks(sound, start, end, seconds=WINDOWS_AT_ONCE * window, context=SMOOTHED)
         return
-    step = round(WINDOWS_AT_ONCE * window * sound.rate)
-    for first in range(0, len(sound.samples), step):
-        samples = sound.samples[first : first + step]
-        at = first / sound.rate
-        yield SoundBlock(Waveform(samples, sound.rate, at), (at, at + len(samples) / sound.rate))
+    yield from cut_blocks(sound, seconds=WINDOWS_AT_ONCE * window, context=SMOOTHED)
 
 
 def windows(start: float, end: float, window: float) -> list[tuple[float, float]]:

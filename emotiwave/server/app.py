@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.resources import files
@@ -17,7 +18,7 @@ from starlette.exceptions import HTTPException
 from emotiwave.analysis import Analysis
 from emotiwave.errors import EmotiwaveError
 from emotiwave.server.guard import Guard
-from emotiwave.server.pool import CLIENT_GONE, FullError
+from emotiwave.server.pool import FAULT, FullError
 from emotiwave.server.service import CANNOT_STORE, Service
 from emotiwave.server.settings import ServerSettings
 from emotiwave.server.task import Kind, Outcome, Task
@@ -92,6 +93,7 @@ FAULTS: dict[int | str, dict[str, Any]] = {
     422: {"model": Fault, "description": "What was sent cannot be analysed; the error says why."},
     429: {"model": Fault, "description": "Too many requests wait; Retry-After says when to come again."},
     503: {"model": Fault, "description": "The service is stopping."},
+    403: {"model": Fault, "description": "A page of another site asks."},
     507: {"model": Fault, "description": "The disk is full."},
 }
 LATER: dict[int | str, dict[str, Any]] = {202: {"model": Accepted, "description": "It is answered later, at this url."}}
@@ -188,13 +190,13 @@ def _add_errors(app: FastAPI) -> None:
     async def disk(_: Request, error: OSError) -> JSONResponse:
         if not cannot_store(error):
             logger.error("a request failed: %s", type(error).__name__)
-            return _fault(500, "a fault of the service; it was noted")
+            return _fault(500, FAULT)
         return _fault(CANNOT_STORE, NO_ROOM)
 
     @app.exception_handler(Exception)
     async def unknown(_: Request, error: Exception) -> JSONResponse:
         logger.error("a request failed: %s", type(error).__name__)
-        return _fault(500, "a fault of the service; it was noted")
+        return _fault(500, FAULT)
 
 
 def _add_analysis(app: FastAPI, service: Service) -> None:
@@ -327,8 +329,12 @@ def _receive(service: Service, clip: Clip, kind: Kind, task: str) -> Task:
         raise HTTPException(422, "nothing to analyse; send video, audio, image, text or transcript")
     if clip.text is not None and "transcript" in clip.files:
         raise HTTPException(422, "text and transcript are both given; send one of them")
+    if kind == "configurations" and clip.explain:
+        raise HTTPException(422, "explain: is of /v1/analyze")
     folder = service.folder_for(task)
     paths = {field: str(save(upload.file, folder, field, upload.filename)) for field, upload in clip.files.items()}
+    if "transcript" in paths and os.path.getsize(paths["transcript"]) > service.settings.transcript_mb * 1e6:
+        raise HTTPException(413, f"transcript: larger than {service.settings.transcript_mb:g} MB: cut it")
     asked = None if clip.modalities is None else tuple(n.strip() for n in clip.modalities.split(",") if n.strip())
     return Task(
         id=task,
@@ -350,10 +356,7 @@ def _receive(service: Service, clip: Clip, kind: Kind, task: str) -> Task:
 def _told(outcome: Outcome) -> Response:
     if outcome.error is None:
         return JSONResponse(outcome.result)
-    if outcome.status == 500:
-        logger.error("a request failed in its process: %s", outcome.error.split(":")[0])
-        return _fault(500, "a fault of the service; it was noted")
-    return _fault(CLIENT_GONE if outcome.status == CLIENT_GONE else outcome.status, outcome.error)
+    return _fault(outcome.status, outcome.error)
 
 
 def _later(task: str) -> JSONResponse:

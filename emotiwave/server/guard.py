@@ -12,12 +12,14 @@ from starlette.exceptions import HTTPException
 
 from emotiwave.server.metrics import Metrics
 from emotiwave.server.pool import FullError
-from emotiwave.server.settings import ServerSettings
+from emotiwave.server.settings import LOOPBACK, ServerSettings
 
 logger = logging.getLogger("emotiwave.server")
 OPEN = ("/healthz", "/readyz", "/openapi.json", "/", "/page.js", "/page.css", "/favicon.svg")
 """Routes that take no token: they tell nothing."""
 OPEN_FOLDERS = ("/examples/",)
+LETTER_BYTES, FIELDS_BYTES = 12, 16_384
+"""Of a text in a form without files: its letters as they are written there, and the other fields."""
 FORM_ROUTES = ("/v1/analyze", "/v1/configurations")
 FORMS = (b"multipart/form-data", b"application/x-www-form-urlencoded")
 POLICY = (
@@ -37,8 +39,9 @@ HEADERS = [
 class Guard:
     """ASGI middleware; ``admit`` raises `FullError` or `HTTPException` where a request cannot be taken now."""
 
-    def __init__(self, app: Any, settings: ServerSettings, metrics: Metrics, admit: Callable[[], None]) -> None:
+    def __init__(self, app: Any, settings: ServerSettings, metrics: Metrics, admit: Callable[..., None]) -> None:
         self.app, self.settings, self.metrics, self.admit = app, settings, metrics, admit
+        self.n_posts = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Let a request through, or answer it."""
@@ -50,6 +53,7 @@ class Guard:
             return
         begun, status = time.monotonic(), 500
         limited = _Limited(receive, self.settings)
+        is_post = scope["method"] == "POST"
 
         async def told(message: Any) -> None:
             nonlocal status
@@ -60,6 +64,7 @@ class Guard:
                     message["headers"].append((b"connection", b"close"))
             await send(message)
 
+        self.n_posts += is_post
         try:
             refusal = self._refusal(scope, limited)
             if refusal is not None:
@@ -67,6 +72,7 @@ class Guard:
             else:
                 await self.app(scope, limited.receive, told)
         finally:
+            self.n_posts -= is_post
             route = getattr(scope.get("route"), "path", "other")
             self.metrics.requests.labels(route, str(status)).inc()
             self.metrics.seconds.labels(route).observe(time.monotonic() - begun)
@@ -76,6 +82,8 @@ class Guard:
         path = scope["path"]
         is_open = path in OPEN or path.startswith(OPEN_FOLDERS)
         headers = dict(scope["headers"])
+        if (stranger := self._stranger(headers)) is not None:
+            return 403, stranger, {}
         if not is_open and not self._knows(headers.get(b"authorization", b"")):
             return 401, "a token is needed: send the header Authorization: Bearer TOKEN", {"www-authenticate": "Bearer"}
         if scope["method"] != "POST" or path not in FORM_ROUTES:
@@ -83,15 +91,33 @@ class Guard:
         kind = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
         if kind not in FORMS:
             return 415, "send a form: multipart/form-data, or of text alone application/x-www-form-urlencoded", {}
+        if kind == FORMS[1]:
+            limited.take_at_most(LETTER_BYTES * self.settings.text_letters + FIELDS_BYTES)
         length = headers.get(b"content-length")
         if length is not None and (not length.isdigit() or int(length) > limited.most_bytes):
             return 413, limited.too_large, {}
         try:
-            self.admit()
+            if self.n_posts > 2 * self.settings.queue + self.settings.workers * self.settings.batch:
+                raise FullError(1)
+            self.admit(is_job=b"respond-async" in headers.get(b"prefer", b"").lower())
         except FullError as full:
             return 429, str(full), {"retry-after": str(full.seconds)}
         except HTTPException as error:
             return error.status_code, error.detail, dict(error.headers or {})
+        return None
+
+    def _stranger(self, headers: dict[bytes, bytes]) -> str | None:
+        """Say whose page asks where no token tells friends from others: browsers let any page send a form to here."""
+        if self.settings.token is not None or self.settings.host not in LOOPBACK:
+            return None
+        host = headers.get(b"host", b"").decode("latin-1").lower()
+        if _name(host) not in (*LOOPBACK, "[::1]"):
+            return f"this service is for this machine alone; it is not called {host[:80]!r}"
+        origin = headers.get(b"origin")
+        if origin is not None and origin.decode("latin-1").lower().partition("://")[2] != host:
+            return "pages of other sites may not use this service"
+        if headers.get(b"sec-fetch-site") == b"cross-site" and headers.get(b"sec-fetch-mode") != b"navigate":
+            return "pages of other sites may not use this service"
         return None
 
     def _knows(self, given: bytes) -> bool:
@@ -102,17 +128,26 @@ class Guard:
         return hmac.compare_digest(given, expected)
 
 
+def _name(host: str) -> str:
+    """The name in ``name:port``."""
+    return host if host.endswith("]") else host.rpartition(":")[0] if ":" in host else host
+
+
 class _Limited:
     """The body of a request, which ends with an error where it is too large or too slow."""
 
     def __init__(self, receive: Any, settings: ServerSettings) -> None:
         self._receive = receive
-        self.most_bytes = round(settings.upload_mb * 1e6)
-        self.too_large = f"larger than {settings.upload_mb:g} MB: cut it, or make it smaller"
+        self.take_at_most(round(settings.upload_mb * 1e6))
         self._seconds = settings.upload_seconds
         self._deadline = time.monotonic() + settings.upload_seconds
         self._n_bytes = 0
         self.is_read = False
+
+    def take_at_most(self, n_bytes: int) -> None:
+        """Set how large it may be."""
+        self.most_bytes = n_bytes
+        self.too_large = f"larger than {n_bytes / 1e6:g} MB: cut it, or make it smaller"
 
     async def receive(self) -> Any:
         """The next part.

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from emotiwave.errors import ConfigError
 from emotiwave.server.task import Outcome, Task
 
+ENDED = "null"
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 TABLE = """CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, status TEXT NOT NULL, created REAL NOT NULL, finished REAL, task TEXT NOT NULL, result TEXT,
@@ -28,7 +29,8 @@ class Job:
     status: Status
     created: float
     finished: float | None
-    task: Task
+    task: Task | None
+    """What was asked; None when it ended, as it holds what was sent."""
     result: dict[str, Any] | None
     error: str | None
     code: int | None
@@ -44,6 +46,7 @@ class JobTable:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = Lock()
+        path.touch(mode=0o600)
         self._rows = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
             self._rows.execute("PRAGMA journal_mode=WAL")
@@ -76,8 +79,8 @@ class JobTable:
         result = None if outcome.result is None else json.dumps(outcome.result)
         with self._writing() as rows:
             rows.execute(
-                "UPDATE jobs SET status = ?, finished = ?, result = ?, error = ?, code = ? WHERE id = ?",
-                (status, time.time(), result, outcome.error, outcome.status, outcome.id),
+                "UPDATE jobs SET status = ?, finished = ?, result = ?, error = ?, code = ?, task = ? WHERE id = ?",
+                (status, time.time(), result, outcome.error, outcome.status, ENDED, outcome.id),
             )
 
     def find(self, job: str) -> Job | None:
@@ -97,7 +100,9 @@ class JobTable:
     def remove(self, job: str) -> bool:
         """Forget a job."""
         with self._writing() as rows:
-            return rows.execute("DELETE FROM jobs WHERE id = ?", (job,)).rowcount > 0
+            is_removed = rows.execute("DELETE FROM jobs WHERE id = ?", (job,)).rowcount > 0
+            rows.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return is_removed
 
     def remove_older(self, seconds: float) -> int:
         """Forget jobs that ended longer ago; how many."""
@@ -126,6 +131,8 @@ COLUMNS = "id, status, created, finished, task, result, error, code"
 def _job(row: tuple[Any, ...]) -> Job:
     known, status, created, finished, task, result, error, code = row
     described = json.loads(task)
+    if described is None:
+        return Job(known, status, created, finished, None, None if result is None else json.loads(result), error, code)
     for name in ("modalities", "conditions"):
         described[name] = None if described[name] is None else tuple(described[name])
     return Job(

@@ -6,9 +6,8 @@ import logging
 import multiprocessing
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from emotiwave.server.metrics import Metrics
@@ -24,6 +23,11 @@ LOAD_SECONDS = 300.0
 """Within which a process must have its models."""
 PAUSE = 2.0
 """Seconds before a process that could not begin is tried again."""
+FAULT = "a fault of the service; it was noted"
+LONG_WAIT = 30.0
+"""Seconds after which a job comes before those who wait."""
+PATIENCE = 2.0
+"""Seconds after which a process that was told to stop is killed."""
 CANCELLED = "cancelled"
 CLIENT_GONE = 499
 
@@ -36,8 +40,10 @@ class Ticket:
     outcome: asyncio.Future[Outcome]
     share: float = 0.0
     is_running: bool = False
+    begun: float = field(default_factory=time.monotonic)
     is_job: bool = False
     """Whether nobody waits for it, so that requests that somebody waits for come first."""
+    is_cancelled: bool = False
     is_alone: bool = False
     """Whether a process died over it and others, so that it is answered by itself."""
 
@@ -71,6 +77,8 @@ class WorkerPool:
         self._workers: list[_Worker] = []
         self._slots: list[asyncio.Task[None]] = []
         self._is_closing = False
+        self._n_accepting = 0
+        self._waking: set[asyncio.Task[None]] = set()
 
     @property
     def is_ready(self) -> bool:
@@ -96,15 +104,30 @@ class WorkerPool:
         """Start the processes; they are ready some seconds later."""
         self._slots = [asyncio.create_task(self._serve()) for _ in range(self.settings.workers)]
 
-    def check_room(self) -> None:
-        """Refuse one more task.
+    def check_room(self, *, is_job: bool = False) -> None:
+        """Refuse one more task; jobs, and tasks that somebody waits for, have a queue each.
 
         Raises:
             FullError: If the queue is full.
         """
-        if len(self._waiting) >= self.settings.queue:
-            ahead = len(self._waiting) * self.mean_seconds / self.settings.workers
+        n_waiting = sum(ticket.is_job == is_job for ticket in self._waiting)
+        if n_waiting + (self._n_accepting if is_job else 0) >= self.settings.queue:
+            ahead = n_waiting * self.mean_seconds / self.settings.workers
             raise FullError(max(1, min(120, round(ahead))))
+
+    @contextlib.contextmanager
+    def room_for_job(self) -> Iterator[None]:
+        """Keep room for a job while it is noted.
+
+        Raises:
+            FullError: If there is none.
+        """
+        self.check_room(is_job=True)
+        self._n_accepting += 1
+        try:
+            yield
+        finally:
+            self._n_accepting -= 1
 
     async def submit(self, task: Task, *, is_job: bool = False) -> Ticket:
         """Let a task wait for its turn; a job was accepted before, whether there is room or not.
@@ -122,12 +145,19 @@ class WorkerPool:
 
     def cancel(self, ticket: Ticket) -> None:
         """Take a task back: one that waits is not begun, one that runs stops soon."""
+        ticket.is_cancelled = True
         with contextlib.suppress(ValueError):
             self._waiting.remove(ticket)
-            _end(ticket, Outcome(ticket.task.id, error=CANCELLED, status=CLIENT_GONE))
+            _end(ticket, _cancelled(ticket))
         for worker in self._workers:
             if ticket in worker.tickets:
                 worker.cancelled.value = number_of(ticket.task.id)
+                asyncio.get_running_loop().call_later(PATIENCE, self._end_stubborn, worker, ticket)
+
+    def _end_stubborn(self, worker: "_Worker", ticket: Ticket) -> None:
+        """Kill a process that does not stop, unless others wait for what it is at, too."""
+        if worker.tickets == [ticket] and not ticket.outcome.done():
+            worker.kill()
 
     async def close(self, seconds: float) -> list[Task]:
         """Wait so long for what runs, end the processes, and give what was not answered."""
@@ -148,13 +178,13 @@ class WorkerPool:
     async def _serve(self) -> None:
         """Keep one process at work, and put another in its place when it is gone."""
         while not self._is_closing:
-            worker = _Worker(self.settings)
+            worker = _Worker(self.settings, self._wake)
             self._workers.append(worker)
             try:
                 self.description = await worker.ready()
                 self.failure = None
                 while worker.is_ready and not self._is_closing:
-                    await self._give(worker, await self._take())
+                    await self._give(worker, await self._take(worker))
             except _GoneError as error:
                 if self.description is None:
                     self.failure = str(error)
@@ -169,12 +199,29 @@ class WorkerPool:
                 self._workers.remove(worker)
                 worker.kill()
 
-    async def _take(self) -> list[Ticket]:
-        """The next task, and with a text others that can be answered with it."""
+    def _wake(self) -> None:
+        """Let those who wait look again."""
+
+        async def wake() -> None:
+            async with self._arrived:
+                self._arrived.notify_all()
+
+        task = asyncio.get_running_loop().create_task(wake())
+        self._waking.add(task)
+        task.add_done_callback(self._waking.discard)
+
+    async def _take(self, worker: "_Worker") -> list[Ticket]:
+        """The next task, and with a text others that can be answered with it.
+
+        Raises:
+            _GoneError: If the process that would answer dies meanwhile.
+        """
         async with self._arrived:
-            await self._arrived.wait_for(lambda: self._next() is not None)
+            await self._arrived.wait_for(lambda: self._next() is not None or not worker.is_ready)
             first = self._next()
-            assert first is not None
+            if first is None or not worker.is_ready:
+                self._arrived.notify()  # another one's turn
+                raise _GoneError(DIED, was_begun=False)
             self._waiting.remove(first)
             taken = [first]
             if first.goes_with_others and self.settings.batch > 1:
@@ -189,13 +236,17 @@ class WorkerPool:
             return taken
 
     def _next(self) -> Ticket | None:
-        """The first that somebody waits for, or else the first job, unless all but one process have one already."""
-        for ticket in self._waiting:
-            if not ticket.is_job:
-                return ticket
+        """The first that somebody waits for, or else the first job, unless all but one process have one already.
+
+        A job that waited long comes first where none is being done, so that no job waits for ever.
+        """
         n_jobs = sum(ticket.is_job for worker in self._workers for ticket in worker.tickets)
-        has_room = n_jobs < max(1, self.settings.workers - 1)
-        return self._waiting[0] if self._waiting and has_room else None
+        job = next((ticket for ticket in self._waiting if ticket.is_job), None)
+        if n_jobs >= max(1, self.settings.workers - 1):
+            job = None
+        if job is not None and not n_jobs and job.begun < time.monotonic() - LONG_WAIT:
+            return job
+        return next((ticket for ticket in self._waiting if not ticket.is_job), job)
 
     async def _give(self, worker: "_Worker", tickets: list[Ticket]) -> None:
         """Let a process answer; what it was at when it died is failed, unless that was another one's fault."""
@@ -205,6 +256,10 @@ class WorkerPool:
             await worker.answer(tickets, self.settings.run_seconds)
         except _GoneError as error:
             left = [ticket for ticket in tickets if not ticket.outcome.done()]
+            for ticket in left:
+                if ticket.is_cancelled:
+                    _end(ticket, _cancelled(ticket))
+            left = [ticket for ticket in left if not ticket.is_cancelled]
             if not error.was_begun:  # it was gone before: another one answers
                 self._waiting.extendleft(reversed(left))
             elif len(left) > 1:  # one of several texts: each by itself, so that only the one at fault fails
@@ -215,6 +270,10 @@ class WorkerPool:
                 for ticket in left:
                     _end(ticket, Outcome(ticket.task.id, error=str(error), status=422))
             raise
+        except Exception:
+            for ticket in tickets:
+                _end(ticket, Outcome(ticket.task.id, error=FAULT, status=500))
+            raise
         finally:
             worker.tickets = []
             seconds = (time.monotonic() - begun) / len(tickets)
@@ -223,7 +282,13 @@ class WorkerPool:
                 self._arrived.notify_all()  # there is room for a job again
 
 
+def _cancelled(ticket: Ticket) -> Outcome:
+    return Outcome(ticket.task.id, error=CANCELLED, status=CLIENT_GONE)
+
+
 def _end(ticket: Ticket, outcome: Outcome) -> None:
+    if outcome.fault is not None:
+        logger.error("a request failed: %s", outcome.fault)
     if not ticket.outcome.done():
         ticket.outcome.set_result(outcome)
 
@@ -239,7 +304,7 @@ class _GoneError(Exception):
 class _Worker:
     """One process and its pipe."""
 
-    def __init__(self, settings: ServerSettings) -> None:
+    def __init__(self, settings: ServerSettings, when_gone: Callable[[], None]) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.cancelled = context.Value("q", 0, lock=False)
@@ -254,7 +319,8 @@ class _Worker:
         self.tickets: list[Ticket] = []
         self.is_ready = self.was_ready = self.has_begun = False
         self._messages: asyncio.Queue[tuple[Any, ...] | None] = asyncio.Queue()
-        asyncio.get_running_loop().add_reader(self.pipe.fileno(), _forward, self.pipe, self._messages.put_nowait)
+        self._when_gone = when_gone
+        asyncio.get_running_loop().add_reader(self.pipe.fileno(), self._receive)
 
     async def ready(self) -> dict[str, Any]:
         """Wait until it has its models.
@@ -282,16 +348,16 @@ class _Worker:
             self.pipe.send([ticket.task for ticket in tickets])
         except OSError:
             raise _GoneError(DIED, was_begun=False) from None
-        n_left, deadline = len(tickets), time.monotonic() + seconds
-        while n_left:
+        deadline = time.monotonic() + seconds
+        while of:
             message = await self._next(deadline - time.monotonic(), LATE.format(seconds=seconds))
             if message[0] == "begun":
                 self.has_begun = True
             elif message[0] == "progress":
-                of[message[1]].share = message[2]
-            else:
-                n_left -= 1
-                _end(of[message[1].id], message[1])
+                if (ticket := of.get(message[1])) is not None:
+                    ticket.share = message[2]
+            elif (ticket := of.pop(message[1].id, None)) is not None:
+                _end(ticket, message[1])
 
     async def _next(self, seconds: float, why: str) -> tuple[Any, ...]:
         try:
@@ -311,16 +377,20 @@ class _Worker:
         """End it at once."""
         if self.is_ready or self.process.is_alive():
             self.process.kill()
-        self.is_ready = False
-        with contextlib.suppress(OSError, ValueError):
-            asyncio.get_running_loop().remove_reader(self.pipe.fileno())
+        self._end_pipe()
         self.pipe.close()
         self.process.join()
 
+    def _receive(self) -> None:
+        try:
+            self._messages.put_nowait(self.pipe.recv())
+        except (EOFError, OSError):
+            self._end_pipe()
 
-def _forward(pipe: Connection, put: Callable[[Any], None]) -> None:
-    try:
-        put(pipe.recv())
-    except (EOFError, OSError):
-        asyncio.get_running_loop().remove_reader(pipe.fileno())
-        put(None)
+    def _end_pipe(self) -> None:
+        """Nothing comes any more."""
+        self.is_ready = False
+        with contextlib.suppress(OSError, ValueError):
+            asyncio.get_running_loop().remove_reader(self.pipe.fileno())
+        self._messages.put_nowait(None)
+        self._when_gone()

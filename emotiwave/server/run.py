@@ -16,7 +16,11 @@ from emotiwave.server.service import Service
 from emotiwave.server.settings import ServerSettings
 
 HEADER_SECONDS = 15.0
-"""Within which a connection must have sent its first request's head."""
+"""Within which a connection must have asked for something, or for something more."""
+LOOK = 3.0
+"""Seconds between looks at a connection."""
+ANSWER_SECONDS = 60.0
+"""Within which an answer must be taken."""
 CONNECTIONS = 512
 """At once; more are told to come again."""
 
@@ -35,6 +39,7 @@ def run(settings: ServerSettings, told: Callable[[str], None]) -> None:
     logging.getLogger("emotiwave.server").setLevel(logging.INFO)
     app = make_app(settings)
     service: Service = app.state.service
+    _TimedProtocol.seconds = settings.upload_seconds + settings.wait_seconds + ANSWER_SECONDS
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -64,7 +69,7 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Stop, and let requests become jobs that do not end soon; a second Ctrl-C waits for nothing."""
-        self.service.is_stopping.set()
+        self.service.stop()
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
 
@@ -88,16 +93,30 @@ class _Server(uvicorn.Server):
 
 
 class _TimedProtocol(H11Protocol):
-    """Closes connections that do not say what they want."""
+    """Closes connections that do not say what they want, however slowly they say it, or do not take the answer."""
+
+    seconds = 600.0
+    """That a request may take, with its answer."""
 
     def connection_made(self, transport: Any) -> None:
+        """Begin to look."""
         super().connection_made(transport)
-        self._begun = self.loop.call_later(HEADER_SECONDS, self._close_if_silent)
+        self._seen: Any = None
+        self._since = self.loop.time()
+        self._looking = self.loop.call_later(LOOK, self._look)
 
-    def _close_if_silent(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
-            self.transport.close()
+    def _look(self) -> None:
+        """Close a connection on which nothing was asked, or one thing went on, for too long."""
+        cycle = None if self.cycle is None or self.cycle.response_complete else self.cycle
+        if cycle is not self._seen:
+            self._seen, self._since = cycle, self.loop.time()
+        limit = HEADER_SECONDS if cycle is None else self.seconds
+        if self.loop.time() - self._since > limit and not self.transport.is_closing():
+            self.transport.abort()
+        else:
+            self._looking = self.loop.call_later(LOOK, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._begun.cancel()
+        """Look no more."""
+        self._looking.cancel()
         super().connection_lost(exc)

@@ -4,9 +4,9 @@ import asyncio
 import logging
 import shutil
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from starlette.exceptions import HTTPException
 
@@ -23,6 +23,8 @@ except ImportError:  # Windows
     fcntl = None
 
 logger = logging.getLogger("emotiwave.server")
+NOTING = 5.0
+"""Seconds in which results are written when the service ends."""
 LOOK = 0.2
 """Seconds between looks whether a client is still there."""
 SWEEP = 30.0
@@ -39,6 +41,7 @@ class Service:
         self.metrics = Metrics()
         self.pool = WorkerPool(settings, self.metrics)
         self.is_stopping = asyncio.Event()
+        self._deadline = float("inf")
         self._lock = _hold(settings.state)
         try:
             self._table = JobTable(settings.state / "jobs.sqlite")
@@ -51,20 +54,33 @@ class Service:
 
     async def begin(self) -> None:
         """Start the processes, and go on with jobs that an earlier service accepted."""
+        self._table.remove_older(self.settings.keep_seconds)
         open_jobs = self._table.unfinished()
         _remove_others(self.settings.uploads, {job.id for job in open_jobs})
         self.pool.begin()
         for job in open_jobs:
+            if job.task is None:
+                continue
             if all(Path(path).is_file() for path in job.task.files.values()):
                 self._follow(await self.pool.submit(job.task, is_job=True))
             else:
                 self._table.finish(Outcome(job.id, error=LOST, status=503))
         self._begin(self._sweep())
 
+    def stop(self) -> None:
+        """Take nothing more; what runs has the seconds of grace from now on."""
+        if not self.is_stopping.is_set():
+            self.is_stopping.set()
+            self._deadline = time.monotonic() + self.settings.grace_seconds
+
     async def close(self) -> None:
-        """Wait for what runs, and leave the rest to the next service."""
-        self.is_stopping.set()
-        left = await self.pool.close(self.settings.grace_seconds)
+        """Wait for what runs, note what came of it, and leave the rest to the next service."""
+        self.stop()
+        left = await self.pool.close(max(0.0, self._deadline - time.monotonic()))
+        ended = {self._tickets[job].task.id for job in self._tickets if self._tickets[job].outcome.done()}
+        finishing = [task for task in self._tasks if task.get_name() in ended]
+        if finishing:
+            await asyncio.wait(finishing, timeout=NOTING)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -77,7 +93,7 @@ class Service:
         self._table.close()
         self._lock.close()
 
-    def admit(self) -> None:
+    def admit(self, *, is_job: bool) -> None:
         """Refuse a request before it is read.
 
         Raises:
@@ -86,7 +102,7 @@ class Service:
         """
         if self.is_stopping.is_set():
             raise HTTPException(503, "the service is stopping; try again later", {"Retry-After": "10"})
-        self.pool.check_room()
+        self.pool.check_room(is_job=is_job)
 
     def folder_for(self, task: str) -> Path:
         """A new folder for what is uploaded with a task.
@@ -109,9 +125,9 @@ class Service:
             FullError: If too many wait.
             OSError: If it cannot be noted.
         """
-        self.pool.check_room()
-        await asyncio.to_thread(self._table.add, task)
-        self._follow(await self.pool.submit(task, is_job=True))
+        with self.pool.room_for_job():
+            await asyncio.to_thread(self._table.add, task)
+            self._follow(await self.pool.submit(task, is_job=True))
 
     async def answer(self, task: Task, is_gone: Callable[[], Awaitable[bool]]) -> Outcome | None:
         """Answer a request; None if that takes too long, and it has become a job.
@@ -126,7 +142,7 @@ class Service:
             while not (await asyncio.wait([ticket.outcome], timeout=LOOK))[0]:
                 left -= LOOK
                 if self.is_stopping.is_set():
-                    left = min(left, self.settings.grace_seconds / 2)
+                    left = min(left, (self._deadline - time.monotonic()) / 2)
                 if await is_gone():
                     self.pool.cancel(ticket)
                     return Outcome(task.id, error=CANCELLED, status=CLIENT_GONE)
@@ -148,7 +164,7 @@ class Service:
     def find(self, job: str) -> tuple[Job, float] | None:
         """A job, and how far it is, from 0 to 1."""
         found = self._table.find(job)
-        if found is None:
+        if found is None or (found.finished or time.time()) < time.time() - self.settings.keep_seconds:
             return None
         ticket, unsaved = self._tickets.get(job), self._unsaved.get(job)
         if unsaved is not None:
@@ -170,7 +186,7 @@ class Service:
 
     def _follow(self, ticket: Ticket) -> None:
         self._tickets[ticket.task.id] = ticket
-        self._begin(self._finish(ticket))
+        self._begin(self._finish(ticket), ticket.task.id)
 
     async def _finish(self, ticket: Ticket) -> None:
         """Note what comes of a job, and remove what was uploaded."""
@@ -180,8 +196,9 @@ class Service:
         except OSError as error:
             logger.warning("a result cannot be written, and is kept in memory: %s", error)
             self._unsaved[outcome.id] = outcome, time.time()
-        self.forget_files(outcome.id)
-        self._tickets.pop(outcome.id, None)
+        finally:
+            self.forget_files(outcome.id)
+            self._tickets.pop(outcome.id, None)
 
     async def _sweep(self) -> None:
         """Forget results that are older than is stated, and write those that could not be written."""
@@ -197,8 +214,8 @@ class Service:
             except OSError as error:
                 logger.warning("the table of jobs cannot be written: %s", error)
 
-    def _begin(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    def _begin(self, work: Coroutine[Any, Any, None], name: str | None = None) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -215,6 +232,7 @@ def _hold(folder: Path) -> IO[str]:
     """Keep other services out of a folder."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
         lock = (folder / "lock").open("w")
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written to ({error}); choose another --state") from None

@@ -33,6 +33,7 @@ class ServerSettings(Settings):
     upload_seconds: float = Field(default=60, gt=0)
     """Within which a request must have arrived."""
     text_letters: int = Field(default=20_000, ge=1)
+    transcript_mb: float = Field(default=1, gt=0)
     media_seconds: float = Field(default=3600, gt=0)
     """How long sound and video may last."""
     wait_seconds: float = Field(default=20, gt=0)

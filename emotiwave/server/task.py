@@ -45,3 +45,5 @@ class Outcome:
     result: dict[str, Any] | None = None
     error: str | None = None
     status: int = 200
+    fault: str | None = None
+    """Of a fault of ours what and where, for the log."""

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,7 @@ try:
 except ImportError:  # Windows
     resource = None
 
+TOO_MUCH = "it needs more memory than a request has"
 PROGRESS_STEP = 0.02
 TOO_LONG = "lasts {seconds:,.0f} s; at most {limit:,.0f} s are taken: cut it, or give start and end"
 
@@ -89,47 +91,52 @@ class Answerer:
     ) -> None:
         self.recognizer, self.media_seconds, self.send, self.cancelled = recognizer, media_seconds, send, cancelled
 
-    def answer(self, tasks: list[Task]) -> Iterator[Outcome]:
-        """Answer tasks: one, or several texts together."""
+    def answer(self, tasks: list[Task]) -> list[Outcome]:
+        """Answer tasks: one, or several texts together; one outcome each."""
+        if len(tasks) > 1:
+            try:
+                return self._answer_texts(tasks)
+            except Exception:  # whose fault it is shows when each is answered by itself
+                return [self._outcome(task) for task in tasks]
+        return [self._outcome(tasks[0])]
+
+    def _outcome(self, task: Task) -> Outcome:
         try:
-            if len(tasks) == 1:
-                with self._watched(tasks[0]):
-                    yield Outcome(tasks[0].id, self._answer(tasks[0]))
-            else:
-                yield from self._answer_texts(tasks)
+            with self._watched(task):
+                return Outcome(task.id, self._answer(task))
         except CancelledTask:
-            yield Outcome(tasks[0].id, error="cancelled", status=499)
+            return Outcome(task.id, error="cancelled", status=499)
         except EmotiwaveError as error:
-            yield from (Outcome(task.id, error=without_paths(str(error), task), status=422) for task in tasks)
+            return Outcome(task.id, error=without_paths(str(error), task), status=422)
         except MemoryError:
-            yield from (Outcome(task.id, error="it needs more memory than a request has", status=422) for task in tasks)
-        except Exception as unknown:  # a fault of ours; the log of the service has its kind, the client has not
-            told = f"{type(unknown).__name__}: {unknown}"
-            if "allocate" in told or "Cannot allocate memory" in told:
-                told, status = "it needs more memory than a request has", 422
-            else:
-                status = 500
-            yield from (Outcome(task.id, error=told, status=status) for task in tasks)
+            return Outcome(task.id, error=TOO_MUCH, status=422)
+        except Exception as unknown:
+            if "allocate" in str(unknown):  # what torch says of too little memory
+                return Outcome(task.id, error=TOO_MUCH, status=422)
+            frame = traceback.extract_tb(unknown.__traceback__)[-1]
+            where = f"{type(unknown).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
+            return Outcome(task.id, error="a fault of the service; it was noted", status=500, fault=where)
 
     def _answer(self, task: Task) -> dict[str, Any]:
         clip = self._clip(task)
         self._check_length(task)
         if task.kind == "configurations":
-            found = self.recognizer.analyze_configurations(clip)
+            found = self.recognizer.analyze_configurations(clip, task.modalities)
             return {
                 "configurations": {name: _described(analysis, task) for name, analysis in found.items()},
                 "modalities": list(next(iter(found.values())).modalities),
             }
         return _described(self.recognizer.analyze(clip, modalities=task.modalities, explain=task.explain), task)
 
-    def _answer_texts(self, tasks: list[Task]) -> Iterator[Outcome]:
+    def _answer_texts(self, tasks: list[Task]) -> list[Outcome]:
         clips = [self._clip(task) for task in tasks]
         found = self.recognizer.analyze_each(clips, modalities=tasks[0].modalities, explain=tasks[0].explain)
-        for task, one in zip(tasks, found, strict=True):
-            if hasattr(one, "error"):
-                yield Outcome(task.id, error=without_paths(one.error, task), status=422)
-            else:
-                yield Outcome(task.id, _described(one, task))
+        return [
+            Outcome(task.id, error=without_paths(one.error, task), status=422)
+            if hasattr(one, "error")
+            else Outcome(task.id, _described(one, task))
+            for task, one in zip(tasks, found, strict=True)
+        ]
 
     @staticmethod
     def _clip(task: Task) -> Any:
@@ -179,6 +186,8 @@ class Answerer:
             nonlocal told
             if self.cancelled.value == number_of(task.id):
                 raise CancelledTask
+            if at > self.media_seconds:  # whatever the file says of itself
+                raise MediaError(f"lasts more than {self.media_seconds:,.0f} s: cut it, or give start and end")
             reached[modality] = at
             share = min(0.99, min(reached.values()) / span)
             if seconds and share >= told + PROGRESS_STEP:

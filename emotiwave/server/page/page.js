@@ -9,7 +9,7 @@ const SPOILERS = {
   blur: { of: "blur:vision", told: (v) => `${v} % wide` },
   truncation: { of: "truncation:text", told: (v) => `${Math.round(100 * v)} %` },
 };
-const state = { files: {}, found: null, off: new Set(), explained: null, asking: null, urls: [], recorder: null };
+const state = { at: 0, files: {}, found: null, off: new Set(), explained: null, asking: null, urls: [], recorder: null };
 
 // --- what is given
 
@@ -54,9 +54,18 @@ async function send(path, data, signal) {
   const headers = {};
   const token = $("token").value.trim();
   if (token) headers.Authorization = `Bearer ${token}`;
-  const answer = await fetch(path, { method: "POST", body: data, headers, signal });
+  const answer = await reach(path, { method: "POST", body: data, headers, signal });
   const told = await read(answer);
   return answer.status === 202 ? follow(told.url, headers, signal) : told;
+}
+
+async function reach(path, how) {
+  try {
+    return await fetch(path, how);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("The service cannot be reached.");
+  }
 }
 
 async function read(answer) {
@@ -75,7 +84,7 @@ async function follow(url, headers, signal) {
       fetch(url, { method: "DELETE", headers });
       throw new DOMException("stopped", "AbortError");
     }
-    const job = await read(await fetch(url, { headers }));
+    const job = await read(await reach(url, { headers }));
     $("progress").value = job.progress;
     $("status").textContent = `${job.status}, ${Math.round(100 * job.progress)} %`;
     if (job.status === "done") { fetch(url, { method: "DELETE", headers }); return job.result; }
@@ -96,7 +105,7 @@ async function asking(work, told) {
     if (state.asking !== control) return;
     $("status").textContent = error.name === "AbortError" ? "Stopped." : "";
     if (error.name === "AbortError") return;
-    $("error").textContent = error instanceof TypeError ? "The service cannot be reached." : error.message;
+    $("error").textContent = error.message;
     $("error").hidden = false;
   } finally {
     if (state.asking === control) {
@@ -120,7 +129,10 @@ const explain = () => asking(async (signal) => {
   const data = form();
   data.append("explain", "true");
   data.append("modalities", heard().join(","));
-  state.explained = await send("/v1/analyze", data, signal);
+  const [of, names] = [state.found, nameOf(heard())];
+  const explained = await send("/v1/analyze", data, signal);
+  if (state.found !== of || nameOf(heard()) !== names) return; // something else is shown by now
+  state.explained = explained;
   showWords();
 }, "Looking for words and moments…");
 
@@ -260,7 +272,7 @@ function drawTimeline() {
       y -= tall;
     });
   }
-  const at = player()?.currentTime || 0;
+  const at = position();
   draw.fillStyle = colours.getPropertyValue("--ink");
   draw.fillRect(width * Math.min(1, at / end) - 2, 0, 4, height);
   const now = found.timeline.find((moment) => at >= moment.start && at < moment.end) || found.timeline.at(-1);
@@ -269,9 +281,12 @@ function drawTimeline() {
   canvas.setAttribute("aria-valuetext", `${at.toFixed(1)} s: ${best ? `${best[0]} ${Math.round(100 * best[1])} %` : "nothing to judge"}`);
 }
 
+const position = () => player()?.currentTime ?? Math.min(state.at, ending());
+
 function goTo(seconds) {
   const place = player();
-  if (place) place.currentTime = Math.max(0, Math.min(ending(), seconds));
+  state.at = Math.max(0, Math.min(ending(), seconds));
+  if (place) place.currentTime = state.at;
   drawTimeline();
 }
 
@@ -281,14 +296,19 @@ function showWords() {
     const said = element("p", { className: "said" });
     for (const span of found.spans) {
       const label = span.text ?? `${(span.start ?? 0).toFixed(1)}–${(span.end ?? 0).toFixed(1)} s`;
-      const mark = element("mark", { title: `${span.value > 0 ? "+" : ""}${span.value.toFixed(2)}` }, label);
+      const value = `${span.value > 0 ? "+" : ""}${span.value.toFixed(2)}`;
+      const mark = element("mark", { title: value }, label, element("span", { className: "hidden" }, ` ${value}`));
       const colour = span.value > 0 ? "var(--for)" : "var(--against)";
       mark.style.borderBottomColor = `color-mix(in srgb, ${colour} ${Math.round(100 * Math.abs(span.value) / largest)}%, transparent)`;
       if (span.start !== null && player()) {
         mark.tabIndex = 0;
         mark.setAttribute("role", "button");
         mark.addEventListener("click", () => goTo(span.start));
-        mark.addEventListener("keydown", (event) => { if (event.key === "Enter") goTo(span.start); });
+        mark.addEventListener("keydown", (event) => {
+          if (event.key !== "Enter" && event.key !== " ") return;
+          event.preventDefault();
+          goTo(span.start);
+        });
       }
       said.append(mark, " ");
     }
@@ -405,7 +425,7 @@ $("timeline").addEventListener("keydown", (event) => {
   const step = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10, Home: -1e9, End: 1e9 }[event.key];
   if (step === undefined) return;
   event.preventDefault();
-  goTo((player()?.currentTime || 0) + step);
+  goTo(position() + step);
 });
 for (const place of [$("player"), $("sound")]) place.addEventListener("timeupdate", drawTimeline);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => state.found && drawTimeline());
