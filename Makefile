@@ -60,6 +60,10 @@ reproduce: install ## Rewrite results/; needs EMOTIWAVE_DATA.
 	$(BIN)/emotiwave compare compare_missing_mosi --out runs/missing
 	cp runs/missing/comparison.json results/missing_rates.json
 	$(BIN)/python benchmarks/missing_rates_page.py results
+	$(BIN)/emotiwave compare compare_ravdess_conditions --out runs/ravdess_conditions
+	cp runs/ravdess_conditions/comparison.md results/ravdess_conditions.md
+	cp runs/ravdess_conditions/comparison.json results/ravdess_conditions.json
+	$(BIN)/python benchmarks/serve.py --out results/serve.json
 	$(BIN)/python benchmarks/tables.py results
 
 weights: install ## Train the experts again and measure them; needs EMOTIWAVE_DATA, goes on where it was stopped.

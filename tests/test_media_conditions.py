@@ -11,9 +11,10 @@ from scipy.io import wavfile
 
 import emotiwave
 from emotiwave.conditions import signals
-from emotiwave.conditions.media import MediaSpoiler, SpoiledMedia, check_media
+from emotiwave.conditions.media import SpoiledMedia, check_media
 from emotiwave.conditions.registry import KINDS, Condition, read_condition
 from emotiwave.conditions.signals import Around
+from emotiwave.conditions.spoiler import MediaSpoiler, read_given
 from emotiwave.config import Recipe, read_recipe
 from emotiwave.errors import ConfigError, DatasetError, DataWarning
 from emotiwave.evaluation.settings import EvaluationSettings
@@ -24,6 +25,7 @@ from emotiwave.features.extractors import EXTRACTORS
 from emotiwave.media.sound import cut_blocks, read_sound, sound_blocks
 from emotiwave.media.usability import UsabilitySettings
 from emotiwave.recordings import MediaRecordings
+from emotiwave.sequences import ComputationalSequence
 from emotiwave.signals import Frame, Word
 from emotiwave.types import Corpus
 from tests.made_media import write_sound
@@ -404,3 +406,50 @@ def test_files_of_conditions_are_found_from_anywhere(tmp_path: Path, monkeypatch
     two = [f"background:audio@{tmp_path}/{folder}/dog.wav" for folder in ("one", "two")]
     with pytest.raises(ConfigError, match=r"would both be called background:audio@dog.wav; rename one"):
         read_conditions(two, made())
+
+
+def test_what_failed_is_not_kept(
+    media: tuple[Recipe, MediaRecordings, Corpus], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, recordings, corpus = media
+    assert isinstance(recipe.features, MediaFeatureSettings)
+    condition = read_condition("noise:audio=1")
+    path = recordings.sources["u25"].audio
+    assert path is not None
+    away = path.rename(path.with_suffix(".away"))
+    try:
+        with (
+            SpoiledMedia(recordings, recipe.features, corpus, ["u25", "u27"], kept_in=tmp_path) as spoiled,
+            pytest.warns(DataWarning, match="1 utterances lack audio"),
+        ):
+            lacking = spoiled.spoil(condition, 1.0, 0)
+    finally:
+        away.rename(path)
+    assert np.isnan(lacking.sequences["audio"]["u25"].values).all()
+    assert not list(tmp_path.iterdir())
+    with SpoiledMedia(recordings, recipe.features, corpus, ["u25", "u27"], kept_in=tmp_path) as spoiled:
+        assert np.isfinite(spoiled.spoil(condition, 1.0, 0).sequences["audio"]["u25"].values).any()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_given_sound_that_was_replaced_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "dog.wav"
+    write_sound(path, VOICE[:3000])
+    before = read_given(path)
+    write_sound(path, VOICE[:4000])
+    assert (len(before), len(read_given(path))) == (3000, 4000)
+
+
+def test_other_makers_of_features_are_told(media: tuple[Recipe, MediaRecordings, Corpus]) -> None:
+    recipe, recordings, corpus = media
+    assert isinstance(recipe.features, MediaFeatureSettings)
+    old = corpus.sequences["audio"]
+    other = ComputationalSequence.from_sequences(
+        {one: old[one] for one in old.ids}, {**old.metadata, "extractor": "another"}, size=old.size
+    )
+    changed = replace(corpus, sequences={**corpus.sequences, "audio": other})
+    with (
+        SpoiledMedia(recordings, recipe.features, changed, ["u25"]) as spoiled,
+        pytest.warns(DataWarning, match="audio was made by another extractor than is here now"),
+    ):
+        spoiled.spoil(read_condition("noise:audio=1"), 1.0, 0)

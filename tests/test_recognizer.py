@@ -680,3 +680,24 @@ def test_it_tells_how_far_it_is_and_stops_when_told(recognizer: ExpertRecognizer
     recognizer.watch = stop
     with pytest.raises(EnoughError):
         recognizer.analyze(audio=path)
+
+
+def test_missing_sound_stays_missing_in_noise(recognizer: ExpertRecognizer) -> None:
+    sound = Waveform(speech(12), 16_000, gaps=((3.0, 8.0),))
+    before = recognizer.analyze(sound).modalities["audio"]
+    noisy = recognizer.analyze(sound, conditions=["noise:audio=0.1"]).modalities["audio"]
+    assert "no sound" in str(before.reason)
+    assert "no sound" in str(noisy.reason)
+    assert noisy.observed == pytest.approx(before.observed, abs=0.02)
+
+
+def test_only_what_was_there_is_said_to_be_spoiled(recognizer: ExpertRecognizer, tmp_path: Path) -> None:
+    found = recognizer.analyze(text="All is lost", conditions=["noise:audio=1", "truncation:text=0.4"])
+    assert [told for told in found.warnings if "spoiled" in told] == [
+        "spoiled before anything looked at it: truncation:text=0.4"
+    ]
+    answers = []
+    for name in ("a.wav", "b.wav"):
+        write_sound(tmp_path / name, speech(3))
+        answers.append(recognizer.analyze(tmp_path / name, conditions=["noise:audio=1"]).emotions)
+    assert answers[0] == answers[1]  # wherever the file lies

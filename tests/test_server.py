@@ -180,11 +180,11 @@ def test_too_much_and_too_slow_are_refused_before_they_are_read(served: Served) 
     with served.client() as client:
         assert client.post("/v1/analyze", json={"text": "a"}).status_code == 415
     with socket.create_connection((host, int(port))) as link:  # two gigabytes are said to come
-        link.sendall(b"POST /v1/analyze HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        link.sendall(b"POST /v1/analyze HTTP/1.1\r\nHost: [::1]\r\nContent-Type: multipart/form-data; boundary=b\r\n"
                      b"Content-Length: 2000000000\r\n\r\n")  # fmt: skip
         assert b" 413 " in link.recv(200).splitlines()[0]
     with socket.create_connection((host, int(port))) as link:  # nothing is said of how much comes
-        link.sendall(b"POST /v1/analyze HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        link.sendall(b"POST /v1/analyze HTTP/1.1\r\nHost: [::1]\r\nContent-Type: multipart/form-data; boundary=b\r\n"
                      b"Transfer-Encoding: chunked\r\n\r\n")  # fmt: skip
         head = b'--b\r\nContent-Disposition: form-data; name="video"; filename="a"\r\n\r\n'
         link.sendall(b"%x\r\n%s\r\n" % (len(head), head))
@@ -198,7 +198,7 @@ def test_too_much_and_too_slow_are_refused_before_they_are_read(served: Served) 
             assert b" 413 " in link.recv(200).splitlines()[0]
     begun = time.monotonic()
     with socket.create_connection((host, int(port))) as link:  # a byte now and then
-        link.sendall(b"POST /v1/analyze HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        link.sendall(b"POST /v1/analyze HTTP/1.1\r\nHost: [::1]\r\nContent-Type: multipart/form-data; boundary=b\r\n"
                      b"Content-Length: 1000\r\n\r\n")  # fmt: skip
         link.settimeout(20)
         assert b" 408 " in link.recv(200).splitlines()[0]

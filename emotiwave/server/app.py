@@ -133,6 +133,10 @@ class Clip:
         self.conditions = tuple(condition or ())
 
 
+ClipForm = Annotated[Clip, Depends(Clip)]
+Prefer = Annotated[str | None, Header(description="respond-async: be answered later, by a job.", max_length=200)]
+
+
 def make_app(settings: ServerSettings) -> FastAPI:
     """Make the application; its service is ``app.state.service``.
 
@@ -200,16 +204,13 @@ def _add_errors(app: FastAPI) -> None:
 
 
 def _add_analysis(app: FastAPI, service: Service) -> None:
-    form = Annotated[Clip, Depends(Clip)]
-    prefer = Annotated[str | None, Header(description="respond-async: be answered later, by a job.", max_length=200)]
-
     @app.post(
         "/v1/analyze",
         response_model=Analysis,
         responses={**LATER, **FAULTS},
         summary="What is expressed in a clip, a voice, a photo or a sentence.",
     )
-    async def analyze(request: Request, clip: form, prefer: prefer = None) -> Response:
+    async def analyze(request: Request, clip: ClipForm, prefer: Prefer = None) -> Response:
         return await _answered(service, request, clip, "analysis", prefer)
 
     @app.post(
@@ -218,7 +219,7 @@ def _add_analysis(app: FastAPI, service: Service) -> None:
         responses={**LATER, **FAULTS},
         summary="The same, as every combination of its modalities answers it.",
     )
-    async def configurations(request: Request, clip: form, prefer: prefer = None) -> Response:
+    async def configurations(request: Request, clip: ClipForm, prefer: Prefer = None) -> Response:
         return await _answered(service, request, clip, "configurations", prefer)
 
 
@@ -247,7 +248,7 @@ def _add_jobs(app: FastAPI, service: Service) -> None:
 
 
 def _add_state(app: FastAPI, service: Service) -> None:
-    unready = {503: {"model": Health, "description": "Not yet, or no longer."}}
+    unready: dict[int | str, dict[str, Any]] = {503: {"model": Health, "description": "Not yet, or no longer."}}
 
     @app.get("/v1/models", responses={401: FAULTS[401], 503: FAULTS[503]}, summary="What answers.")
     async def models() -> list[ModelDescription]:
