@@ -488,3 +488,12 @@ def test_what_cannot_be_served_is_told(tmp_path: Path, capsys: pytest.CaptureFix
     (tmp_path / "short").write_text("short")
     code, _, err = run(capsys, "serve", "--token-file", str(tmp_path / "short"), "--state", str(tmp_path / "s"))
     assert (code, "16 or more" in err) == (1, True)
+
+
+def test_a_line_that_is_kept_open_is_not_cut(served: Served) -> None:
+    """A client that asks now and then on one connection for longer than any silence may last."""
+    with served.client(limits=httpx.Limits(max_connections=1)) as client:
+        begun = time.monotonic()
+        while time.monotonic() - begun < 20:
+            assert client.get("/healthz").status_code == 200
+            time.sleep(1)

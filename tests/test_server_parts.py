@@ -1,19 +1,27 @@
 """Parts of the service by themselves: names of uploads, the table of jobs, a full disk, limits of memory."""
 
+import asyncio
 import errno
 import io
 import resource
+import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from emotiwave.errors import ConfigError, MediaError
+from emotiwave.recognizer import Failed
 from emotiwave.server.jobs import JobTable
+from emotiwave.server.metrics import Metrics
+from emotiwave.server.pool import FullError, Ticket, WorkerPool
+from emotiwave.server.settings import ServerSettings
 from emotiwave.server.task import Outcome, Task
 from emotiwave.server.uploads import cannot_store, new_id, save, shown_name
-from emotiwave.server.worker import number_of, without_paths
+from emotiwave.server.worker import Answerer, number_of, without_paths
 from tests.served import serving
 from tests.test_cli import run
 
@@ -124,3 +132,57 @@ def test_a_full_disk_and_a_greedy_picture_are_told_and_survived(tmp_path: Path) 
         answer = client.post("/v1/analyze", data={"text": "I am glad."}, headers={"Prefer": "respond-async"})
         assert (answer.status_code, "no room" in answer.json()["error"]) == (507, True), answer.text
         assert client.get("/healthz").status_code == 200
+
+
+class Kept:
+    """A recogniser that fails at some texts."""
+
+    watch = None
+
+    def analyze_each(self, clips: list, **_: object) -> list:
+        return [Failed(clip.name, "ValueError: my secret") for clip in clips]
+
+    def analyze(self, clip: object, **_: object) -> None:
+        raise ValueError("my secret")
+
+
+def test_a_fault_of_ours_tells_clients_nothing_of_it() -> None:
+    answerer = Answerer(Kept(), 10.0, lambda message: None, SimpleNamespace(value=0))
+    tasks = [Task(f"{k}" * 32, "analysis", "text", text="my secret") for k in range(3)]
+    for outcomes in (answerer.answer(tasks), answerer.answer(tasks[:1])):
+        for outcome in outcomes:
+            assert (outcome.status, outcome.error) == (500, "a fault of the service; it was noted")
+            assert outcome.fault == f"ValueError in {Path(__file__).name}, line {LINE}"
+
+
+LINE = next(n for n, line in enumerate(Path(__file__).read_text().splitlines(), 1) if 'raise ValueError("my' in line)
+
+
+def pool_of(workers: int = 1) -> WorkerPool:
+    pool = WorkerPool(ServerSettings(state=Path("/nowhere"), workers=workers, queue=2), Metrics())
+    return pool
+
+
+def ticket(number: int, *, is_job: bool, age: float = 0.0) -> Ticket:
+    task = Task(f"{number:032x}", "analysis", "text", text="a")
+    begun = time.monotonic() - age
+    return Ticket(task, asyncio.get_running_loop().create_future(), begun=begun, is_job=is_job)
+
+
+def test_nobody_waits_for_ever_and_no_queue_grows_for_ever() -> None:
+    async def play() -> list[str]:
+        pool = pool_of()
+        worker: Any = SimpleNamespace(is_ready=True, tickets=[])
+        pool._waiting.extend([ticket(1, is_job=True, age=99), ticket(2, is_job=True, age=98), ticket(3, is_job=False)])
+        pool._waiting.append(ticket(4, is_job=False))
+        with pytest.raises(FullError):
+            pool.check_room()
+        with pytest.raises(FullError):
+            pool.check_room(is_job=True)
+        taken = []
+        pool.settings = pool.settings.model_copy(update={"batch": 1})
+        while pool.n_waiting:
+            taken += [one.task.id[-1] for one in await pool._take(worker)]
+        return taken
+
+    assert asyncio.run(play()) == ["1", "3", "2", "4"]

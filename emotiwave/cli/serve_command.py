@@ -89,7 +89,7 @@ def _token(file: Path | None) -> SecretStr | None:
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{file}: cannot be read as a token ({error}); expected one line of ASCII") from None
     elif TOKEN in os.environ:
-        token = os.environ.pop(TOKEN).strip()  # the processes that decode need not know it
+        token = os.environ.pop(TOKEN).strip()
     else:
         return None
     if len(token) < 16 or not token.isascii() or not token.isprintable() or " " in token:

@@ -197,11 +197,6 @@ def _add_errors(app: FastAPI) -> None:
             return _fault(500, FAULT)
         return _fault(CANNOT_STORE, NO_ROOM)
 
-    @app.exception_handler(Exception)
-    async def unknown(_: Request, error: Exception) -> JSONResponse:
-        logger.error("a request failed: %s", type(error).__name__)
-        return _fault(500, FAULT)
-
 
 def _add_analysis(app: FastAPI, service: Service) -> None:
     @app.post(

@@ -5,13 +5,15 @@ import hmac
 import json
 import logging
 import time
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from starlette.exceptions import HTTPException
 
 from emotiwave.server.metrics import Metrics
-from emotiwave.server.pool import FullError
+from emotiwave.server.pool import FAULT, FullError
 from emotiwave.server.settings import LOOPBACK, ServerSettings
 
 logger = logging.getLogger("emotiwave.server")
@@ -58,7 +60,7 @@ class Guard:
         async def told(message: Any) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, limited.is_answered = message["status"], True
                 message = {**message, "headers": [*message.get("headers", ()), *HEADERS]}
                 if not limited.is_read and scope["method"] == "POST":  # what was not read is not waited for
                     message["headers"].append((b"connection", b"close"))
@@ -71,6 +73,12 @@ class Guard:
                 await _answer(told, *refusal)
             else:
                 await self.app(scope, limited.receive, told)
+        except Exception as fault:  # what it says may hold content, which no log is for
+            frame = traceback.extract_tb(fault.__traceback__)[-1]
+            where = f"{Path(frame.filename).name}, line {frame.lineno}"
+            logger.error("a request failed: %s in %s", type(fault).__name__, where)
+            if not limited.is_answered:
+                await _answer(told, 500, FAULT, {})
         finally:
             self.n_posts -= is_post
             route = getattr(scope.get("route"), "path", "other")
@@ -142,7 +150,7 @@ class _Limited:
         self._seconds = settings.upload_seconds
         self._deadline = time.monotonic() + settings.upload_seconds
         self._n_bytes = 0
-        self.is_read = False
+        self.is_read = self.is_answered = False
 
     def take_at_most(self, n_bytes: int) -> None:
         """Set how large it may be."""

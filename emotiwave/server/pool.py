@@ -78,6 +78,7 @@ class WorkerPool:
         self._slots: list[asyncio.Task[None]] = []
         self._is_closing = False
         self._n_accepting = 0
+        self._was_job = False
         self._waking: set[asyncio.Task[None]] = set()
 
     @property
@@ -110,9 +111,10 @@ class WorkerPool:
         Raises:
             FullError: If the queue is full.
         """
-        n_waiting = sum(ticket.is_job == is_job for ticket in self._waiting)
-        if n_waiting + (self._n_accepting if is_job else 0) >= self.settings.queue:
-            ahead = n_waiting * self.mean_seconds / self.settings.workers
+        n_own = sum(ticket.is_job == is_job for ticket in self._waiting) + (self._n_accepting if is_job else 0)
+        n_all = len(self._waiting) + self._n_accepting
+        if n_own >= self.settings.queue or n_all >= 2 * self.settings.queue:
+            ahead = n_all * self.mean_seconds / self.settings.workers
             raise FullError(max(1, min(120, round(ahead))))
 
     @contextlib.contextmanager
@@ -156,7 +158,8 @@ class WorkerPool:
 
     def _end_stubborn(self, worker: "_Worker", ticket: Ticket) -> None:
         """Kill a process that does not stop, unless others wait for what it is at, too."""
-        if worker.tickets == [ticket] and not ticket.outcome.done():
+        is_wanted = any(not one.is_cancelled and not one.outcome.done() for one in worker.tickets)
+        if ticket in worker.tickets and not ticket.outcome.done() and not is_wanted:
             worker.kill()
 
     async def close(self, seconds: float) -> list[Task]:
@@ -178,9 +181,10 @@ class WorkerPool:
     async def _serve(self) -> None:
         """Keep one process at work, and put another in its place when it is gone."""
         while not self._is_closing:
-            worker = _Worker(self.settings, self._wake)
-            self._workers.append(worker)
+            worker = None
             try:
+                worker = _Worker(self.settings, self._wake)
+                self._workers.append(worker)
                 self.description = await worker.ready()
                 self.failure = None
                 while worker.is_ready and not self._is_closing:
@@ -190,14 +194,15 @@ class WorkerPool:
                     self.failure = str(error)
                     self.failed.set()
                 self.metrics.replaced.inc()
-                await asyncio.sleep(0 if worker.was_ready else PAUSE)
+                await asyncio.sleep(0 if worker is not None and worker.was_ready else PAUSE)
             except Exception as fault:  # a fault of ours must not leave the service without this process
                 logger.error("a process is replaced after %s", type(fault).__name__)
                 self.metrics.replaced.inc()
                 await asyncio.sleep(PAUSE)
             finally:
-                self._workers.remove(worker)
-                worker.kill()
+                if worker is not None:
+                    self._workers.remove(worker)
+                    worker.kill()
 
     def _wake(self) -> None:
         """Let those who wait look again."""
@@ -223,6 +228,7 @@ class WorkerPool:
                 self._arrived.notify()  # another one's turn
                 raise _GoneError(DIED, was_begun=False)
             self._waiting.remove(first)
+            self._was_job = first.is_job
             taken = [first]
             if first.goes_with_others and self.settings.batch > 1:
                 others = [
@@ -238,13 +244,13 @@ class WorkerPool:
     def _next(self) -> Ticket | None:
         """The first that somebody waits for, or else the first job, unless all but one process have one already.
 
-        A job that waited long comes first where none is being done, so that no job waits for ever.
+        A job that waited long comes first where none is being done, one job at a time, so that nobody waits for ever.
         """
         n_jobs = sum(ticket.is_job for worker in self._workers for ticket in worker.tickets)
         job = next((ticket for ticket in self._waiting if ticket.is_job), None)
         if n_jobs >= max(1, self.settings.workers - 1):
             job = None
-        if job is not None and not n_jobs and job.begun < time.monotonic() - LONG_WAIT:
+        if job is not None and not n_jobs and not self._was_job and job.begun < time.monotonic() - LONG_WAIT:
             return job
         return next((ticket for ticket in self._waiting if not ticket.is_job), job)
 
@@ -313,9 +319,14 @@ class _Worker:
             args=(theirs, self.cancelled, settings.model, settings.media_seconds, settings.memory_mb),
             daemon=True,
         )
-        with interrupts_held():
-            self.process.start()
-        theirs.close()
+        try:
+            with interrupts_held():
+                self.process.start()
+        except OSError:
+            self.pipe.close()
+            raise
+        finally:
+            theirs.close()
         self.tickets: list[Ticket] = []
         self.is_ready = self.was_ready = self.has_begun = False
         self._messages: asyncio.Queue[tuple[Any, ...] | None] = asyncio.Queue()

@@ -101,18 +101,19 @@ class _TimedProtocol(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         """Begin to look."""
         super().connection_made(transport)
-        self._seen: Any = None
+        self._seen: tuple[Any, bool] = None, False
         self._since = self.loop.time()
         self._looking = self.loop.call_later(LOOK, self._look)
 
     def _look(self) -> None:
         """Close a connection on which nothing was asked, or one thing went on, for too long."""
-        cycle = None if self.cycle is None or self.cycle.response_complete else self.cycle
-        if cycle is not self._seen:
-            self._seen, self._since = cycle, self.loop.time()
-        limit = HEADER_SECONDS if cycle is None else self.seconds
-        if self.loop.time() - self._since > limit and not self.transport.is_closing():
-            self.transport.abort()
+        is_busy = self.cycle is not None and not self.cycle.response_complete
+        if (self.cycle, is_busy) != self._seen:
+            self._seen, self._since = (self.cycle, is_busy), self.loop.time()
+        is_unsent = self.transport.get_write_buffer_size() > 0
+        limit = self.seconds if is_busy else ANSWER_SECONDS if is_unsent else HEADER_SECONDS
+        if self.loop.time() - self._since > limit:
+            self.transport.abort()  # also while it closes: that waits for ever for a peer that does not read
         else:
             self._looking = self.loop.call_later(LOOK, self._look)
 

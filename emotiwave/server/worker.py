@@ -131,10 +131,8 @@ class Answerer:
     def _answer_texts(self, tasks: list[Task]) -> list[Outcome]:
         clips = [self._clip(task) for task in tasks]
         found = self.recognizer.analyze_each(clips, modalities=tasks[0].modalities, explain=tasks[0].explain)
-        return [
-            Outcome(task.id, error=without_paths(one.error, task), status=422)
-            if hasattr(one, "error")
-            else Outcome(task.id, _described(one, task))
+        return [  # one that failed by itself, which tells why
+            self._outcome(task) if hasattr(one, "error") else Outcome(task.id, _described(one, task))
             for task, one in zip(tasks, found, strict=True)
         ]
 

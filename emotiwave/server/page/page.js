@@ -9,7 +9,7 @@ const SPOILERS = {
   blur: { of: "blur:vision", told: (v) => `${v} % wide` },
   truncation: { of: "truncation:text", told: (v) => `${Math.round(100 * v)} %` },
 };
-const state = { at: 0, files: {}, found: null, off: new Set(), explained: null, asking: null, urls: [], recorder: null };
+const state = { at: 0, files: {}, shown: {}, given: null, found: null, off: new Set(), explained: null, asking: null, urls: [], recorder: null };
 
 // --- what is given
 
@@ -116,8 +116,9 @@ async function asking(work, told) {
 }
 
 const analyse = (isNew) => asking(async (signal) => {
-  const found = await send("/v1/configurations", form(), signal);
-  state.found = found;
+  const given = form(), files = { ...state.files };
+  const found = await send("/v1/configurations", given, signal);
+  Object.assign(state, { found, given, shown: files });
   state.explained = null;
   if (isNew) state.off = new Set();
   showMedia();
@@ -126,7 +127,8 @@ const analyse = (isNew) => asking(async (signal) => {
 }, "Analysing…");
 
 const explain = () => asking(async (signal) => {
-  const data = form();
+  const data = new FormData(); // of what is shown, whatever was chosen since
+  for (const [name, value] of state.given) data.append(name, value);
   data.append("explain", "true");
   data.append("modalities", heard().join(","));
   const [of, names] = [state.found, nameOf(heard())];
@@ -224,8 +226,8 @@ function showMedia() {
   state.urls = [];
   const places = { video: $("player"), audio: $("sound"), image: $("photo") };
   for (const [kind, place] of Object.entries(places)) {
-    const file = state.files[kind];
-    place.hidden = !file || (kind === "audio" && state.files.video);
+    const file = state.shown[kind];
+    place.hidden = !file || (kind === "audio" && state.shown.video);
     if (place.hidden) { place.removeAttribute("src"); continue; }
     state.urls.push(URL.createObjectURL(file));
     place.src = state.urls.at(-1);
