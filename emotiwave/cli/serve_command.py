@@ -34,7 +34,7 @@ def serve(
             "--set",
             metavar="KEY=VALUE",
             help="Another limit: queue, batch, upload_mb, upload_seconds, text_letters, media_seconds, wait_seconds, "
-            "run_seconds, memory_mb, keep_seconds, grace_seconds (repeat).",
+            "idle_seconds, run_seconds, transcript_mb, memory_mb, keep_seconds, grace_seconds (repeat).",
         ),
     ] = None,
 ) -> None:

@@ -15,10 +15,6 @@ from emotiwave.server.app import make_app
 from emotiwave.server.service import Service
 from emotiwave.server.settings import ServerSettings
 
-HEADER_SECONDS = 15.0
-"""Within which a connection must have asked for something, or for something more."""
-LOOK = 3.0
-"""Seconds between looks at a connection."""
 ANSWER_SECONDS = 60.0
 """Within which an answer must be taken."""
 CONNECTIONS = 512
@@ -40,6 +36,7 @@ def run(settings: ServerSettings, told: Callable[[str], None]) -> None:
     app = make_app(settings)
     service: Service = app.state.service
     _TimedProtocol.seconds = settings.upload_seconds + settings.wait_seconds + ANSWER_SECONDS
+    _TimedProtocol.idle_seconds = settings.idle_seconds
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -49,7 +46,7 @@ def run(settings: ServerSettings, told: Callable[[str], None]) -> None:
         log_level="warning",
         access_log=False,
         limit_concurrency=CONNECTIONS,
-        timeout_keep_alive=15,
+        timeout_keep_alive=max(1, round(settings.idle_seconds)),
         timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
         server_header=False,
         date_header=False,
@@ -95,15 +92,15 @@ class _Server(uvicorn.Server):
 class _TimedProtocol(H11Protocol):
     """Closes connections that do not say what they want, however slowly they say it, or do not take the answer."""
 
-    seconds = 600.0
-    """That a request may take, with its answer."""
+    seconds, idle_seconds = 600.0, 15.0
+    """That a request may take, with its answer; that nothing may be asked."""
 
     def connection_made(self, transport: Any) -> None:
         """Begin to look."""
         super().connection_made(transport)
         self._seen: tuple[Any, bool] = None, False
         self._since = self.loop.time()
-        self._looking = self.loop.call_later(LOOK, self._look)
+        self._looking = self.loop.call_later(self.idle_seconds / 5, self._look)
 
     def _look(self) -> None:
         """Close a connection on which nothing was asked, or one thing went on, for too long."""
@@ -111,11 +108,11 @@ class _TimedProtocol(H11Protocol):
         if (self.cycle, is_busy) != self._seen:
             self._seen, self._since = (self.cycle, is_busy), self.loop.time()
         is_unsent = self.transport.get_write_buffer_size() > 0
-        limit = self.seconds if is_busy else ANSWER_SECONDS if is_unsent else HEADER_SECONDS
+        limit = self.seconds if is_busy else ANSWER_SECONDS if is_unsent else self.idle_seconds
         if self.loop.time() - self._since > limit:
             self.transport.abort()  # also while it closes: that waits for ever for a peer that does not read
         else:
-            self._looking = self.loop.call_later(LOOK, self._look)
+            self._looking = self.loop.call_later(self.idle_seconds / 5, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Look no more."""

@@ -32,6 +32,8 @@ class ServerSettings(Settings):
     """Megabytes of one request, all files together."""
     upload_seconds: float = Field(default=60, gt=0)
     """Within which a request must have arrived."""
+    idle_seconds: float = Field(default=15, gt=0)
+    """How long a connection may stay open on which nothing is asked."""
     text_letters: int = Field(default=20_000, ge=1)
     transcript_mb: float = Field(default=1, gt=0)
     media_seconds: float = Field(default=3600, gt=0)
