@@ -18,6 +18,7 @@ pytest.importorskip("emotiwave_weights_research", reason="emotiwave-weights-rese
 CHROMIUM = which("chromium") or which("chromium-browser") or which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 SAMPLE = Path(__file__).parents[1] / "emotiwave" / "sample"
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 SIZES = {"wide": (1280, 900), "phone": (390, 844)}
 
 
@@ -30,7 +31,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture
 def browse(served: Served) -> Iterator[Any]:
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
 
         def browse(size: str) -> Any:
             width, height = SIZES[size]
@@ -121,6 +122,22 @@ def test_it_is_spoiled_explained_and_scrubbed_by_the_keyboard(browse: Any) -> No
     ask(page)
     assert page.inner_text("#decision").startswith("sadness")
     assert page.is_hidden("#when")
+    assert not faults
+
+
+def test_what_the_camera_sees_is_recorded_and_analysed(browse: Any) -> None:
+    page, faults = browse("phone")
+    page.click("#access summary")
+    page.fill("#token", TOKEN)
+    page.set_input_files("#files", [SAMPLE / "sample.srt"])  # of another clip
+    page.click("#camera")
+    playwright.expect(page.locator("#camera")).to_have_text("Stop recording")
+    page.wait_for_timeout(2000)
+    page.click("#camera")
+    playwright.expect(page.locator("#chosen")).to_have_text("video: recording.webm×")
+    ask(page)
+    assert "no face" in page.inner_text("#modalities")  # a made picture
+    assert page.is_visible("#player")
     assert not faults
 
 

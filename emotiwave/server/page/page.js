@@ -314,7 +314,7 @@ function showWords() {
       }
       said.append(mark, " ");
     }
-    return element("div", {}, element("p", { className: "hint" }, `${found.modality}: the thicker the colour, the more it speaks for “${found.target}” (or, in the other colour, against it)`), said);
+    return element("div", {}, element("p", { className: "hint" }, `${found.modality}: the stronger the colour, the more it speaks for “${found.target}” (or, in the other colour, against it)`), said);
   });
   $("words").replaceChildren(...(parts.length ? parts : [element("p", { className: "hint" }, "There are no words or moments to tell apart.")]));
 }
@@ -375,6 +375,7 @@ async function record(button, wanted, kind) {
     button.textContent = told;
     button.setAttribute("aria-pressed", "false");
     $("preview").hidden = true;
+    state.files = {}; // what was chosen before is of something else
     take([new File(parts, `recording.${kind === "video" ? "webm" : "weba"}`, { type: `${kind}/webm` })]);
   });
   recorder.start();
