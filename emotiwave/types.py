@@ -270,6 +270,7 @@ class Corpus:
         vars(hidden).update(
             targets=np.where(is_in, np.float32(np.nan), self.targets),
             utterances=tuple(replace(u, label=None) if u.split == split else u for u in self.utterances),
+            digest=self.digest,  # it is of the same data, of which less is told
             posteriors=known and {name: np.where(is_in, np.nan, of) for name, of in known.items()},
         )
         return hidden

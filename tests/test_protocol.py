@@ -36,6 +36,11 @@ def test_training_is_given_no_label_that_is_scored(tmp_path: Path, monkeypatch: 
     assert np.isnan(corpus.targets[rows["test"]]).all()
     for split in ("train", "validation"):
         np.testing.assert_array_equal(corpus.targets[rows[split]], whole.targets[rows[split]])
+    assert {corpus.utterances[row].label for row in rows["test"]} == {None}
+    assert all(np.isnan(of[rows["test"]]).all() for of in corpus.posteriors.values())
+    assert [u.label for u in corpus.utterances if u.split != "test"] == [
+        u.label for u in whole.utterances if u.split != "test"
+    ]
     assert corpus.digest == whole.digest
     again = emotiwave.train("synthetic", out=tmp_path / "again", overrides=SMALL).folder
     assert (again / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
