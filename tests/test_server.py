@@ -216,8 +216,12 @@ def test_too_much_and_too_slow_are_refused_before_they_are_read(served: Served) 
 def test_connections_that_say_nothing_more_are_closed(served: Served) -> None:
     """Those who ask once, or begin to ask, and then keep the line, do not keep others out."""
     host, port = served.address.removeprefix("http://").split(":")
-    links = [socket.create_connection((host, int(port)), timeout=40) for _ in range(1000)]
+    links: list[socket.socket] = []
     try:
+        with contextlib.suppress(OSError):  # so many as this process may have
+            while len(links) < 1000:
+                links.append(socket.create_connection((host, int(port)), timeout=40))
+        assert len(links) > 600  # more than the service takes at once
         for number, link in enumerate(links):
             with contextlib.suppress(OSError):  # those above the limit are told so, and closed
                 link.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" if number % 2 else b"GET /hea")
