@@ -102,7 +102,7 @@ class LabelSet:
             raise DatasetError(f"a {self.kind} label set {needs}; got {self.ranges}")
         if self.ranges is not None and len(self.ranges) != len(self.names):
             raise DatasetError(f"{len(self.names)} labels need as many ranges; got {len(self.ranges)}")
-        for name, (low, high) in zip(self.names, self.ranges or (), strict=False):
+        for name, (low, high) in zip(self.names, self.ranges or (), strict=False):  # classes have no ranges
             if not (low <= 0 < high and math.isfinite(low) and math.isfinite(high)):
                 raise DatasetError(
                     f"label {name!r} ranges from {low} to {high}; expected a finite range from 0 or across 0, so shift "

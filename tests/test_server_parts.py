@@ -17,9 +17,10 @@ from emotiwave.errors import ConfigError, MediaError
 from emotiwave.recognizer import Failed
 from emotiwave.server.jobs import JobTable
 from emotiwave.server.metrics import Metrics
-from emotiwave.server.pool import FullError, Ticket, WorkerPool
+from emotiwave.server.pool import FullError, WorkerPool
 from emotiwave.server.settings import ServerSettings
 from emotiwave.server.task import Outcome, Task
+from emotiwave.server.ticket import Ticket
 from emotiwave.server.uploads import cannot_store, new_id, save, shown_name
 from emotiwave.server.worker import Answerer, number_of, without_paths
 from tests.served import serving

@@ -13,9 +13,10 @@ from starlette.exceptions import HTTPException
 from emotiwave.errors import ConfigError
 from emotiwave.server.jobs import Job, JobTable
 from emotiwave.server.metrics import Metrics
-from emotiwave.server.pool import CANCELLED, CLIENT_GONE, Ticket, WorkerPool
+from emotiwave.server.pool import WorkerPool
 from emotiwave.server.settings import ServerSettings
 from emotiwave.server.task import Outcome, Task
+from emotiwave.server.ticket import CANCELLED, CLIENT_GONE, Ticket
 
 try:
     import fcntl
